@@ -1,0 +1,162 @@
+"""The project's chores: `nox -l` lists them, `nox -s NAME -- ARGUMENTS` runs one.
+
+Versions come from constraints.txt, so that a session does tomorrow what it did today.
+"""
+
+import os
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests", "docs", "wheel"]
+
+ROOT = Path(__file__).parent
+PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
+DIST = ROOT / "dist"
+EXTRAS = ("certificates", "cli", "keyring", "simulator", "testing")
+CONSTRAINTS = ("-c", "constraints.txt")
+
+
+def group(*names: str) -> list[str]:
+    """Requirements of dependency groups."""
+    return list(nox.project.dependency_groups(PYPROJECT, *names))
+
+
+def install(session: nox.Session, *requirements: str, extras: tuple[str, ...] = EXTRAS) -> None:
+    """Install core and every plugin from the checkout, in place, and further requirements."""
+    session.env["UV_NO_SOURCES"] = "1"  # all members are named here; uv need not look for them
+    editable = [f".[{','.join(extras)}]", *(str(plugin.relative_to(ROOT)) for plugin in PLUGINS)]
+    session.install(*(word for path in editable for word in ("-e", path)), *requirements)
+
+
+def projects() -> list[str]:
+    """Arguments for `uv pip compile`: the metadata of core and every plugin, their own names left out."""
+    paths = [str((path / "pyproject.toml").relative_to(ROOT)) for path in (ROOT, *PLUGINS)]
+    return [*paths, *(f"--no-emit-package={path.name}" for path in PLUGINS), "--no-emit-package=mdmsdk"]
+
+
+def existing(*names: str) -> list[str]:
+    """Those of the named files and folders that are there."""
+    return [name for name in names if (ROOT / name).exists()]
+
+
+@nox.session
+@nox.parametrize("http", ["httpx", "httpx2"], ids=["httpx", "httpx2"])
+def tests(session: nox.Session, http: str) -> None:
+    """Run the test suite over each HTTP library."""
+    extras = (*EXTRAS, "httpx2") if http == "httpx2" else EXTRAS
+    install(session, *group("test"), *CONSTRAINTS, extras=extras)
+    session.run("pytest", *session.posargs, env={"MDMSDK_HTTP": http})
+
+
+@nox.session
+def tests_min(session: nox.Session) -> None:
+    """Run the test suite with the oldest versions that the metadata allows."""
+    oldest = Path(session.create_tmp()) / "oldest.txt"
+    session.install("uv", *CONSTRAINTS)
+    session.run_install(
+        *("uv", "pip", "compile", "--quiet", "--resolution=lowest-direct", "--no-annotate"),
+        *(f"--extra={extra}" for extra in EXTRAS),
+        *(f"--output-file={oldest}", *projects()),
+    )
+    install(session, *group("test"), "-c", str(oldest))
+    session.run("pytest", *session.posargs, env={"MDMSDK_HTTP": "httpx"})
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Run the test suite once and say which lines it misses."""
+    install(session, *group("test"), *CONSTRAINTS)
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting; `nox -s lint -- --fix` repairs what can be repaired."""
+    session.install(*group("lint"), *CONSTRAINTS)
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", *([] if "--fix" in session.posargs else ["--check"]))
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of core, plugins and tests, strictly."""
+    install(session, *group("test", "types"), *CONSTRAINTS, extras=(*EXTRAS, "httpx2"))
+    targets = existing("mdmsdk", "tests", "benchmarks", "noxfile.py")
+    packages = [str(path.parent) for plugin in PLUGINS for path in plugin.glob("*/__init__.py")]
+    roots = os.pathsep.join(map(str, PLUGINS))
+    session.run("mypy", *targets, *packages, *session.posargs, env={"MYPYPATH": roots})
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    install(session, *group("docs"), *CONSTRAINTS, extras=(*EXTRAS, "httpx2"))
+    session.run("sphinx-build", "-W", "-n", "--keep-going", "docs", "docs/_build/html", *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build sdists and wheels of core and of every plugin into dist/."""
+    session.install(*group("package"), *CONSTRAINTS)
+    shutil.rmtree(DIST, ignore_errors=True)
+    for project in (ROOT, *PLUGINS):
+        command = ("python", "-m", "build", "--no-isolation", "--outdir", str(DIST), str(project))
+        session.run(*command, silent=True)
+    (core,) = DIST.glob("mdmsdk-*.tar.gz")
+    with tarfile.open(core) as archive:
+        names = {name.split("/")[1] for name in archive.getnames()}
+    expected = {"mdmsdk", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "PKG-INFO", ".gitignore"}
+    if names != expected:
+        session.error(f"{core.name} has more or less than core: {sorted(names ^ expected)}")
+
+
+@nox.session(reuse_venv=False, requires=["build"])
+def wheel(session: nox.Session) -> None:
+    """Install the wheels into a clean environment and use them where there are no sources."""
+    core, *plugins = sorted(DIST.glob("*.whl"), key=lambda path: not path.name.startswith("mdmsdk-"))
+    session.install(f"{core}[cli,simulator,testing]", *map(str, plugins), *CONSTRAINTS)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
+        checks = existing("tests/test_packaging.py")
+        for name in checks:
+            shutil.copy(ROOT / name, elsewhere)
+        with session.chdir(elsewhere):
+            session.run("mdm", "--version")
+            session.run("mdm", "providers")
+            if checks:
+                session.run("pytest", "-W", "error", env={"MDMSDK_WHEEL": "1"})
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against the bare HTTP library; arguments go to the benchmarks."""
+    install(session, *group("bench"), *CONSTRAINTS, extras=(*EXTRAS, "httpx2"))
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def record(session: nox.Session) -> None:
+    """Record cassettes: `nox -s record -- VENDOR`, from a simulator unless a tenant's settings are given."""
+    install(session, *CONSTRAINTS)
+    session.run("python", "-m", "mdmsdk.testing.record", *session.posargs)
+
+
+@nox.session
+def constraints(session: nox.Session) -> None:
+    """Renew constraints.txt: every dependency of core, extras, groups and plugins, for all platforms."""
+    session.install("uv", *CONSTRAINTS)
+    session.run(
+        *("uv", "pip", "compile", "--quiet", "--universal", "--upgrade", "--all-extras", "--group=dev"),
+        *("--no-annotate", "--no-emit-index-url", "--custom-compile-command=nox -s constraints"),
+        *("--output-file=constraints.txt", *projects()),
+    )

@@ -1,0 +1,177 @@
+"""Imports point down, and each large dependency has one importer (docs/explanation/design.md)."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# From the bottom to the top; a module may import its own row and the rows below.
+LAYERS = [
+    {"wire", "models", "identifiers", "errors"},
+    {"flow"},
+    {"provider", "settings"},
+    {"registry", "ise"},
+    {"_run"},
+    {"client"},
+    {"federation", "watch", "doctor", "config"},
+    {"testing", "simulator"},
+    {"cli", "__main__"},
+    {""},  # mdmsdk/__init__.py: the public face
+]
+LEVEL = {f"mdmsdk.{name}".rstrip("."): level for level, names in enumerate(LAYERS) for name in names}
+REGISTRY_LEVEL = LEVEL["mdmsdk.registry"]
+
+# Who may import what, by prefix. "plugin" stands for a plugin's simulator.py.
+OWNERS = {
+    "httpx": {"mdmsdk._run.http"},
+    "httpx2": {"mdmsdk._run.http"},
+    "tenacity": {"mdmsdk._run"},
+    "stevedore": {"mdmsdk.registry"},
+    "lxml": {"mdmsdk.ise"},
+    "keyring": {"mdmsdk.config"},
+    "typer": {"mdmsdk.cli"},
+    "rich": {"mdmsdk.cli"},
+    "starlette": {"mdmsdk.simulator", "plugin"},
+    "uvicorn": {"mdmsdk.simulator", "plugin"},
+    "pytest": {"mdmsdk.testing"},
+    "vcr": {"mdmsdk.testing"},
+}
+
+# Not for what describes (L0 to L2, the ISE protocol, plugins): sockets, threads, event loops, sleep.
+PERFORMING = {"anyio", "asyncio", "concurrent", "multiprocessing", "threading", "time.sleep", "trio"}
+PERFORMING |= {
+    "aiohttp",
+    "http.client",
+    "requests",
+    "selectors",
+    "socket",
+    "ssl",
+    "urllib.request",
+    "urllib3",
+}
+
+
+def within(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(f"{prefix}.")
+
+
+def is_typing_block(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
+
+
+def imports(source: str, package: str) -> Iterator[str]:
+    """Dotted names that a module imports when it runs, those inside functions included."""
+    todo: list[ast.AST] = [ast.parse(source)]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and is_typing_block(node):
+            todo.extend(node.orelse)
+            continue
+        todo.extend(ast.iter_child_nodes(node))
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=module, names=names, level=level):
+                base = package.rsplit(".", level - 1)[0] if level else ""
+                origin = ".".join(part for part in (base, module) if part)
+                yield from (f"{origin}.{alias.name}" for alias in names)
+            case ast.Call(
+                func=ast.Name(id=call) | ast.Attribute(attr=call), args=[ast.Constant(value=name), *_]
+            ):
+                if call in {"import_module", "__import__"}:
+                    yield str(name)
+            case ast.Attribute(value=ast.Name(id="time"), attr="sleep"):
+                yield "time.sleep"
+
+
+def level_of(name: str) -> int:
+    """Layer of a dotted name of core; a name that is no module is taken from the package itself."""
+    known = LEVEL.get(".".join(name.split(".")[:2]))
+    return LEVEL["mdmsdk"] if known is None else known
+
+
+def violations(module: str, source: str, *, is_package: bool = False) -> list[str]:
+    """What a module imports against the rules."""
+    plugin = not within(module, "mdmsdk")
+    simulator = plugin and module.rpartition(".")[2] == "simulator"
+    own_level = REGISTRY_LEVEL if plugin else level_of(module)
+    describes = plugin or own_level < REGISTRY_LEVEL or within(module, "mdmsdk.ise")
+    found = []
+    for name in imports(source, module if is_package else module.rpartition(".")[0]):
+        if within(name, "mdmsdk"):
+            allowed = level_of(name) <= own_level and not (plugin and within(name, "mdmsdk.registry"))
+            if not allowed and not (simulator and within(name, "mdmsdk.simulator")):
+                found.append(f"{module} imports {name}, which is above it")
+            continue
+        owners = next((owners for library, owners in OWNERS.items() if within(name, library)), None)
+        if owners is not None and not any(within(module, o) or (o == "plugin" and simulator) for o in owners):
+            found.append(f"{module} imports {name}, which belongs to {', '.join(sorted(owners))}")
+        if describes and not simulator and any(within(name, banned) for banned in PERFORMING):
+            found.append(f"{module} uses {name}: vendor code describes, core performs")
+    return found
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """Every module of core and of the plugins, with its file."""
+    for top in (ROOT / "mdmsdk", *ROOT.glob("plugins/*/mdmsdk_*")):
+        for path in sorted(top.rglob("*.py")):
+            yield ".".join(path.relative_to(top.parent).with_suffix("").parts).removesuffix(".__init__"), path
+
+
+@pytest.mark.parametrize(("module", "path"), [pytest.param(*pair, id=pair[0]) for pair in modules()])
+def test_imports_point_down(module: str, path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert violations(module, source, is_package=path.name == "__init__.py") == []
+
+
+def test_every_module_of_core_has_a_layer() -> None:
+    core = {".".join(module.split(".")[:2]) for module, _ in modules() if within(module, "mdmsdk")}
+    assert core <= LEVEL.keys(), "give the new module a row in LAYERS, and in the design page"
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("mdmsdk.wire", "from mdmsdk.flow import Flow"),
+        ("mdmsdk.wire", "from . import flow"),
+        ("mdmsdk.ise.provider", "from ..client import MdmClient"),
+        ("mdmsdk.ise.provider", "def f():\n    import mdmsdk.federation"),
+        ("mdmsdk._run.sync", "from mdmsdk import client"),
+        ("mdmsdk._run.sync", "from mdmsdk import MdmClient"),
+        ("mdmsdk._run.sync", "import httpx"),
+        ("mdmsdk.client", "def f():\n    from httpx import Client"),
+        ("mdmsdk.client", "import importlib\nimportlib.import_module('httpx2')"),
+        ("mdmsdk.client", "from tenacity import retry"),
+        ("mdmsdk.client", "import stevedore.driver"),
+        ("mdmsdk.models", "from lxml import etree"),
+        ("mdmsdk.ise.xml", "import time\ntime.sleep(1)"),
+        ("mdmsdk_x.provider", "from mdmsdk.registry import load"),
+        ("mdmsdk_x.provider", "from mdmsdk.client import MdmClient"),
+        ("mdmsdk_x.provider", "from mdmsdk.simulator import Fleet"),
+        ("mdmsdk_x.provider", "from time import sleep"),
+        ("mdmsdk_x.provider", "import asyncio"),
+        ("mdmsdk_x.provider", "import concurrent.futures"),
+        ("mdmsdk_x.provider", "import httpx"),
+        ("mdmsdk_x.simulator", "import httpx"),
+    ],
+)
+def test_a_broken_rule_is_seen(module: str, source: str) -> None:
+    assert violations(module, source)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("mdmsdk", "from .client import MdmClient\nimport mdmsdk.federation"),
+        ("mdmsdk.client", "from mdmsdk._run.http import open_client\nfrom mdmsdk import flow"),
+        ("mdmsdk._run.http", "import httpx"),
+        ("mdmsdk.wire", "if TYPE_CHECKING:\n    from mdmsdk.client import MdmClient"),
+        ("mdmsdk_x.provider", "import msal\nfrom time import time\nfrom mdmsdk.ise import IseProvider"),
+        ("mdmsdk_x.simulator", "import asyncio, starlette.routing\nfrom mdmsdk.simulator import Fleet"),
+    ],
+)
+def test_a_kept_rule_is_left_alone(module: str, source: str) -> None:
+    assert violations(module, source) == []
