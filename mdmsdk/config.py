@@ -1,0 +1,270 @@
+"""`mdm.toml`: which servers there are, and where their secrets are kept."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import platformdirs
+from pydantic import BaseModel, Field, SecretStr
+
+from mdmsdk.client.build import checked, make_provider
+from mdmsdk.errors import ConfigurationError, MdmError, SecretError
+from mdmsdk.registry import load_provider
+from mdmsdk.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mdmsdk.provider import MdmProvider
+
+__all__ = ["Config", "FederationSettings", "find_config", "load_config", "read_secret"]
+
+FILE_NAME = "mdm.toml"
+_COMMAND_TIMEOUT = 30.0
+
+
+class FederationSettings(Settings):
+    """How several servers are asked together.
+
+    Attributes:
+        order: the servers that are asked, the preferred ones first; default: all, as in the file.
+        merge: which record stands for a device that several servers know: the one with the
+            strictest compliance state deciding, the first in order, or the newest check-in.
+        cache_ttl: seconds for which a compliance answer may be used again; 0 asks each time.
+    """
+
+    order: tuple[str, ...] = ()
+    merge: Literal["strictest", "first", "newest"] = "strictest"
+    cache_ttl: float = Field(default=0.0, ge=0)
+
+
+class _File(Settings):
+    servers: dict[str, dict[str, Any]] = Field(min_length=1)
+    federation: FederationSettings = FederationSettings()
+
+
+class Config(Settings):
+    """A configuration file, its secrets not yet read.
+
+    Attributes:
+        path: where it was found; relative paths in it count from its folder.
+        servers: by name, the settings of each with its ``provider``.
+    """
+
+    path: Path
+    servers: dict[str, dict[str, Any]] = Field(repr=False)
+    federation: FederationSettings
+
+    def names(self, only: Iterable[str] = ()) -> list[str]:
+        """The servers to ask, in order.
+
+        Args:
+            only: those that were asked for by name; none means all.
+
+        Raises:
+            ConfigurationError: a name has no table in the file.
+        """
+        chosen = list(dict.fromkeys(only or self.federation.order or self.servers))
+        if unknown := [name for name in chosen if name not in self.servers]:
+            raise ConfigurationError(
+                f"{self.path} has no server {', '.join(unknown)}",
+                hint=f"It has: {', '.join(self.servers)}.",
+            )
+        return chosen
+
+    def provider(self, name: str) -> MdmProvider:
+        """The provider of a server, with its secrets read from where they are kept.
+
+        Raises:
+            ConfigurationError: no such provider, wrong settings, or an unreadable secret.
+        """
+        settings = dict(self.servers[name])
+        kind = settings.pop("provider", None)
+        try:
+            if not isinstance(kind, str):
+                raise ConfigurationError(
+                    "the setting provider is missing",
+                    hint='Name one that `mdm providers` lists, such as provider = "ise".',
+                )
+            model = load_provider(kind).settings_type
+            return make_provider(kind, _resolve(model, settings, self.path.parent))
+        except MdmError as error:
+            error.locate(server=name, provider=kind if isinstance(kind, str) else None, operation="connect")
+            raise
+
+
+def find_config(path: str | Path | None = None) -> Path:
+    """The configuration file: the one given, ``$MDMSDK_CONFIG``, ``./mdm.toml``, or the user's own.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    if given := path or os.environ.get("MDMSDK_CONFIG"):
+        return Path(given).expanduser()
+    places = [Path(FILE_NAME), platformdirs.user_config_path("mdmsdk") / FILE_NAME]
+    for place in places:
+        if place.is_file():
+            return place
+    raise ConfigurationError(
+        f"no configuration file: neither {' nor '.join(map(str, places))} exists",
+        hint="Write one, name it with --config or $MDMSDK_CONFIG, or let `mdm simulate` print an example.",
+    )
+
+
+def load_config(path: str | Path | None = None) -> Config:
+    """Read the configuration file that `find_config` finds.
+
+    Raises:
+        ConfigurationError: it cannot be read, is not TOML, or has unknown tables.
+    """
+    place = find_config(path)
+    try:
+        data = tomllib.loads(place.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"{place} cannot be read: {error.strerror}", hint="Check the path and the file's permissions."
+        ) from None
+    except ValueError as error:  # tomllib's own, or text that is not UTF-8
+        place_in_file = (
+            str(error).rpartition("(")[2].rstrip(")") if "(at" in str(error) else "see the TOML rules"
+        )
+        raise ConfigurationError(
+            f"{place} is not valid TOML: {place_in_file}", hint="Text values stand in double quotes."
+        ) from None
+    file = checked(_File, data, str(place))
+    config = Config(path=place.absolute(), servers=file.servers, federation=file.federation)
+    config.names()
+    return config
+
+
+def _resolve(model: type[BaseModel], values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The values with secrets read and paths made absolute, as the types of the fields say."""
+    resolved = dict(values)
+    for name, field in model.model_fields.items():
+        kinds, value = _kinds(field.annotation), values.get(name)
+        if SecretStr in kinds and isinstance(value, dict):
+            try:
+                resolved[name] = SecretStr(read_secret(value, folder))
+            except SecretError as error:
+                error.message = f"{name}: {error.message}"
+                raise
+        elif Path in kinds and isinstance(value, str):
+            resolved[name] = folder / Path(value).expanduser()
+        elif isinstance(value, dict):
+            inner = next(
+                (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None
+            )
+            if inner:
+                resolved[name] = _resolve(inner, value, folder)
+    return resolved
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The types that an annotation mentions."""
+    inner = get_args(annotation)
+    return {annotation} if not inner else set().union(*map(_kinds, inner))
+
+
+def read_secret(source: dict[str, Any], folder: Path = Path()) -> str:
+    """A secret from where it is kept; white space at its end is dropped.
+
+    Args:
+        source: one of ``{"env": NAME}``, ``{"file": PATH}``, ``{"keyring": "SERVICE/USER"}`` and
+            ``{"command": [PROGRAM, ARGUMENT, ...]}``.
+        folder: where relative paths begin.
+
+    Raises:
+        SecretError: it is not there, empty or unreadable. The message names the place only.
+    """
+    readers = {"env": _from_env, "file": _from_file, "keyring": _from_keyring, "command": _from_command}
+    if len(source) != 1 or not readers.keys() >= source.keys():
+        raise SecretError(
+            "a secret is text, or a table with one of env, file, keyring and command",
+            hint='Write it as { env = "NAME" }, for example.',
+        )
+    ((kind, place),) = source.items()
+    secret = readers[kind](place, folder).rstrip()
+    if not secret:
+        raise SecretError(f"the secret from {kind} {_shown(place)} is empty", hint="Store the secret there.")
+    return secret
+
+
+def _shown(place: Any) -> str:
+    return repr(place[0] if isinstance(place, list) and place else place)
+
+
+def _from_env(place: Any, folder: Path) -> str:
+    del folder
+    value = os.environ.get(str(place))
+    if value is None:
+        raise SecretError(f"the environment variable {place} is not set", hint=f"Set {place} to the secret.")
+    return value
+
+
+def _from_file(place: Any, folder: Path) -> str:
+    path = folder / Path(str(place)).expanduser()
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SecretError(
+            f"the file {path} cannot be read: {error.strerror}",
+            hint="Check that it exists and that this user may read it.",
+        ) from None
+    except UnicodeDecodeError:
+        raise SecretError(f"the file {path} is not text", hint="Store the secret as UTF-8 text.") from None
+
+
+def _from_keyring(place: Any, folder: Path) -> str:
+    del folder
+    service, slash, user = str(place).rpartition("/")
+    if not slash:
+        raise SecretError(f"{place!r} is not SERVICE/USER", hint='Write { keyring = "SERVICE/USER" }.')
+    try:
+        import keyring
+    except ImportError:
+        raise SecretError(
+            "keyring is not installed", hint="Install it with: pip install 'mdmsdk[keyring]'"
+        ) from None
+    try:
+        value = keyring.get_password(service, user)
+    except Exception as error:  # noqa: BLE001 - each back end has its own errors
+        raise SecretError(
+            f"the keyring did not answer ({type(error).__name__})",
+            hint="Check that a keyring is set up and unlocked for this user.",
+        ) from None
+    if value is None:
+        raise SecretError(
+            f"the keyring has no entry {place!r}", hint=f"Store it with: keyring set {service} {user}"
+        )
+    return value
+
+
+def _from_command(place: Any, folder: Path) -> str:
+    if not (isinstance(place, list) and place and all(isinstance(word, str) for word in place)):
+        raise SecretError(
+            "command is not a list of words", hint='Write { command = ["op", "read", "op://vault/item"] }.'
+        )
+    try:
+        done = subprocess.run(  # noqa: S603 - the administrator's own command, without a shell
+            place,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_COMMAND_TIMEOUT,
+            check=True,
+        )
+        return done.stdout.decode()
+    except FileNotFoundError:
+        problem = "is not installed"
+    except subprocess.TimeoutExpired:
+        problem = f"did not end within {_COMMAND_TIMEOUT:g} s"
+    except subprocess.CalledProcessError as error:
+        problem = f"ended with status {error.returncode}"
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"failed ({type(error).__name__})"
+    # Its output may hold the secret, so it is not shown.
+    raise SecretError(f"the command {_shown(place)} {problem}", hint="Run it by hand and see what it says.")

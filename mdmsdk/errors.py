@@ -1,0 +1,319 @@
+"""Every error that the SDK raises, grouped by what the caller should do about it.
+
+::
+
+    MdmError                        .server .provider .operation .request_id .retryable .hint
+    ├── ConfigurationError          correct the settings; nothing was sent
+    │   ├── UnknownProviderError    (LookupError)  no such plugin is installed
+    │   ├── ProviderLoadError       (ImportError)  the plugin is installed but broken
+    │   ├── InvalidIdentifierError  (ValueError)   the key is not a MAC, UDID, GUID ...
+    │   └── SecretError             a secret could not be read from where it is kept
+    ├── TransportError              look at the network between here and the server
+    │   ├── ConnectError            (ConnectionError)
+    │   ├── MdmTimeoutError         (TimeoutError) one request took too long
+    │   ├── DeadlineExceededError   (TimeoutError) the whole operation took too long
+    │   └── TlsError                the server's certificate is not trusted
+    ├── ResponseError               .status .retry_after .url; the server refused
+    │   ├── AuthenticationError     401
+    │   ├── PermissionDeniedError   403
+    │   ├── EndpointNotFoundError   404: the address is wrong, not the device unknown
+    │   ├── RateLimitedError        429, or 503 with the server's own wait
+    │   └── ServerError             5xx
+    ├── TokenError                  .step .vendor_code; the login service refused
+    ├── ProtocolError               the answer cannot be trusted
+    │   ├── MalformedResponseError  not what the protocol says
+    │   ├── VersionMismatchError    no common API version
+    │   ├── FilterIgnoredError      the answer is about other devices than the one asked for
+    │   ├── RedirectError           sent to a place that must not see the credential
+    │   ├── ResponseTooLargeError   the body exceeds the cap
+    │   └── IncompleteListError     .collected; the list ended before it was complete
+    ├── UnsupportedOperationError   this provider cannot do that; raised before any request
+    └── ServerUnavailableError      the circuit breaker is open; nothing was sent
+
+No message, ``repr`` or attribute ever holds a secret, a header or a whole body.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict, Unpack
+
+__all__ = [
+    "AuthenticationError",
+    "ConfigurationError",
+    "ConnectError",
+    "DeadlineExceededError",
+    "EndpointNotFoundError",
+    "FilterIgnoredError",
+    "IncompleteListError",
+    "InvalidIdentifierError",
+    "MalformedResponseError",
+    "MdmError",
+    "MdmTimeoutError",
+    "PermissionDeniedError",
+    "ProtocolError",
+    "ProviderLoadError",
+    "RateLimitedError",
+    "RedirectError",
+    "ResponseError",
+    "ResponseTooLargeError",
+    "SecretError",
+    "ServerError",
+    "ServerUnavailableError",
+    "TlsError",
+    "TokenError",
+    "TransportError",
+    "UnknownProviderError",
+    "UnsupportedOperationError",
+    "VersionMismatchError",
+]
+
+
+class Where(TypedDict, total=False):
+    """The keywords that every error takes; `MdmError` explains them."""
+
+    server: str | None
+    provider: str | None
+    operation: str | None
+    request_id: str | None
+    retryable: bool | None
+    hint: str | None
+
+
+class MdmError(Exception):
+    """Base of all errors.
+
+    Attributes:
+        server: the configured name of the server, or its host.
+        provider: the entry-point name of the provider, such as ``"jamf"``.
+        operation: what was being done: ``"login"``, ``"heartbeat"``, ``"find"`` ...
+        request_id: the identifier that the vendor gave the failed request, for its support desk.
+        retryable: whether the same call may succeed later without a change of settings.
+        hint: what an administrator should do.
+    """
+
+    retryable = False
+    hint: str | None = None
+
+    def __init__(self, message: str, **where: Unpack[Where]) -> None:
+        super().__init__(message)
+        self.message = message
+        self.server = where.get("server")
+        self.provider = where.get("provider")
+        self.operation = where.get("operation")
+        self.request_id = where.get("request_id")
+        # Unset, these two stay what the class says.
+        if (retryable := where.get("retryable")) is not None:
+            self.retryable = retryable
+        if (hint := where.get("hint")) is not None:
+            self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.server}: {self.message}" if self.server else self.message
+
+    def locate(self, *, server: str | None, provider: str | None, operation: str | None) -> None:
+        """Fill in where the error happened, as far as it is not known yet."""
+        self.server = self.server or server
+        self.provider = self.provider or provider
+        self.operation = self.operation or operation
+
+
+class ConfigurationError(MdmError):
+    """The settings are missing, wrong or contradict each other."""
+
+
+class UnknownProviderError(ConfigurationError, LookupError):
+    """No installed plugin has this name."""
+
+
+class ProviderLoadError(ConfigurationError, ImportError):
+    """The plugin is installed, but importing it failed or it is not a provider."""
+
+
+class InvalidIdentifierError(ConfigurationError, ValueError):
+    """The text is not an identifier of the kind asked for, or could be of several kinds."""
+
+
+class SecretError(ConfigurationError):
+    """A secret could not be read from the environment, file, keyring or command that holds it."""
+
+
+class TransportError(MdmError):
+    """No answer came back."""
+
+    retryable = True
+
+
+class ConnectError(TransportError, ConnectionError):
+    """The server was not reached, or it broke the connection off."""
+
+    hint = "Check the host name and port, the route and the firewall, and the proxy setting."
+
+
+class MdmTimeoutError(TransportError, TimeoutError):
+    """One request took longer than ``policy.timeout``."""
+
+    hint = "Check that the server is up and the network lets it answer, or raise policy.timeout."
+
+
+class DeadlineExceededError(TransportError, TimeoutError):
+    """The operation, with its login, waits and retries, took longer than ``policy.deadline``."""
+
+    hint = "The server or the login service is slow: look at it, or raise policy.deadline."
+
+
+class TlsError(TransportError):
+    """The secure connection could not be made, most often because the certificate is not trusted."""
+
+    retryable = False
+    hint = (
+        "Put the whole certificate chain (root and intermediates) of the host that really answers into "
+        "tls.ca_file; behind an inspecting proxy that is the proxy's own chain."
+    )
+
+
+class ResponseError(MdmError):
+    """The server answered with an error status.
+
+    Attributes:
+        status: the HTTP status code.
+        retry_after: seconds that the server asks to wait, if it said so.
+        url: the address asked, with every value that could be private left out.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        retry_after: float | None = None,
+        url: str | None = None,
+        **where: Unpack[Where],
+    ) -> None:
+        super().__init__(message, **where)
+        self.status = status
+        self.retry_after = retry_after
+        self.url = url
+
+
+class AuthenticationError(ResponseError):
+    """The credential was refused (401)."""
+
+    hint = "Check the user name and password or the API client, and that the account may use the API."
+
+
+class PermissionDeniedError(ResponseError):
+    """The credential is valid, but lacks a right (403)."""
+
+    hint = "Grant the account the role or privilege that the vendor's how-to page names."
+
+
+class EndpointNotFoundError(ResponseError):
+    """The address does not exist on the server (404). An unknown device is never reported this way."""
+
+    hint = "Check base_url and, where the vendor has one, the instance name or path."
+
+
+class RateLimitedError(ResponseError):
+    """The server asks for fewer requests (429, or 503 with its own wait)."""
+
+    retryable = True
+    hint = "Ask less often; the server says how long to wait in retry_after."
+
+
+class ServerError(ResponseError):
+    """The server failed (5xx)."""
+
+    retryable = True
+    hint = "Look at the server's own log and status page; try again later."
+
+
+class TokenError(MdmError):
+    """The login service did not give a token.
+
+    Attributes:
+        step: which step of the login failed.
+        vendor_code: the vendor's own code, such as ``"AADSTS7000215"``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        step: str | None = None,
+        vendor_code: str | None = None,
+        **where: Unpack[Where],
+    ) -> None:
+        super().__init__(message, **where)
+        self.step = step
+        self.vendor_code = vendor_code
+
+
+class ProtocolError(MdmError):
+    """The server answered something that must not be turned into a verdict."""
+
+
+class MalformedResponseError(ProtocolError):
+    """The body is not what the protocol says: HTML, truncated, of another type."""
+
+    hint = "Something else than the MDM may answer here, such as a login page or a proxy: check base_url."
+
+
+class VersionMismatchError(ProtocolError):
+    """Server and provider have no API version in common."""
+
+    hint = "Set api_version to one that the server offers, or update the server."
+
+
+class FilterIgnoredError(ProtocolError):
+    """The server returned other devices than the one asked for."""
+
+    hint = "The server seems to ignore this search; ask by another identifier and report it to the vendor."
+
+
+class RedirectError(ProtocolError):
+    """The server sends the client to a place that may not see the credential, or in circles."""
+
+    hint = "Set base_url to the address where the API really lives."
+
+
+class ResponseTooLargeError(ProtocolError):
+    """The body is larger than ``policy.max_body``, measured after decompression."""
+
+    hint = "If answers of this size are expected, raise policy.max_body; otherwise check what answers here."
+
+
+class IncompleteListError(ProtocolError):
+    """A list ended, failed or went in circles before it was complete.
+
+    Attributes:
+        collected: how many devices had been handed out before.
+        failures: of a list over several servers, what each of those that failed ended with.
+    """
+
+    retryable = True
+    hint = "Ask for the list again; until it is complete, a device that is missing from it proves nothing."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        collected: int = 0,
+        failures: tuple[MdmError, ...] = (),
+        **where: Unpack[Where],
+    ) -> None:
+        super().__init__(message, **where)
+        self.collected = collected
+        self.failures = failures
+
+
+class UnsupportedOperationError(MdmError):
+    """The provider, or this server's API version, has no such operation. Raised before any request."""
+
+    hint = "`mdm providers --details` shows what each provider can do."
+
+
+class ServerUnavailableError(MdmError):
+    """Too many failures in a row: the server is left alone for a while and nothing was sent."""
+
+    retryable = True
+    hint = "The earlier errors say what is wrong; the next try is made after policy.breaker_reset seconds."

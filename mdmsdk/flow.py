@@ -1,0 +1,88 @@
+"""Flows: vendor logic as generators that say what to do next and are told the outcome.
+
+A flow yields steps and never performs them; a runner sends, waits and calls, in sync or in async.
+Write ``response = yield from send(request)``; a failure is raised at that line as an `MdmError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from mdmsdk.wire import Request, Response
+
+__all__ = ["Call", "Flow", "Pause", "Send", "Step", "Together", "call", "done", "pause", "send", "together"]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send a request; the outcome is the checked `Response`."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Call a blocking function of a vendor's library; the outcome is what it returns."""
+
+    function: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait; with `server_wide`, hold back every later request to this server instead."""
+
+    seconds: float
+    server_wide: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Run flows side by side; the outcome is the list of their results, in order."""
+
+    flows: tuple[Generator[Step, Any, Any], ...]
+
+
+Step = Send | Call | Pause | Together
+T = TypeVar("T")
+Flow = Generator[Step, Any, T]
+"""A generator of steps that returns a T."""
+
+
+def send(request: Request) -> Flow[Response]:
+    """Send a request and give the response, its status already checked by the provider.
+
+    Raises:
+        MdmError: whatever the runner or `MdmProvider.check` found wrong.
+    """
+    response: Response = yield Send(request)
+    return response
+
+
+def call(function: Callable[[], T]) -> Flow[T]:
+    """Call a blocking function of a vendor's library: here in sync, in a worker thread in async.
+
+    Raises:
+        MdmError: as `function` raises it; nothing else may leave it.
+    """
+    result: T = yield Call(function)
+    return result
+
+
+def pause(seconds: float, *, server_wide: bool = False) -> Flow[None]:
+    """Wait for `seconds`; `server_wide` goes on at once and makes all later requests wait instead."""
+    yield Pause(seconds, server_wide)
+
+
+def together(*flows: Flow[T]) -> Flow[list[T]]:
+    """Run flows side by side and give their results in order; the first failure ends the others."""
+    results: list[T] = yield Together(flows)
+    return results
+
+
+def done(value: T) -> Flow[T]:
+    """A flow that needs no step."""
+    yield from ()
+    return value

@@ -1,0 +1,195 @@
+"""What the SDK answers with: devices, their compliance, servers.
+
+All models are frozen; ``model_dump(mode="json")`` is the JSON that the command line prints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
+
+from mdmsdk.errors import MdmError
+from mdmsdk.identifiers import Key, Mac
+
+__all__ = [
+    "Compliance",
+    "ComplianceState",
+    "Device",
+    "LookupResult",
+    "ServerInfo",
+    "clean_time",
+    "parse_macs",
+]
+
+_SENTINEL_YEARS = (1, 1601, 1900, 9999)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def clean_time(value: datetime | str | float | None) -> datetime | None:
+    """A vendor's time as an aware UTC time, or None where it holds none.
+
+    Args:
+        value: an ISO 8601 text or a `datetime` (without a zone: UTC), or seconds since 1970.
+
+    Sentinels that vendors write for "never" (years 1, 1601, 1900 and 9999, and the epoch itself) and
+    texts that are no time give None: an unknown time must not look like a fresh check-in.
+    """
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return clean_time(datetime.fromisoformat(value.strip()))
+        return None
+    if isinstance(value, (int, float)):
+        try:
+            value = datetime.fromtimestamp(value, tz=UTC)
+        except (OverflowError, OSError, ValueError):
+            return None
+    if value is None or value.year in _SENTINEL_YEARS:
+        return None
+    value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return value if value != _EPOCH else None
+
+
+def parse_macs(*values: str | None) -> tuple[Mac, ...]:
+    """The MAC addresses in a vendor's fields, in order, without repeats, invalid ones left out."""
+    return tuple(dict.fromkeys(mac for mac in map(Mac.parse, values) if mac))
+
+
+class ComplianceState(StrEnum):
+    """What the server says about a device. Only `COMPLIANT` is a pass."""
+
+    COMPLIANT = "compliant"
+    NONCOMPLIANT = "noncompliant"
+    GRACE = "grace"
+    """Noncompliant, but the vendor allows time to mend it."""
+    UNKNOWN = "unknown"
+    """Not evaluated, or a word that the provider does not know; never a pass."""
+
+
+class FrozenModel(BaseModel):
+    """Base of all answers: they cannot be changed, and unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Compliance(FrozenModel):
+    """The verdict on one device and where it comes from.
+
+    Attributes:
+        state: the verdict.
+        reasons: why the device is not compliant, in the vendor's words.
+        remediation: what its user should do.
+        vendor_state: the vendor's own word for the state.
+        source: the rule, group or policy that decided.
+    """
+
+    state: ComplianceState = ComplianceState.UNKNOWN
+    reasons: tuple[str, ...] = ()
+    remediation: str | None = None
+    vendor_state: str | None = None
+    source: str | None = None
+
+
+UNKNOWN_COMPLIANCE = Compliance()
+
+
+class Device(FrozenModel):
+    """One record of one server. What the vendor does not report is None, never False.
+
+    Attributes:
+        server: the configured name of the server.
+        provider: the provider's entry-point name.
+        id: the vendor's internal record number.
+        name: the device's name; its host name where it has one.
+        guid: the vendor's unique name of the record, as it stands in certificates.
+        registered: whether the device is under management now. Says nothing about compliance.
+        last_check_in: when the device last spoke with the server, UTC.
+        raw: the vendor's own record, kept only on request.
+    """
+
+    server: str = ""
+    provider: str = ""
+    id: str | None = None
+    name: str | None = None
+    guid: str | None = None
+    udid: str | None = None
+    serial_number: str | None = None
+    imei: str | None = None
+    meid: str | None = None
+    mac_addresses: tuple[Mac, ...] = ()
+    user: str | None = None
+    phone_number: str | None = None
+    manufacturer: str | None = None
+    model: str | None = None
+    os: str | None = None
+    os_version: str | None = None
+    registered: bool = True
+    compliance: Compliance = UNKNOWN_COMPLIANCE
+    disk_encrypted: bool | None = None
+    passcode_set: bool | None = None
+    jailbroken: bool | None = None
+    last_check_in: Annotated[datetime | None, BeforeValidator(clean_time)] = None
+    raw: Any = Field(default=None, repr=False, exclude_if=lambda value: value is None)
+
+    def matches(self, key: Key) -> bool | None:
+        """Whether this is the device that `key` names.
+
+        Returns:
+            True if it has this very identifier, False if it has only others of that kind, None if
+            the record holds no identifier of that kind and so proves nothing.
+        """
+        if isinstance(key, Mac):
+            return key in self.mac_addresses if self.mac_addresses else None
+        own = key.parse(getattr(self, key.field))
+        return own == key if own else None
+
+
+class ServerInfo(FrozenModel):
+    """What a server says about itself at a heartbeat.
+
+    Attributes:
+        api_version: the version of the API that is spoken from here on.
+        query_max_size: the most rows that the server puts on one page, where it says so.
+        messaging: whether the server can pass messages on to users, where it says so.
+        extra: what only this vendor has, such as paths, quotas and hints.
+    """
+
+    server: str = ""
+    provider: str = ""
+    vendor: str | None = None
+    product: str | None = None
+    version: str | None = None
+    api_version: str | None = None
+    query_max_size: int | None = None
+    messaging: bool | None = None
+    extra: dict[str, Any] = Field(default_factory=dict)
+
+
+class LookupResult(FrozenModel):
+    """The answer for one key of many: a device, neither (the server does not know it), or an error.
+
+    Attributes:
+        key: the key; the text as it was given where that is no key.
+        elapsed_ms: how long the request took that brought the answer, in milliseconds.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    key: Key | str
+    device: Device | None = None
+    error: MdmError | None = None
+    elapsed_ms: float = 0.0
+
+    @field_serializer("error")
+    def _write_error(self, error: MdmError | None) -> dict[str, str | None] | None:
+        return error_summary(error)
+
+
+def error_summary(error: MdmError | None) -> dict[str, str | None] | None:
+    """An error as the JSON outputs show it: type, message and hint."""
+    if error is None:
+        return None
+    return {"type": type(error).__name__, "message": error.message, "hint": error.hint}

@@ -1,0 +1,273 @@
+"""What a plugin author writes: one subclass of `MdmProvider`, whose methods are flows."""
+
+from __future__ import annotations
+
+import base64
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from mdmsdk.errors import (
+    AuthenticationError,
+    EndpointNotFoundError,
+    PermissionDeniedError,
+    ProtocolError,
+    RateLimitedError,
+    ResponseError,
+    ServerError,
+    UnsupportedOperationError,
+)
+from mdmsdk.flow import Flow, done, together
+from mdmsdk.settings import ProviderSettings
+from mdmsdk.wire import Request, Response, redact_url
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mdmsdk.identifiers import Key
+    from mdmsdk.models import Device, ServerInfo
+
+__all__ = [
+    "Capability",
+    "Limits",
+    "MdmProvider",
+    "Page",
+    "ProviderSettings",
+    "Token",
+    "basic_token",
+    "check_status",
+    "retry_after_seconds",
+]
+
+T = TypeVar("T")
+
+
+class Capability(StrEnum):
+    """What a provider can do beyond heartbeat, lookup and noncompliant list."""
+
+    BATCH = "batch"
+    """Several keys in one request."""
+    INVENTORY = "inventory"
+    """A list of all devices."""
+    REASONS = "reasons"
+    """Failure reasons in detail, at the cost of more requests."""
+    LOCK = "lock"
+    CORPORATE_WIPE = "corporate-wipe"
+    FULL_WIPE = "full-wipe"
+    MESSAGE = "message"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the server bears. The runner keeps to it; flows never count or wait for it.
+
+    Attributes:
+        rate: requests a second, None for no limit.
+        burst: requests that may be sent at once before the rate counts.
+        concurrency: requests that may be under way at once.
+        batch_size: keys that `find_batch` takes at once.
+        page_size: rows to ask for on one page, where the server does not say.
+        shortest_poll: seconds between two noncompliant lists.
+    """
+
+    rate: float | None = None
+    burst: int = 1
+    concurrency: int = 10
+    batch_size: int = 1
+    page_size: int = 100
+    shortest_poll: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A credential to send. Its value never shows in ``repr``.
+
+    Attributes:
+        scheme: the word before it in the Authorization header.
+        expires_in: seconds from now, None if it does not expire.
+        static: a password or API key: logging in again would only send the same one, so a refusal
+            is final, and it is not sent a second time.
+        extra: what `MdmProvider.authorize` or `logout` needs besides.
+    """
+
+    value: str = field(repr=False)
+    scheme: str = "Bearer"
+    expires_in: float | None = None
+    static: bool = False
+    extra: Any = field(default=None, repr=False)
+
+
+def basic_token(username: str, password: str) -> Token:
+    """The static credential of HTTP Basic authentication (RFC 7617, in UTF-8)."""
+    pair = base64.b64encode(f"{username}:{password}".encode()).decode()
+    return Token(pair, scheme="Basic", static=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list.
+
+    Attributes:
+        next_cursor: what to pass for the next page; None on the last one.
+        total: how many rows the whole list has, where the server says so.
+    """
+
+    items: Sequence[T]
+    next_cursor: str | None = None
+    total: int | None = None
+
+
+def retry_after_seconds(response: Response) -> float | None:
+    """The wait that the server asks for, in seconds (RFC 9110, section 10.2.3), or None.
+
+    A date is measured from the server's own clock where the answer has a Date header.
+    """
+    text = (response.header("retry-after") or "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    if (until := _http_date(text)) is None:
+        return None
+    now = _http_date(response.header("date")) or datetime.now(UTC)
+    return max(0.0, (until - now).total_seconds())
+
+
+def _http_date(text: str | None) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "client-request-id", "x-correlation-id", "x-trace-id")
+
+
+def check_status(response: Response, *, hint: str | None = None) -> Response:
+    """Turn an error status into the error that says what to do about it (RFC 9110, section 15).
+
+    Args:
+        response: the answer, redirects already followed.
+        hint: what to do instead of the error's general advice.
+
+    Raises:
+        ResponseError: for every status but 2xx.
+        ProtocolError: for 1xx and 3xx, which are the runner's to follow and should not get here.
+    """
+    status = response.status
+    if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own numbers
+        return response
+    url = redact_url(response.url)
+    retry_after = retry_after_seconds(response)
+    kinds: dict[int, tuple[type[ResponseError], str]] = {
+        401: (AuthenticationError, "refused the credential"),
+        403: (PermissionDeniedError, "denies the account this request"),
+        404: (EndpointNotFoundError, "has no such address"),
+        429: (RateLimitedError, "asks for fewer requests"),
+    }
+    kind, words = kinds.get(status, (ResponseError, "refused the request"))
+    if status == 503 and retry_after is not None:  # noqa: PLR2004
+        kind, words = RateLimitedError, "asks to wait"
+    elif status >= 500:  # noqa: PLR2004
+        kind, words = ServerError, "failed"
+    elif status < 400:  # noqa: PLR2004
+        raise ProtocolError(f"unexpected status {status} from {url}")
+    raise kind(
+        f"the server {words} ({status}) at {url}",
+        status=status,
+        retry_after=retry_after,
+        url=url,
+        request_id=next((found for name in _REQUEST_ID_HEADERS if (found := response.header(name))), None),
+        retryable=False if status in {501, 505} else None,
+        hint=hint,
+    )
+
+
+class MdmProvider(ABC):
+    """One kind of MDM server, described: requests, answers, next steps; never sockets, clocks or threads.
+
+    Every method but `authorize` and `check` is a flow: a generator of steps (see `mdmsdk.flow`).
+    Errors that leave a flow are `MdmError`; for a key that the server does not know, the answer is an
+    empty list and not an error.
+    """
+
+    contract_version: ClassVar[int] = 1
+    name: ClassVar[str]
+    """The entry-point name, such as ``"jamf"``."""
+    vendor: ClassVar[str]
+    settings_type: ClassVar[type[ProviderSettings]] = ProviderSettings
+    keys: ClassVar[frozenset[type[Key]]]
+    """What it can look up by without walking the whole tenant."""
+    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    limits: ClassVar[Limits] = Limits()
+
+    def __init__(self, settings: ProviderSettings) -> None:
+        """Keep the settings. No I/O here, ever."""
+        self.settings = settings
+
+    def trusts(self, host: str) -> bool:
+        """Whether the credential may follow a redirect or a next-page link to another `host`, over https."""
+        del host
+        return False
+
+    @abstractmethod
+    def login(self, audience: str) -> Flow[Token]:
+        """Get a credential for `audience`.
+
+        Raises:
+            AuthenticationError, TokenError: the server or its login service refused.
+        """
+
+    def logout(self, token: Token) -> Flow[None]:
+        """Give the credential back when the client closes; for static ones never called."""
+        del token
+        return done(None)
+
+    def authorize(self, request: Request, token: Token) -> Request:
+        """Put the credential on a request. Pure."""
+        return request.with_headers({"Authorization": f"{token.scheme} {token.value}"})
+
+    def check(self, response: Response) -> Response:
+        """Turn an error status into an error. Pure; the one place for a vendor's status quirks."""
+        return check_status(response)
+
+    @abstractmethod
+    def heartbeat(self) -> Flow[ServerInfo]:
+        """Reach the server and learn what it is; what the other methods need goes into the answer."""
+
+    @abstractmethod
+    def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
+        """Every record that really has this key; [] where the server does not know it.
+
+        Raises:
+            FilterIgnoredError: the server answered about other devices.
+            UnsupportedOperationError: this server's version cannot search by this kind of key.
+        """
+
+    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[dict[Key, list[Device]]]:
+        """`find` for at most ``limits.batch_size`` keys at once; an entry for every key."""
+        found = yield from together(*(self.find(info, key) for key in keys))
+        return dict(zip(keys, found, strict=True))
+
+    @abstractmethod
+    def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+        """One page of the devices that do not comply; `cursor` is None for the first.
+
+        Raises:
+            ConfigurationError: the settings name no source of compliance.
+        """
+
+    def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+        """One page of all devices; with `Capability.INVENTORY`."""
+        del info, cursor
+        raise self._unsupported(Capability.INVENTORY)
+
+    def reasons(self, info: ServerInfo, device: Device) -> Flow[Device]:
+        """The device with its failure reasons filled in; with `Capability.REASONS`. May cost requests."""
+        del info, device
+        raise self._unsupported(Capability.REASONS)
+
+    def _unsupported(self, capability: Capability) -> UnsupportedOperationError:
+        return UnsupportedOperationError(f"the provider {self.name!r} does not offer {capability.value}")

@@ -1,0 +1,109 @@
+"""Providers and simulators by name, from the entry points of installed distributions.
+
+Nothing is imported but the one plugin that is asked for; a broken plugin harms only itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from stevedore.named import NamedExtensionManager
+
+from mdmsdk.errors import ProviderLoadError, UnknownProviderError
+from mdmsdk.provider import MdmProvider
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+__all__ = ["PROVIDERS", "SIMULATORS", "PluginInfo", "installed", "load_provider", "load_simulator"]
+
+PROVIDERS = "mdmsdk.providers"
+SIMULATORS = "mdmsdk.simulators"
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo:
+    """An installed plugin, as its distribution describes it, not imported."""
+
+    name: str
+    distribution: str | None
+    version: str | None
+    target: str
+
+
+def _entry_points(group: str) -> list[EntryPoint]:
+    # No names: stevedore lists the group and imports nothing.
+    manager: NamedExtensionManager[Any] = NamedExtensionManager(
+        group, names=[], on_missing_entrypoints_callback=None
+    )
+    return manager.list_entry_points()
+
+
+def installed(group: str = PROVIDERS) -> list[PluginInfo]:
+    """All installed plugins of a group, by name."""
+    return sorted(map(_describe, _entry_points(group)), key=lambda plugin: plugin.name)
+
+
+def _describe(point: EntryPoint) -> PluginInfo:
+    if point.dist is None:
+        return PluginInfo(point.name, None, None, point.value)
+    return PluginInfo(point.name, point.dist.name, point.dist.version, point.value)
+
+
+def _load(group: str, name: str) -> Any:
+    named = [plugin for plugin in installed(group) if plugin.name == name]
+    if not named:
+        known = ", ".join(plugin.name for plugin in installed(group)) or "none"
+        raise UnknownProviderError(
+            f"no installed plugin provides {name!r}; installed are: {known}",
+            provider=name,
+            hint=f"Check the spelling, or install the plugin: pip install mdmsdk-{name.removesuffix('-ise')}",
+        )
+    if len({plugin.target for plugin in named}) > 1:
+        owners = " and ".join(sorted(str(plugin.distribution) for plugin in named))
+        raise ProviderLoadError(
+            f"{name!r} is provided twice, by {owners}", provider=name, hint="Uninstall one of the two."
+        )
+    failures: list[BaseException] = []
+    # With the callback stevedore tells us, and logs no traceback of its own.
+    manager: NamedExtensionManager[Any] = NamedExtensionManager(
+        group, names=[name], on_load_failure_callback=lambda _manager, _point, error: failures.append(error)
+    )
+    if failures:
+        owner, cause = named[0].distribution, failures[0]
+        raise ProviderLoadError(
+            f"the plugin {name!r} of {owner} could not be loaded: {type(cause).__name__}: {cause}",
+            provider=name,
+            hint=f"Reinstall it with what it needs: pip install --force-reinstall {owner}",
+        ) from cause
+    return manager[name].plugin
+
+
+def load_provider(name: str) -> type[MdmProvider]:
+    """The provider class of that name.
+
+    Raises:
+        UnknownProviderError: no installed plugin has the name.
+        ProviderLoadError: importing it failed, it is no provider of this contract, or two share the name.
+    """
+    loaded = _load(PROVIDERS, name)
+    if not (isinstance(loaded, type) and issubclass(loaded, MdmProvider)):
+        raise ProviderLoadError(
+            f"the entry point {name!r} is no MdmProvider class",
+            provider=name,
+            hint="Report it to its publisher.",
+        )
+    if loaded.contract_version != MdmProvider.contract_version:
+        raise ProviderLoadError(
+            f"{name!r} is written for contract version {loaded.contract_version}, "
+            f"this is version {MdmProvider.contract_version}",
+            provider=name,
+            hint="Update mdmsdk and the plugin to releases that fit together.",
+        )
+    return loaded
+
+
+def load_simulator(name: str) -> Any:
+    """The simulator class of that name; raises as `load_provider` does."""
+    return _load(SIMULATORS, name)
