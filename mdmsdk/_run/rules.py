@@ -1,0 +1,94 @@
+"""Decisions that need no I/O: where a redirect leads, whether and when to try again."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from mdmsdk.errors import MdmError, RateLimitedError, RedirectError, ResponseError
+from mdmsdk.wire import Request, Response, origin_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mdmsdk.provider import MdmProvider
+
+MAX_HOPS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0
+
+
+def is_redirect(response: Response) -> bool:
+    """Whether the answer sends the client elsewhere (RFC 9110, section 15.4)."""
+    return response.status in _REDIRECTS and response.header("location") is not None
+
+
+def next_hop(request: Request, response: Response, trusts: Callable[[str], bool]) -> Request:
+    """The request that a redirect leads to.
+
+    Only the same origin is followed, and over https a host that the provider declares; a
+    credential goes nowhere else. A request with content is not repeated elsewhere as a GET.
+
+    Raises:
+        RedirectError: it leads to another origin, or would change the method.
+    """
+    target = urljoin(request.full_url, response.header("location") or "")
+    try:
+        scheme, host, _ = origin = origin_of(target)
+        home = origin_of(request.url)
+    except ValueError:
+        raise RedirectError("the server redirects to an unreadable address") from None
+    if origin != home and not (scheme == "https" and trusts(host)):
+        raise RedirectError(
+            f"the server redirects from {urlsplit(request.url).hostname} to {scheme}://{host}, "
+            "which must not see the credential",
+        )
+    if request.method not in {"GET", "HEAD"} and response.status not in {307, 308}:
+        raise RedirectError(f"the server redirects a {request.method} request with status {response.status}")
+    return replace(request, url=target, params={})
+
+
+def check_destination(url: str, provider: MdmProvider) -> None:
+    """Let a credential go only to the server itself, or over https to a host that the provider declares.
+
+    Raises:
+        RedirectError: the address, such as a next-page link of the server, leads elsewhere.
+    """
+    base_url = provider.settings.base_url
+    if url.startswith(base_url) and url[len(base_url) :][:1] in {"/", "?", ""}:
+        return
+    try:
+        scheme, host, _ = origin = origin_of(url)
+    except ValueError:
+        raise RedirectError("the server names an unreadable address") from None
+    if origin != origin_of(base_url) and not (scheme == "https" and provider.trusts(host)):
+        raise RedirectError(
+            f"the server leads to {scheme}://{host}, "
+            f"which must not see the credential for {urlsplit(base_url).hostname}"
+        )
+
+
+def worth_retrying(error: BaseException) -> bool:
+    """Whether the same request may succeed in a moment."""
+    return isinstance(error, MdmError) and error.retryable
+
+
+def wait_before_retry(error: BaseException | None, attempt: int, max_wait: float) -> float | None:
+    """Seconds before the next attempt, or None where waiting is no use.
+
+    The server's own wait comes first, with a little jitter on top so that clients do not come back
+    all at once; otherwise exponential with full jitter.
+
+    Args:
+        error: what the attempt ended with.
+        attempt: how many attempts were made.
+        max_wait: the longest wait that is put up with.
+    """
+    asked = error.retry_after if isinstance(error, ResponseError) else None
+    if asked is not None:
+        return asked + random.uniform(0, min(0.1 * asked, 1.0)) if asked <= max_wait else None  # noqa: S311
+    if isinstance(error, RateLimitedError):
+        attempt += 1  # no hurry where the server complained
+    return min(random.uniform(0, min(_FIRST_WAIT * 2**attempt, _LONGEST_WAIT)), max_wait)  # noqa: S311

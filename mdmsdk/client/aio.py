@@ -1,0 +1,264 @@
+"""The async client."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from mdmsdk._run.aio import AsyncRunner
+from mdmsdk._run.budget import Budget
+from mdmsdk._run.waits_aio import Slots, gather
+from mdmsdk.client import verdict
+from mdmsdk.errors import (
+    EndpointNotFoundError,
+    IncompleteListError,
+    MdmError,
+    UnsupportedOperationError,
+)
+from mdmsdk.models import Device, LookupResult, ServerInfo
+from mdmsdk.provider import Capability
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from types import TracebackType
+
+    from mdmsdk.flow import Flow
+    from mdmsdk.identifiers import Key
+    from mdmsdk.provider import MdmProvider, Page
+
+T = TypeVar("T")
+
+
+class _Description:
+    """What the server said about itself, shared by clients with different policies."""
+
+    def __init__(self) -> None:
+        self.info: ServerInfo | None = None
+        self.read_at = 0.0
+        self.lock = Slots()
+
+
+class AsyncMdmClient:
+    """One MDM server, as an application uses it; made by `mdmsdk.connect_async`.
+
+    Use it as a context manager, or call `aclose`. It may be used by many tasks at once.
+
+    Attributes:
+        server: the name under which errors and devices mention the server.
+        provider: the provider that describes its protocol.
+    """
+
+    def __init__(self, provider: MdmProvider, *, server: str | None = None, http: Any = None) -> None:
+        self.provider = provider
+        self.server = server or provider.settings.base_url.partition("://")[2]
+        self._runner = AsyncRunner(provider, self.server, provider.settings.policy, http)
+        self._described = _Description()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.server} ({self.provider.name})>"
+
+    @property
+    def _batch_size(self) -> int:
+        return self.provider.limits.batch_size if Capability.BATCH in self.provider.capabilities else 1
+
+    @property
+    def window(self) -> int:
+        """How many keys `lookup_many` has under way at once."""
+        return self._batch_size * self.provider.limits.concurrency
+
+    async def aclose(self) -> None:
+        """Give the credential back, where the vendor has a way to, and close the connections."""
+        await self._runner.aclose()
+
+    def with_policy(self, **changes: Any) -> AsyncMdmClient:
+        """The same server and connections with another patience; `changes` are fields of `Policy`.
+
+        Raises:
+            ConfigurationError: a name or value that `Policy` does not take.
+        """
+        from mdmsdk.client.build import checked
+
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        policy = self._runner.policy
+        twin._runner = self._runner.with_policy(
+            checked(type(policy), {**policy.model_dump(), **changes}, "policy")
+        )
+        return twin
+
+    async def heartbeat(self) -> ServerInfo:
+        """Reach the server, log in where that takes a step of its own, and read what it is.
+
+        Raises:
+            MdmError: it is not reachable, not trusted, or does not let us in.
+        """
+        return await self._describe("heartbeat", fresh=True)
+
+    async def lookup(self, key: Key | str) -> Device | None:
+        """The device with this key, or None if the server does not know it.
+
+        Of several records for one key, the registered one with the newest check-in stands for
+        all, and the strictest compliance state among them counts.
+
+        Args:
+            key: a key, or text whose kind is plain (see `mdmsdk.parse_key`).
+
+        Raises:
+            InvalidIdentifierError: the text is no key, or could be of several kinds.
+            UnsupportedOperationError: the provider cannot search by this kind.
+            FilterIgnoredError: the server answered about another device.
+            MdmError: there is no answer; never to be taken for a verdict.
+        """
+        return verdict.pick(await self.find(key))
+
+    async def find(self, key: Key | str) -> list[Device]:
+        """Every record that the server has for this key; raises as `lookup` does."""
+        key = verdict.as_key(key)
+        self._require(key)
+        devices = await self._with_info("find", lambda info: self.provider.find(info, key))
+        return self._accept(key, devices)
+
+    async def lookup_many(self, keys: Iterable[Key | str]) -> AsyncIterator[LookupResult]:
+        """One result for each key, in the order given; in batches where the provider can, or side by side.
+
+        A failure is part of the result of its key, and does not end the others.
+        """
+        size = self._batch_size
+        remaining = iter(keys)
+        while given := list(islice(remaining, self.window)):
+            rows = [self._read_key(text) for text in given]
+            asked = list(dict.fromkeys(row for row in rows if not isinstance(row, LookupResult)))
+            jobs = [partial(self._lookup_chunk, chunk) for chunk in verdict.chunks(asked, size)]
+            results = {result.key: result for chunk in await gather(jobs, _nothing) for result in chunk}
+            for row in rows:
+                yield row if isinstance(row, LookupResult) else results[row]
+
+    def noncompliant(self) -> AsyncIterator[Device]:
+        """The devices that do not comply, as they arrive, page by page.
+
+        Raises:
+            IncompleteListError: while iterating, rather than ending early; what came before is true,
+                but a device that did not come may be noncompliant all the same.
+            FilterIgnoredError: the server listed devices that comply.
+            MdmError: the first page already failed.
+        """
+        return self._list("noncompliant", self.provider.noncompliant_page)
+
+    def devices(self) -> AsyncIterator[Device]:
+        """All devices, as they arrive; with `Capability.INVENTORY`. Raises as `noncompliant` does."""
+        return self._list("devices", self.provider.devices_page)
+
+    async def reasons(self, device: Device) -> Device:
+        """The device with its failure reasons in detail; for providers with `Capability.REASONS`.
+
+        May cost several requests.
+        """
+        return await self._with_info("reasons", lambda info: self.provider.reasons(info, device))
+
+    def _require(self, key: Key) -> None:
+        if type(key) not in self.provider.keys:
+            kinds = ", ".join(sorted(kind.kind for kind in self.provider.keys))
+            raise UnsupportedOperationError(
+                f"the provider {self.provider.name!r} cannot search by {key.kind}, only by: {kinds}",
+                server=self.server,
+                provider=self.provider.name,
+                operation="find",
+            )
+
+    def _accept(self, key: Key, devices: Sequence[Device]) -> list[Device]:
+        try:
+            verdict.check_found(key, devices)
+        except MdmError as error:
+            error.locate(server=self.server, provider=self.provider.name, operation="find")
+            raise
+        return [verdict.settle(device, self.server, self.provider.name) for device in devices]
+
+    def _read_key(self, text: Key | str) -> Key | LookupResult:
+        try:
+            key = verdict.as_key(text)
+            self._require(key)
+        except MdmError as error:
+            return LookupResult(key=text, error=error)
+        return key
+
+    async def _lookup_chunk(self, keys: Sequence[Key]) -> list[LookupResult]:
+        began = time.monotonic()
+
+        def result(key: Key, device: Device | None, error: MdmError | None) -> LookupResult:
+            elapsed_ms = (time.monotonic() - began) * 1000
+            return LookupResult(key=key, device=device, error=error, elapsed_ms=elapsed_ms)
+
+        try:
+            if len(keys) == 1:
+                found = {keys[0]: await self.find(keys[0])}
+            else:
+                rows = await self._with_info("find", lambda info: self.provider.find_batch(info, keys))
+                found = {key: self._accept(key, rows[key]) for key in keys}
+        except MdmError as error:
+            return [result(key, None, error) for key in keys]
+        return [result(key, verdict.pick(found[key]), None) for key in keys]
+
+    async def _describe(
+        self, operation: str, *, fresh: bool = False, budget: Budget | None = None
+    ) -> ServerInfo:
+        """The server's description, from memory if it is young enough; asked for by one flow at a time."""
+        described, policy = self._described, self._runner.policy
+        if not fresh and described.info and time.monotonic() < described.read_at + policy.info_ttl:
+            return described.info
+        budget = budget or Budget(policy.deadline)
+        asked_at = time.monotonic()
+        await described.lock.acquire(budget)
+        try:
+            if described.info is None or described.read_at < asked_at:
+                info = await self._runner.run(operation, self.provider.heartbeat(), budget)
+                described.info = info.model_copy(
+                    update={"server": self.server, "provider": self.provider.name}
+                )
+                described.read_at = time.monotonic()
+            return described.info
+        finally:
+            described.lock.release()
+
+    async def _with_info(self, operation: str, flow: Callable[[ServerInfo], Flow[T]]) -> T:
+        """Run a flow that needs the server's description; if it proves stale, once more with a new one."""
+        budget = Budget(self._runner.policy.deadline)
+        known = self._described.info
+        info = await self._describe(operation, budget=budget)
+        try:
+            return await self._runner.run(operation, flow(info), budget)
+        except EndpointNotFoundError:
+            if info is not known:
+                raise
+            info = await self._describe(operation, fresh=True, budget=budget)
+            if info == known:
+                raise
+            return await self._runner.run(operation, flow(info), budget)
+
+    async def _list(
+        self, operation: str, fetch: Callable[[ServerInfo, str | None], Flow[Page[Device]]]
+    ) -> AsyncIterator[Device]:
+        listing = verdict.Listing(self._runner.policy.max_pages, noncompliant=operation == "noncompliant")
+        while listing.more:
+            try:
+                page = await self._with_info(operation, lambda info: fetch(info, listing.cursor))
+                for device in listing.take(page):
+                    yield verdict.settle(device, self.server, self.provider.name)
+            except MdmError as error:
+                error.locate(server=self.server, provider=self.provider.name, operation=operation)
+                if listing.collected and not isinstance(error, IncompleteListError):
+                    raise listing.broken_off(error) from error
+                raise
+
+
+def _nothing() -> None:
+    """What `gather` calls on a failure, where no job fails."""

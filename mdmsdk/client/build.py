@@ -1,0 +1,61 @@
+"""From a name and settings to a provider, with errors that a person can act on."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from mdmsdk.errors import ConfigurationError
+from mdmsdk.registry import load_provider
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mdmsdk.provider import MdmProvider
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def checked(model: type[M], values: Mapping[str, Any], what: str) -> M:
+    """The values as a settings model.
+
+    Raises:
+        ConfigurationError: lists everything that is missing, unknown or wrong, but no value.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+    lines = "; ".join(
+        _explain(problem["loc"], problem["type"], problem["msg"], model) for problem in problems
+    )
+    raise ConfigurationError(
+        f"the {what} settings are not usable: {lines}",
+        hint=f"The settings are: {', '.join(model.model_fields)}.",
+    )
+
+
+def _explain(place: tuple[int | str, ...], kind: str, message: str, model: type[BaseModel]) -> str:
+    name = ".".join(str(part) for part in place)
+    if kind == "missing":
+        return f"{name} is missing"
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(name, model.model_fields, n=1)
+        return f"{name} is not known" + (f", is {near[0]} meant?" if near else "")
+    return f"{name or 'all'}: {message.removeprefix('Value error, ')}"
+
+
+def make_provider(name: str, settings: Mapping[str, Any]) -> MdmProvider:
+    """The provider of that name with its settings checked.
+
+    Raises:
+        ConfigurationError: no such provider, or settings that it cannot use.
+    """
+    provider = load_provider(name)
+    try:
+        return provider(checked(provider.settings_type, settings, repr(name)))
+    except ConfigurationError as error:
+        error.locate(server=None, provider=name, operation="connect")
+        raise

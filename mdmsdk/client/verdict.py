@@ -1,0 +1,174 @@
+"""The rules by which records become an answer: never about another device, never better than the worst."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mdmsdk.errors import FilterIgnoredError, IncompleteListError
+from mdmsdk.identifiers import Key, parse_key
+from mdmsdk.models import ComplianceState, Device
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from mdmsdk.errors import MdmError
+    from mdmsdk.provider import Page
+
+# The worse, the higher. `UNKNOWN` is worse than `GRACE`: nobody vouches for the device.
+SEVERITY = {
+    ComplianceState.COMPLIANT: 0,
+    ComplianceState.GRACE: 1,
+    ComplianceState.UNKNOWN: 2,
+    ComplianceState.NONCOMPLIANT: 3,
+}
+
+
+def as_key(key: Key | str) -> Key:
+    """A key as given, or read from text."""
+    return parse_key(key) if isinstance(key, str) else key
+
+
+def settle(device: Device, server: str, provider: str) -> Device:
+    """A provider's record as the client hands it out: with its origin, and no verdict on a device that left.
+
+    A server may keep the last "compliant" of a device that is no longer under its management; nobody
+    evaluates it any more, so that is no verdict.
+    """
+    changes: dict[str, object] = {"server": server, "provider": provider}
+    compliance = device.compliance
+    if not device.registered and compliance.state in {ComplianceState.COMPLIANT, ComplianceState.GRACE}:
+        changes["compliance"] = compliance.model_copy(
+            update={
+                "state": ComplianceState.UNKNOWN,
+                "reasons": (*compliance.reasons, "the device is no longer managed by this server"),
+            }
+        )
+    return device.model_copy(update=changes)
+
+
+def check_found(key: Key, devices: Iterable[Device]) -> None:
+    """The last check before an answer leaves the client, for providers that forgot theirs.
+
+    Raises:
+        FilterIgnoredError: a record names another device than the one asked for.
+    """
+    for device in devices:
+        if device.matches(key) is False:
+            raise FilterIgnoredError(f"asked for {key.kind} {key}, the answer is about another device")
+
+
+def pick(devices: Sequence[Device]) -> Device | None:
+    """The one record that stands for the device, of several for one key.
+
+    Registered before not registered, then the newest check-in, then the lower id. If the records
+    disagree about compliance, the strictest state wins and the reasons say so.
+    """
+    if not devices:
+        return None
+    chosen = min(devices, key=preference)
+    # Records of devices that left do not count against one that is there.
+    rivals = [device for device in devices if device.registered == chosen.registered]
+    return judge_together(chosen, rivals, f"{len(rivals)} records share this identifier")
+
+
+def judge_together(chosen: Device, rivals: Sequence[Device], why: str) -> Device:
+    """`chosen` with the strictest verdict among `rivals`, saying so where they disagree."""
+    strictest = max(rivals, key=lambda device: SEVERITY[device.compliance.state])
+    if strictest.compliance.state == chosen.compliance.state:
+        return chosen
+    origin = strictest.id or strictest.guid or strictest.name or "another record"
+    note = f"{why} and disagree; the strictest counts ({strictest.server}: {origin})"
+    verdict = strictest.compliance
+    return chosen.model_copy(
+        update={"compliance": verdict.model_copy(update={"reasons": (*verdict.reasons, note)})}
+    )
+
+
+def preference(device: Device) -> tuple[bool, float, int, str]:
+    """Sorts the record that speaks for a device before the others."""
+    seen = device.last_check_in.timestamp() if device.last_check_in else 0.0
+    record = device.id or device.guid or ""
+    # Shorter first, so that number 9 comes before number 10.
+    return (not device.registered, -seen, len(record), record)
+
+
+def chunks(keys: Sequence[Key], size: int) -> list[list[Key]]:
+    """The keys in groups of one kind, of at most `size`."""
+    kinds: dict[type[Key], list[Key]] = {}
+    for key in keys:
+        kinds.setdefault(type(key), []).append(key)
+    return [group[start : start + size] for group in kinds.values() for start in range(0, len(group), size)]
+
+
+class Listing:
+    """Keeps account of a list that comes page by page, so that it is complete or fails.
+
+    Attributes:
+        cursor: where the next page is.
+        more: whether there is a next page.
+        collected: how many devices were handed out.
+    """
+
+    def __init__(self, max_pages: int, *, noncompliant: bool) -> None:
+        self.cursor: str | None = None
+        self.more = True
+        self.collected = 0
+        self._noncompliant = noncompliant
+        self._pages_left = max_pages
+        self._cursors: set[int] = set()
+        self._rows: set[int] = set()
+
+    def take(self, page: Page[Device]) -> Iterator[Device]:
+        """The devices of a page that did not come before; afterwards the list is one page further.
+
+        Raises:
+            FilterIgnoredError: a device that complies stands in the noncompliant list.
+            IncompleteListError: the pages go in circles, have no end, or fewer rows came than the
+                server counts.
+        """
+        for device in page.items:
+            if self._noncompliant and device.compliance.state is ComplianceState.COMPLIANT:
+                raise FilterIgnoredError("the noncompliant list holds a device that complies")
+            if self._is_new(device):
+                self.collected += 1
+                yield device
+        self._pages_left -= 1
+        self.cursor, self.more = page.next_cursor, page.next_cursor is not None
+        if self.more:
+            self._check_progress(hash(page.next_cursor))
+        elif page.total is not None and self.collected < page.total:
+            raise self._incomplete(f"the server counts {page.total} devices, only {self.collected} came")
+
+    def broken_off(self, error: MdmError) -> IncompleteListError:
+        """The error for a list of which some devices had been handed out."""
+        failure = self._incomplete(f"the list broke off after {self.collected} devices: {error.message}")
+        failure.locate(server=error.server, provider=error.provider, operation=error.operation)
+        failure.hint = error.hint or failure.hint
+        failure.retryable = error.retryable
+        return failure
+
+    def _is_new(self, device: Device) -> bool:
+        if (identity := row_identity(device)) is None:
+            return True
+        size = len(self._rows)
+        self._rows.add(identity)
+        return len(self._rows) > size
+
+    def _check_progress(self, cursor: int) -> None:
+        if cursor in self._cursors:
+            raise self._incomplete("the server repeats a page")
+        self._cursors.add(cursor)
+        if not self._pages_left:
+            raise self._incomplete("the list has more pages than policy.max_pages allows")
+
+    def _incomplete(self, message: str) -> IncompleteListError:
+        return IncompleteListError(message, collected=self.collected)
+
+
+def row_identity(device: Device) -> int | None:
+    """What tells a row of a list from the others, small enough to keep one for each of very many.
+
+    None where the record has nothing by which to tell it.
+    """
+    identity = (device.id, device.guid, device.udid, device.serial_number, device.mac_addresses)
+    return hash(identity) if any(identity) else None

@@ -1,0 +1,9 @@
+"""Many servers: one question, one outcome for each, one answer."""
+
+from __future__ import annotations
+
+from mdmsdk.federation.aio import AsyncMdmFederation
+from mdmsdk.federation.merge import Answer, Heartbeat, Merge, Outcome, Status
+from mdmsdk.federation.sync import MdmFederation
+
+__all__ = ["Answer", "AsyncMdmFederation", "Heartbeat", "MdmFederation", "Merge", "Outcome", "Status"]

@@ -1,0 +1,133 @@
+"""What several servers together say about one key, and how their records become one."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import ConfigDict, field_serializer
+
+from mdmsdk.client.verdict import judge_together, preference
+from mdmsdk.errors import MdmError, UnsupportedOperationError
+from mdmsdk.identifiers import Key
+from mdmsdk.models import Device, FrozenModel, LookupResult, ServerInfo, error_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Merge = Literal["strictest", "first", "newest"]
+
+
+class Status(StrEnum):
+    """How asking one server ended."""
+
+    FOUND = "found"
+    NOT_FOUND = "not_found"
+    UNSUPPORTED = "unsupported"
+    """The server cannot search by this kind of key."""
+    ERROR = "error"
+
+
+class _OfServer(FrozenModel):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    server: str
+    provider: str
+    error: MdmError | None = None
+    elapsed_ms: float = 0.0
+
+    @field_serializer("error")
+    def _write_error(self, error: MdmError | None) -> dict[str, str | None] | None:
+        return error_summary(error)
+
+
+class Outcome(_OfServer):
+    """What one server said about one key.
+
+    Attributes:
+        status: whether it knows the device, does not, cannot tell, or failed.
+        device: its record.
+        error: why it failed or cannot tell.
+        elapsed_ms: how long it took, in milliseconds.
+    """
+
+    status: Status
+    device: Device | None = None
+
+    @classmethod
+    def of(cls, server: str, provider: str, result: LookupResult) -> Outcome:
+        """The outcome in a client's result."""
+        if isinstance(result.error, UnsupportedOperationError):
+            status = Status.UNSUPPORTED
+        elif result.error:
+            status = Status.ERROR
+        else:
+            status = Status.FOUND if result.device else Status.NOT_FOUND
+        return cls(
+            server=server,
+            provider=provider,
+            status=status,
+            device=result.device,
+            error=result.error,
+            elapsed_ms=result.elapsed_ms,
+        )
+
+
+class Heartbeat(_OfServer):
+    """Whether one server is there.
+
+    Attributes:
+        info: what it says about itself; None if it failed.
+    """
+
+    info: ServerInfo | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it answered."""
+        return self.info is not None
+
+
+class Answer(FrozenModel):
+    """What all servers together say about one key.
+
+    Attributes:
+        key: the key; the text as it was given where that is no key.
+        device: the record that stands for the device; None if no server knows it.
+        outcomes: one for each server, in order.
+    """
+
+    key: Key | str
+    device: Device | None
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def found(self) -> bool:
+        """Whether a server knows the device."""
+        return self.device is not None
+
+    @property
+    def complete(self) -> bool:
+        """Whether no server failed; if one did, it may know the device, or judge it more strictly."""
+        return all(outcome.status is not Status.ERROR for outcome in self.outcomes)
+
+
+def merged(outcomes: Sequence[Outcome], how: Merge) -> Device | None:
+    """The record that stands for a device that several servers may know.
+
+    A registered record comes before one of a device that left. `how` decides among those left:
+    "first" by the order of the servers, "newest" by the last check-in, "strictest" likewise, with the
+    strictest compliance state of all.
+    """
+    devices = [outcome.device for outcome in outcomes if outcome.device]
+    devices = [device for device in devices if device.registered] or devices
+    if not devices:
+        return None
+    if how == "first":
+        return devices[0]
+    newest = min(devices, key=preference)
+    return (
+        newest
+        if how == "newest"
+        else judge_together(newest, devices, f"{len(devices)} servers know the device")
+    )
