@@ -1,0 +1,123 @@
+"""What all simulators share: an application over a fleet, a log of its requests, and faults to inject."""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mdmsdk.simulator._inject import Injector
+from mdmsdk.simulator.faults import Faults
+from mdmsdk.simulator.fleet import Fleet, SimDevice
+from mdmsdk.simulator.recording import ReceivedRequest, RequestLog
+
+__all__ = ["Simulator"]
+
+HabitsT = TypeVar("HabitsT")
+
+
+class Simulator(ABC, Generic[HabitsT]):
+    """A local server of one vendor's API.
+
+    A subclass names its provider and its habits, and gives routes. Tests reach in from their own thread: they
+    read `requests`, add to `faults`, set `fleet` to another one, or call `behave`; the next request sees it.
+
+    Attributes:
+        name: Entry-point name of the provider that speaks this API.
+        habits_type: Frozen dataclass of the switches, all with defaults.
+        fleet: The devices that the server knows.
+        habits: How the server behaves.
+        requests: What came in.
+        faults: What is to go wrong below the protocol.
+    """
+
+    name: ClassVar[str]
+    habits_type: ClassVar[type[Any]]
+
+    def __init__(self, fleet: Fleet | None = None, **habits: Any) -> None:
+        """Prepare a server.
+
+        Args:
+            fleet: Devices; by default the 200 that `Fleet.generate` invents.
+            **habits: Switches that differ from their defaults.
+        """
+        self.fleet = Fleet.generate() if fleet is None else fleet
+        self.habits: HabitsT = self.habits_type(**habits)
+        self.requests = RequestLog()
+        self.faults = Faults()
+        self._app: ASGIApp | None = None
+
+    @property
+    def app(self) -> ASGIApp:
+        """The ASGI application; one and the same at each access."""
+        if self._app is None:
+            router = Starlette(routes=list(self.routes()))
+            # A vendor's server decides itself what the other slash form of a path gets.
+            router.router.redirect_slashes = False
+            self._app = _Gate(self, router)
+        return self._app
+
+    @abstractmethod
+    def routes(self) -> Sequence[BaseRoute]:
+        """Give the routes of the API."""
+
+    @abstractmethod
+    def settings(self, origin: str) -> dict[str, Any]:
+        """Give what an administrator writes into `mdm.toml` for this server.
+
+        Args:
+            origin: Scheme, host and port at which it listens.
+        """
+
+    def identifiers(self, device: SimDevice) -> dict[str, str]:
+        """Give the identifiers by which this server knows a record, by kind of key, as a client writes them.
+
+        Kinds that the vendor does not have may stay in; the provider says which of them it can ask for.
+        """
+        known = {
+            "mac": device.mac_addresses[0] if device.mac_addresses else None,
+            "udid": device.udid,
+            "guid": device.guid,
+            "serial": device.serial_number,
+            "imei": device.imei,
+            "meid": device.meid,
+            "hostname": device.hostname,
+            "username": device.username,
+            "id": str(device.id),
+        }
+        return {kind: value for kind, value in known.items() if value}
+
+    def verdict(self, device: SimDevice) -> str:
+        """Give the compliance state that a careful client must read from this server's record of a device.
+
+        Nobody judges a retired device any more, so that its last good state is none.
+        """
+        return device.compliance if device.registered or device.compliance == "noncompliant" else "unknown"
+
+    def behave(self, **changes: Any) -> None:
+        """Change some habits of a server, running or not."""
+        self.habits = dataclasses.replace(self.habits, **changes)  # type: ignore[type-var]  # always a dataclass
+
+
+class _Gate:
+    """Logs every request and lets a fault take it before the vendor's routes do."""
+
+    def __init__(self, simulator: Simulator[Any], app: ASGIApp) -> None:
+        self._simulator = simulator
+        self._app = app
+        self._inject = Injector(app)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = ReceivedRequest.from_scope(scope)
+        self._simulator.requests.append(request)
+        fault = self._simulator.faults.take(request)
+        if fault is None:
+            await self._app(scope, receive, send)
+        else:
+            await self._inject(fault, scope, receive, send)

@@ -1,0 +1,375 @@
+"""A server of the Cisco ISE MDM API, versions 1 to 3: as Cisco describes it, and as vendors deviate from it.
+
+Source: the MDM API of versions 1, 2 and 3, https://developer.cisco.com/docs/identity-services-engine/
+"""
+
+import base64
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Final
+from urllib.parse import unquote
+
+from starlette.concurrency import iterate_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from mdmsdk.simulator._inject import hold
+from mdmsdk.simulator._ise_habits import IseHabits
+from mdmsdk.simulator._ise_records import RecordedAction, RecordedMessage
+from mdmsdk.simulator._ise_records import texts as read_texts
+from mdmsdk.simulator._ise_xml import CRITERIA, Query, Writer, truth_compliant
+from mdmsdk.simulator.base import Simulator
+from mdmsdk.simulator.fleet import Fleet, SimDevice
+from mdmsdk.simulator.recording import basic_credentials
+
+__all__ = ["IseHabits", "IseSimulator", "RecordedAction", "RecordedMessage", "truth_compliant"]
+
+_DISCOVERY: Final = "/ciscoise/mdminfo"
+_ACTIONS: Final = frozenset({"full_wipe", "corporate_wipe", "pin_lock"})
+_IDENTIFIERS: Final = frozenset({"macaddress", "guid", "guidhn"})
+_MESSAGE: Final = ("message_type", "message_header", "message_body")
+_AWKWARD: Final = "next page/+&=?#%é "
+
+
+class IseSimulator(Simulator[IseHabits]):
+    """A local server of the Cisco ISE MDM API.
+
+    Attributes:
+        actions: Wipes and locks that came in.
+        messages: Messages that came in.
+        failed_logins: Wrong passwords since the last right one.
+    """
+
+    name: ClassVar[str] = "ise"
+    habits_type: ClassVar[type[IseHabits]] = IseHabits
+
+    def __init__(self, fleet: Fleet | None = None, **habits: Any) -> None:
+        """Prepare a server.
+
+        Args:
+            fleet: Devices; by default the 200 that `Fleet.generate` invents.
+            **habits: Fields of `IseHabits` that differ from their defaults.
+        """
+        super().__init__(fleet, **habits)
+        self.actions: list[RecordedAction] = []
+        self.messages: list[RecordedMessage] = []
+        self.failed_logins = 0
+        self._next_bulk = 0.0
+        self._noncompliant: tuple[Fleet, tuple[SimDevice, ...]] | None = None
+
+    def settings(self, origin: str) -> dict[str, Any]:
+        """Give what an administrator writes into `mdm.toml` for this server."""
+        settings = {
+            "provider": self.name,
+            "base_url": origin,
+            "username": self.habits.username,
+            "password": self.habits.password,
+        }
+        return settings | ({"instance": self.habits.instance} if self.habits.instance else {})
+
+    def verdict(self, device: SimDevice) -> str:
+        """Give the state that this protocol's boolean and `register_status` leave."""
+        if not truth_compliant(device):
+            return "noncompliant"
+        return "compliant" if device.registered else "unknown"
+
+    def noncompliant(self) -> tuple[SimDevice, ...]:
+        """Give the devices of a complete noncompliant list, by id: enrolled, and not compliant for ISE."""
+        fleet, known = self.fleet, self._noncompliant
+        if known is None or known[0] is not fleet:
+            rows = fleet.select(lambda device: device.registered and not truth_compliant(device))
+            # Kept, because every page of a long list asks again.
+            self._noncompliant = known = fleet, rows
+        return known[1]
+
+    def routes(self) -> Sequence[Route]:
+        """Give the one route; prefixes are habits, so each request's path is taken apart when it comes."""
+        return [Route("/{path:path}", self._answer, methods=["GET", "POST", "PUT"])]
+
+    async def _answer(self, request: Request) -> Response:
+        response = self._refuse(request) or await self._serve(request)
+        if self.habits.latency:
+            await hold(request.receive, self.habits.latency)
+        return response
+
+    def _refuse(self, request: Request) -> Response | None:
+        habits = self.habits
+        credentials = basic_credentials(request.headers.get("authorization", ""))
+        locked = habits.lock_after is not None and self.failed_logins >= habits.lock_after
+        if credentials != (habits.username, habits.password) or locked:
+            # A first request without any credentials is no attempt at a password.
+            self.failed_logins += credentials is not None
+            return self._unauthorised()
+        self.failed_logins = 0
+        if habits.deny == 403:  # noqa: PLR2004 - Forbidden
+            return self._error(403, "this account may not use the API")
+        return None if habits.deny is None else self._unauthorised()
+
+    async def _serve(self, request: Request) -> Response:
+        instance, raw = self.habits.instance, request.scope["raw_path"].decode("ascii")
+        if raw in {instance + _DISCOVERY, f"{instance}{_DISCOVERY}/"}:
+            return self._discover(request, slash=raw.endswith("/"))
+        for version in range(self.habits.max_api_version, 0, -1):
+            served = instance + (self.habits.api_path or f"/ciscoise/mdmapi/v{version}").rstrip("/")
+            if raw.startswith(f"{served}/"):
+                parts = [unquote(part) for part in raw[len(served) :].strip("/").split("/")]
+                return await self._call(request, version, parts)
+        return self._no_such_path()
+
+    def _discover(self, request: Request, *, slash: bool) -> Response:
+        habits = self.habits
+        if habits.mdminfo_form not in {"both", "slash" if slash else "no_slash"}:
+            if habits.mdminfo_other_form == "not_found":
+                return self._no_such_path()
+            other = request.url.replace(path=f"{habits.instance}{_DISCOVERY}{'' if slash else '/'}")
+            return RedirectResponse(str(other), status_code=302)
+        asked = request.query_params.get("ise_api_version", "1")
+        if not asked.isdecimal():
+            return self._error(400, "ise_api_version is not a number")
+        if int(asked) > habits.max_api_version and habits.higher_version != "negotiate":
+            if habits.higher_version == "html":
+                return HTMLResponse("<html><body><p>Unsupported version</p></body></html>")
+            return self._error(habits.higher_version, "this version is not supported")
+        return self._server_info(max(1, min(int(asked), habits.max_api_version)))
+
+    def _server_info(self, version: int) -> Response:
+        habits, write = self.habits, Writer(self.habits)
+        path = habits.api_path or f"/ciscoise/mdmapi/v{version}"
+        content = write.name("mdminfo")
+        # Version 1 has no such element: ISE 2.7's schema lacks it.
+        if version > 1 or habits.announce_highest:
+            shown = habits.max_api_version if habits.announce_highest else version
+            content += write.element("api_version", shown)
+        announced = path if habits.api_path_style == "instance" else habits.instance + path
+        content += write.element("api_path", announced)
+        content += write.element("redirect_url", "https://enrol.example.com/start?from=ise&lang=en")
+        content += write.element("query_max_size", habits.query_max_size)
+        content += write.element("messaging_support", habits.messaging_support)
+        if version > 1:
+            content += write.element("vendor", habits.vendor)
+            content += write.element("product_name", habits.product_name)
+            content += write.element("product_version", habits.product_version)
+        return self._xml(write.document(content))
+
+    async def _call(self, request: Request, version: int, parts: list[str]) -> Response:
+        match request.method, parts:
+            case "GET", ["devices"] if version > 1:
+                return self._query(request, version, ())
+            case "GET", ["devices", _, _, *_] if version == 1 or self.habits.api_path:
+                return self._path_query(parts[1:])
+            case "POST", ["batchdevices"] if version == 2:  # noqa: PLR2004 - the only version that has it
+                values = [value for _, value in read_texts(await request.body(), {"value"})]
+                return self._query(request, version, tuple(values))
+            case "POST", ["action", *rest] if len(rest) <= 1:
+                return self._act(request, version, await request.body(), rest)
+            case "PUT", ["sendmessage"] if self.habits.messaging_support:
+                return self._send_message(version, await request.body())
+        return self._no_such_path()
+
+    def _path_query(self, parts: list[str]) -> Response:
+        """Read version 1's `{paging}/{criterion}/{value}/{filter}`, or `{paging}/{filter}` for all."""
+        match parts:
+            case [paging, wanted]:
+                return self._devices(Query(version=1, paging=paging, filter=wanted))
+            case [paging, criterion, value, wanted]:
+                query = Query(
+                    version=1, paging=paging, filter=wanted, criterion=criterion.lower(), values=(value,)
+                )
+                return self._devices(query)
+        return self._no_such_path()
+
+    def _query(self, request: Request, version: int, values: tuple[str, ...]) -> Response:
+        given = request.query_params
+        criterion = given.get("querycriteria", "").lower()
+        values = values or tuple(given.getlist("value"))[:1]
+        if "paging" not in given or "filter" not in given:
+            return self._error(400, "paging and filter are required")
+        if criterion and not values:
+            return self._error(400, "value is required")
+        query = Query(
+            version=version,
+            paging=given["paging"],
+            filter=given["filter"],
+            criterion=criterion,
+            values=values,
+            identifier=given.get("deviceidentifier", "").lower() if version == 3 else "",  # noqa: PLR2004
+        )
+        return self._devices(query)
+
+    def _devices(self, query: Query) -> Response:
+        supported = not query.criterion or query.criterion in CRITERIA[query.version]
+        if not supported and self.habits.unsupported_criterion == "error":
+            return self._error(400, "this criterion is not supported")
+        start = self._position(query)
+        if start is None:
+            return self._error(400, "unknown page")
+        wait = self._throttle(query)
+        if wait is not None:
+            return self._error(503, "too many lists", {"Retry-After": str(wait)})
+        if supported:
+            rows = self._rows(query)
+        else:
+            rows = self.fleet[:] if self.habits.unsupported_criterion == "everything" else ()
+        return self._page(query, rows[: self.habits.total_cap], start)
+
+    def _throttle(self, query: Query) -> int | None:
+        """Give the seconds to wait if a list comes too soon after the last; later pages are always given."""
+        if not self.habits.bulk_interval or query.criterion != "compliance" or query.paging != "0":
+            return None
+        wait = self._next_bulk - time.monotonic()
+        if wait > 0:
+            return int(wait) + 1
+        self._next_bulk = time.monotonic() + self.habits.bulk_interval
+        return None
+
+    def _rows(self, query: Query) -> Sequence[SimDevice]:
+        habits, fleet = self.habits, self.fleet
+        if query.criterion == "compliance" and habits.wrong_filter != "everything":
+            if query.values[0].lower() == "false":
+                return self.noncompliant()
+            return fleet.select(lambda device: device.registered and truth_compliant(device))
+        if not query.criterion or habits.wrong_filter == "everything":
+            rows: Sequence[SimDevice] = fleet[:]
+        else:
+            rows = self._matches(query.criterion, query.values)
+            if habits.wrong_filter == "other_device":
+                found = {device.serial_number for device in rows}
+                rows = [device for device in fleet if device.serial_number not in found][:1]
+        return [device for device in rows if device.registered] if habits.hide_retired else rows
+
+    def _matches(self, criterion: str, values: Sequence[str]) -> list[SimDevice]:
+        fleet = self.fleet
+        find = {
+            "macaddress": fleet.by_mac,
+            "guid": fleet.by_guid,
+            "guidhn": fleet.by_hostname,
+            "udid": fleet.by_udid,
+            "imei": fleet.by_imei,
+            "meid": fleet.by_meid,
+            "username": fleet.by_username,
+        }[criterion]
+        return list({device.id: device for value in values for device in find(value)}.values())
+
+    def _page(self, query: Query, rows: Sequence[SimDevice], start: int) -> Response:
+        shown, following = self._cut(rows, start)
+        habits, write = self.habits, Writer(self.habits)
+        last = "0" if habits.final_paging == "zero" else None
+        token = last if following is None else self._token(query, following)
+        head = write.name("attributes")
+        head += write.element("api_version", habits.answer_api_version or query.version)
+        head += write.element("paging_info", token)
+        if query.version == 3:  # noqa: PLR2004 - the version that brought it
+            head += write.element("server_busy_wait_seconds", habits.busy_wait_seconds)
+
+        def pieces() -> Iterator[str]:
+            yield head
+            yield from write.devices(shown, query)
+
+        stream = write.stream(pieces())
+        if len(shown) <= 1 or habits.truncate:
+            return self._xml(b"".join(stream))
+        return StreamingResponse(iterate_in_threadpool(stream), headers={"Content-Type": habits.content_type})
+
+    def _cut(self, rows: Sequence[SimDevice], start: int) -> tuple[Sequence[SimDevice], int | None]:
+        """Give the rows of the page that starts at a position, and where the next one starts, if any."""
+        habits = self.habits
+        size = habits.page_size or habits.query_max_size
+        if habits.repeat_token and len(rows) > size:
+            return rows[start : start + size], size
+        # A blank second page shifts all later positions by one, which tells them from the second page's.
+        shift = 1 if habits.blank_page and start > size else 0
+        if habits.blank_page and start == size:
+            return (), start + 1
+        begin, end = start - shift, start - shift + size
+        shown = rows[max(0, begin - habits.page_overlap) : end]
+        return shown, end + shift if end < len(rows) else None
+
+    def _token(self, query: Query, position: int) -> str:
+        """Make an opaque token that belongs to one query."""
+        text = f"{position}.{_fingerprint(query)}"
+        if self.habits.awkward_tokens:
+            return _AWKWARD + text
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    def _position(self, query: Query) -> int | None:
+        """Give the position at which the page starts; None for a token that was not given for this query."""
+        if query.paging == "0":
+            return 0
+        text = query.paging.removeprefix(_AWKWARD)
+        if text == query.paging:
+            try:
+                text = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
+            except ValueError:
+                return None
+        position, _, fingerprint = text.partition(".")
+        return int(position) if position.isdecimal() and fingerprint == _fingerprint(query) else None
+
+    def _act(self, request: Request, version: int, body: bytes, rest: list[str]) -> Response:
+        # Cisco writes the pair into the path; some clients send it as a parameter.
+        pair = rest[0] if rest and rest[0] else request.url.query
+        action = pair.removeprefix("actionType=")
+        if action not in _ACTIONS:
+            return self._error(400, "unknown action")
+        targets = self._targets(body)
+        self.actions += [
+            RecordedAction(action, kind, value, _id_of(device), version) for kind, value, device in targets
+        ]
+        return self._results("action", "action_status", version, targets)
+
+    def _send_message(self, version: int, body: bytes) -> Response:
+        texts = dict(read_texts(body, frozenset(_MESSAGE)))
+        parts = [texts.get(name, "") for name in _MESSAGE]
+        targets = self._targets(body)
+        self.messages += [
+            RecordedMessage(kind, value, _id_of(device), *parts) for kind, value, device in targets
+        ]
+        return self._results("sendmessage", "message_status", version, targets)
+
+    def _targets(self, body: bytes) -> list[tuple[str, str, SimDevice | None]]:
+        return [
+            (
+                kind,
+                value,
+                next((device for device in self._matches(kind, [value]) if device.registered), None),
+            )
+            for kind, value in read_texts(body, _IDENTIFIERS)
+        ]
+
+    def _results(
+        self, name: str, status: str, version: int, targets: list[tuple[str, str, SimDevice | None]]
+    ) -> Response:
+        if not targets:
+            return self._error(400, "the body names no device")
+        write, devices = Writer(self.habits), ""
+        for kind, value, device in targets:
+            result = write.element(status, device is not None)
+            if device is None:
+                result += write.element("failure_reason", "no enrolled device has this identifier")
+            devices += write.container(
+                "device", write.element(kind, value) + write.container("result", result)
+            )
+        head = write.name(name) + write.element("api_version", version)
+        return self._xml(write.document(head + write.container("deviceList", devices)))
+
+    def _xml(self, body: bytes) -> Response:
+        shown = body[: len(body) * 2 // 3] if self.habits.truncate else body
+        return Response(shown, headers={"Content-Type": self.habits.content_type})
+
+    def _no_such_path(self) -> Response:
+        return self._error(404, "no such path")
+
+    def _unauthorised(self) -> Response:
+        return self._error(401, "login failed", {"WWW-Authenticate": 'Basic realm="MDM API"'})
+
+    def _error(self, status: int, text: str, headers: dict[str, str] | None = None) -> Response:
+        return Response(f"{text}\n", status, headers, "text/plain")
+
+
+def _id_of(device: SimDevice | None) -> int | None:
+    return None if device is None else device.id
+
+
+def _fingerprint(query: Query) -> str:
+    return f"{zlib.crc32(repr((query.criterion, query.values)).encode()):08x}"
