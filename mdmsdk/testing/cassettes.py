@@ -1,0 +1,224 @@
+"""Cassettes: recorded exchanges, scrubbed before they are written, replayed without a network."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import vcr
+import yaml
+from pydantic import SecretStr
+
+from mdmsdk.config import kinds_of
+from mdmsdk.identifiers import parse_key
+from mdmsdk.testing.scrub import REDACTED, Pseudonyms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from pydantic import BaseModel
+
+__all__ = [
+    "PLACE",
+    "Operation",
+    "load_operations",
+    "operations_file",
+    "publishable",
+    "recording",
+    "replaying",
+]
+
+PLACE = "https://mdm.example"
+"""Stands for the server's address in every cassette."""
+
+UNKNOWN = {
+    "mac": "02:DE:AD:BE:EF:01",
+    "udid": "00008999-0123456789ABCDEF",
+    "guid": "00000000-dead-4bad-8bad-00000000c0de",
+    "serial": "NOSUCHSERIAL9",
+    "imei": "999999999999994",
+    "meid": "FEDCBA98765432",
+    "hostname": "no-such-host",
+    "username": "no.such.user",
+    "id": "987654321",
+}
+"""One key of each kind that no fleet has."""
+
+_KEPT_HEADERS = frozenset({"content-type", "retry-after", "link", "location"})
+_ACCOUNT = re.compile("user|client|tenant|account|organization|network|space|partition")
+# The library's own transport classes are patched, so these parts are what both of them send.
+_MATCH_ON = ("method", "scheme", "host", "path", "query")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One recorded operation and what it answered.
+
+    Attributes:
+        name: of the cassette, such as ``lookup-mac``.
+        call: the client's method: ``heartbeat``, ``find``, ``noncompliant`` or ``devices``.
+        key: the key asked for, as ``kind:value``.
+        expected: the answer as JSON, under the same pseudonyms as the cassette.
+    """
+
+    name: str
+    call: str
+    key: str | None = None
+    expected: Any = None
+
+
+def operations_file(folder: Path) -> Path:
+    """The file beside the cassettes that lists their operations."""
+    return folder / "operations.json"
+
+
+def load_operations(folder: Path) -> tuple[dict[str, Any], list[Operation]]:
+    """The settings and operations of a folder of cassettes.
+
+    Raises:
+        FileNotFoundError: nothing was recorded there yet.
+    """
+    data = json.loads(operations_file(folder).read_text(encoding="utf-8"))
+    return data["settings"], [Operation(**operation) for operation in data["operations"]]
+
+
+def perform(client: Any, call: str, key: str | None) -> Any:
+    """Do a recorded operation and give its answer as JSON.
+
+    Args:
+        client: a sync client, or what behaves like one.
+        call: ``heartbeat``, ``find``, ``noncompliant`` or ``devices``.
+        key: for ``find``, as ``kind:value``.
+    """
+    if call == "heartbeat":
+        return client.heartbeat().model_dump(mode="json", exclude={"server"})
+    found = client.find(parse_key(key or "")) if call == "find" else getattr(client, call)()
+    return [device.model_dump(mode="json", exclude={"server"}) for device in found]
+
+
+@dataclass
+class _Serializer:
+    """YAML as vcrpy writes it, below a first line that says what was recorded."""
+
+    source: str = ""
+    pseudonyms: Pseudonyms | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    def serialize(self, cassette: dict[str, Any]) -> str:
+        scrubbed = [self._scrub(interaction) for interaction in cassette["interactions"]]
+        body = yaml.safe_dump(
+            {**cassette, "interactions": scrubbed}, sort_keys=False, width=110, allow_unicode=True
+        )
+        return f"# Recorded from: {self.source}\n{body}"
+
+    @staticmethod
+    def deserialize(text: str) -> Any:
+        return yaml.safe_load(text)
+
+    def _scrub(self, interaction: dict[str, Any]) -> dict[str, Any]:
+        request, response = interaction["request"], interaction["response"]
+        return {
+            "request": {
+                "method": request["method"],
+                "uri": self.clean(request["uri"]),
+                "headers": _kept(request["headers"], self.clean),
+                "body": self.clean(_text(request["body"])) or None,
+            },
+            "response": {
+                "status": response["status"],
+                "headers": _kept(response["headers"], self.clean),
+                "body": {"string": self.clean(_text(response["body"]["string"]))},
+            },
+        }
+
+    def clean(self, text: str) -> str:
+        """The text as it may be published."""
+        for origin, stand_in in self.origins.items():
+            text = text.replace(origin, stand_in)
+        return self.pseudonyms.apply(text) if self.pseudonyms else text
+
+
+def _text(body: bytes | str | None) -> str:
+    return body.decode("utf-8", errors="replace") if isinstance(body, bytes) else body or ""
+
+
+def _kept(headers: dict[str, Any], clean: Callable[[str], str]) -> dict[str, list[str]]:
+    return {
+        name.lower(): [clean(value) for value in ([values] if isinstance(values, str) else values)]
+        for name, values in headers.items()
+        if name.lower() in _KEPT_HEADERS
+    }
+
+
+@contextmanager
+def recording(
+    path: Path, *, source: str, pseudonyms: Pseudonyms, origins: Mapping[str, str]
+) -> Iterator[None]:
+    """Record what is exchanged inside the block into a cassette, scrubbed.
+
+    Args:
+        path: the cassette's file; an older one is replaced.
+        source: what is recorded, for the first line.
+        pseudonyms: learns from every body, and replaces.
+        origins: the real addresses, and what is written for them.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    serializer = _Serializer(source, pseudonyms, origins)
+    recorder = _recorder(serializer)
+
+    def learn(response: dict[str, Any]) -> dict[str, Any]:
+        pseudonyms.learn_body(_text(response["body"]["string"]))
+        return response
+
+    with recorder.use_cassette(
+        str(path), record_mode=vcr.mode.ALL, before_record_response=learn, decode_compressed_response=True
+    ):
+        yield
+
+
+@contextmanager
+def replaying(path: Path) -> Iterator[None]:
+    """Answer everything inside the block from a cassette; a request that is not in it fails."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no cassette {path}; record it with: nox -s record")
+    recorder = _recorder(_Serializer())
+    with recorder.use_cassette(str(path), record_mode=vcr.mode.NONE, allow_playback_repeats=True):
+        yield
+
+
+def _recorder(serializer: _Serializer) -> Any:
+    recorder = vcr.VCR(serializer="mdm", match_on=_MATCH_ON)
+    recorder.register_serializer("mdm", serializer)
+    return recorder
+
+
+def publishable(
+    settings: dict[str, Any], pseudonyms: Pseudonyms, model: type[BaseModel]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Settings as they may stand beside cassettes, and the addresses in them with what stands for each.
+
+    Secrets give way to one word, accounts and tenants to pseudonyms, addresses to ones that nobody has.
+    """
+    origins: dict[str, str] = {}
+    published: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name in {"tls", "proxy", "policy"}:
+            continue
+        if isinstance(value, str) and value.startswith(("http://", "https://")):
+            stand_in = PLACE if name == "base_url" else f"https://{name.replace('_', '-')}.example"
+            parts = urlsplit(value)
+            origins[f"{parts.scheme}://{parts.netloc}"] = stand_in
+            published[name] = stand_in + parts.path
+        elif SecretStr in kinds_of(model.model_fields[name].annotation):
+            published[name] = REDACTED
+        else:
+            if isinstance(value, str) and _ACCOUNT.search(name):
+                pseudonyms.learn(value)
+            published[name] = json.loads(pseudonyms.apply(json.dumps(value)))
+    return published, origins

@@ -1,0 +1,163 @@
+"""Records a provider's cassettes: ``nox -s record -- PROVIDER``.
+
+From the provider's simulator, or from a real server: ``--config FILE --server NAME``, and a ``--key`` for
+each kind of key, as in ``--key mac:00:1B:44:11:3A:B7``. What is written is scrubbed; still, read it before
+you publish it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mdmsdk.client import MdmClient
+from mdmsdk.client.build import make_provider
+from mdmsdk.config import load_config
+from mdmsdk.errors import MdmError
+from mdmsdk.provider import Capability
+from mdmsdk.registry import load_simulator
+from mdmsdk.simulator.fleet import Fleet
+from mdmsdk.simulator.server import serve
+from mdmsdk.testing.cassettes import (
+    UNKNOWN,
+    Operation,
+    operations_file,
+    perform,
+    publishable,
+    recording,
+    replaying,
+)
+from mdmsdk.testing.scrub import Pseudonyms
+from mdmsdk.testing.secrets import find_secrets, secret_values
+
+if TYPE_CHECKING:
+    from mdmsdk.provider import MdmProvider
+
+__all__ = ["main", "record"]
+
+FLEET_SIZE, FLEET_SEED = 24, 7
+_DEVICE_FIELDS = ("name", "guid", "udid", "serial_number", "imei", "meid", "user", "phone_number")
+
+
+def record(provider: MdmProvider, keys: list[str], folder: Path, source: str) -> list[Operation]:
+    """Record every operation of a provider, each in a cassette of its own with login and discovery.
+
+    Args:
+        provider: with the settings of the server to record from.
+        keys: what to look up, as ``kind:value``; the last may be unknown to the server.
+        folder: where the cassettes go.
+        source: what is recorded, for the first line of each cassette.
+
+    Raises:
+        MdmError: the server does not answer.
+        ValueError: a cassette still holds what looks like a secret; it is not kept.
+    """
+    settings = json.loads(provider.settings.model_dump_json(exclude_defaults=True))
+    secrets = secret_values(provider.settings)
+    pseudonyms = Pseudonyms(
+        hashlib.sha256("\n".join([provider.settings.base_url, *secrets]).encode()).digest()
+    )
+    pseudonyms.learn_secret(*secrets)
+    published, origins = publishable(settings, pseudonyms, type(provider).settings_type)
+    calls: list[tuple[str, str, str | None]] = [("heartbeat", "heartbeat", None)]
+    calls += [(f"find-{index}-{key.partition(':')[0]}", "find", key) for index, key in enumerate(keys, 1)]
+    calls += [("noncompliant", "noncompliant", None)]
+    if Capability.INVENTORY in provider.capabilities:
+        calls += [("devices", "devices", None)]
+    operations = []
+    for name, call, key in calls:
+        path = folder / f"{name}.yaml"
+        with (
+            recording(path, source=source, pseudonyms=pseudonyms, origins=origins),
+            MdmClient(provider) as client,
+        ):
+            live = perform(client, call, key)
+            learn_answer(pseudonyms, live)
+        scrubbed_key = pseudonyms.apply(key) if key else None
+        # What the replay answers is expected from then on; it must tell the same story as the server did.
+        with replaying(path), MdmClient(make_provider(provider.name, published)) as client:
+            expected = perform(client, call, scrubbed_key)
+        if story(live) != story(expected):
+            raise ValueError(f"{path} does not replay to what the server answered")
+        if found := find_secrets(path.read_text(encoding="utf-8")):
+            path.unlink()
+            raise ValueError(f"{path} would hold what looks like a secret: {'; '.join(found)}")
+        operations.append(Operation(name, call, scrubbed_key, expected))
+    data = {"settings": published, "operations": [dataclasses.asdict(operation) for operation in operations]}
+    operations_file(folder).write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return operations
+
+
+def learn_answer(pseudonyms: Pseudonyms, answer: Any) -> None:
+    """Take in who and what the devices of an answer are."""
+    for device in answer if isinstance(answer, list) else []:
+        pseudonyms.learn(*(device[name] for name in _DEVICE_FIELDS), *device["mac_addresses"])
+
+
+def story(answer: Any) -> Any:
+    """What must be the same under pseudonyms: how many devices, and how the server judges them."""
+    if not isinstance(answer, list):
+        return answer["vendor"], answer["version"]
+    return [
+        (device["registered"], device["compliance"]["state"], device["last_check_in"]) for device in answer
+    ]
+
+
+def keys_of(provider: MdmProvider, simulator: Any) -> list[str]:
+    """A known key of each kind that the provider can look up, and an unknown one."""
+    kinds = sorted(kind.kind for kind in provider.keys)
+    keys = []
+    for kind in kinds:
+        known = (simulator.identifiers(device).get(kind) for device in simulator.fleet if device.registered)
+        if value := next(filter(None, known), None):
+            keys.append(f"{kind}:{value}")
+    kind = "mac" if "mac" in kinds else kinds[0]
+    return [*keys, f"{kind}:{UNKNOWN[kind]}"]
+
+
+def from_simulator(name: str, folder: Path) -> list[Operation]:
+    """Record from the provider's own simulator, over a fleet that is always the same."""
+    fleet = Fleet.generate(FLEET_SIZE, FLEET_SEED)
+    with serve(load_simulator(name)(fleet)) as running:
+        settings = dict(running.settings)
+        settings.pop("provider", None)
+        provider = make_provider(name, settings)
+        source = f"the {name} simulator, {FLEET_SIZE} devices, seed {FLEET_SEED}"
+        return record(provider, keys_of(provider, running.simulator), folder, source)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; gives its exit status."""
+    parser = argparse.ArgumentParser(prog="record", description="Record cassettes of a provider, scrubbed.")
+    parser.add_argument("provider", nargs="+", help="entry-point name, such as ise")
+    parser.add_argument("--folder", type=Path, default=Path("cassettes"), help="default: cassettes")
+    parser.add_argument("--config", help="an mdm.toml with the real server")
+    parser.add_argument("--server", help="its name there")
+    parser.add_argument("--key", action="append", default=[], help="KIND:VALUE to look up; repeat it")
+    options = parser.parse_args(arguments)
+    try:
+        for name in options.provider:
+            folder = options.folder / name
+            if options.server:
+                provider = load_config(options.config).provider(options.server)
+                product = MdmClient(provider).heartbeat()
+                source = (
+                    f"{product.product or product.vendor} {product.version or ''}".strip() + ", a real server"
+                )
+                operations = record(provider, options.key, folder, source)
+            else:
+                operations = from_simulator(name, folder)
+            print(f"{folder}: {len(operations)} cassettes")  # noqa: T201 - a command's output
+    except (MdmError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command's output
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

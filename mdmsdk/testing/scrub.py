@@ -1,0 +1,155 @@
+"""Pseudonyms: real values out of a recording, stable made-up ones in, in the same form.
+
+One value gets one pseudonym wherever it stands, so a recording stays consistent: the device asked for is
+still the one that is answered. Pseudonyms depend on a key that is not kept, so they cannot be reversed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import json
+import re
+import string
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote
+from xml.etree import ElementTree as ET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["REDACTED", "Pseudonyms"]
+
+REDACTED = "redacted"
+
+# Names of fields that say who or what a device is. Compared without case, `_`, `-` and spaces.
+_PERSONAL = re.compile(
+    r"user|owner|email|mail|upn|phone|serial|imei|meid|imsi|iccid|udid|guid|uuid|mac|ipaddress|hostname|fullname"
+    r"|displayname|devicename|givenname|surname|asset|location|department|building|room|principal|deviceid"
+    r"|managementid|ssid|directoryid|azuread"
+)
+# Fields named so that hold words of the protocol and not of a person.
+_PUBLIC = re.compile(
+    r"usergroup|phonenumbertype|serialport|machine|macos|userapproved|querymaxsize|emailenabled"
+)
+_SECRET = re.compile(
+    r"token|secret|password|authorization|cookie|assertion|apikey|credential|escrow|recoverykey|bypasscode|unlockcode"
+)
+_WORDS = re.compile(r"true|false|null|none|unknown|yes|no|n/a", re.IGNORECASE)
+_MAC = re.compile(r"[0-9A-Fa-f]{2}([:-]?)(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
+_SHORTEST = 4  # a shorter text stands in too many other places to be replaced everywhere
+
+
+class Pseudonyms:
+    """A growing table of values and what stands for them.
+
+    Args:
+        key: decides which pseudonym a value gets; the same key, the same pseudonyms.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._table: dict[str, str] = {}
+        self._pattern: re.Pattern[str] | None = None
+
+    def learn(self, *values: str | None) -> None:
+        """Take in values that must not stay in a recording."""
+        for value in values:
+            if not value or len(value) < _SHORTEST or value in self._table or _WORDS.fullmatch(value):
+                continue
+            if _MAC.fullmatch(value):
+                digits = re.sub("[:-]", "", value).upper()
+                self._table.update(
+                    zip(_mac_forms(digits), _mac_forms(self._made_up_mac(digits)), strict=True)
+                )
+            else:
+                self._table[value] = self._made_up(value)
+            self._pattern = None
+
+    def learn_secret(self, *values: str | None) -> None:
+        """Take in values that one word replaces, because even their form may tell something."""
+        for value in values:
+            if value:
+                self._table[value] = REDACTED
+                self._pattern = None
+
+    def learn_body(self, text: str) -> None:
+        """Take in what the fields of a JSON, XML or form body hold, as their names suggest."""
+        for name, value in _leaves(text):
+            plain = re.sub(r"[^a-z]", "", name.lower())
+            if _SECRET.search(plain):
+                self.learn_secret(value)
+            elif _PERSONAL.search(plain) and not _PUBLIC.search(plain):
+                self.learn(*(part.strip() for part in value.split(",")))
+
+    def apply(self, text: str) -> str:
+        """The text with every value that was taken in replaced, also where it is percent-encoded."""
+        if not self._table:
+            return text
+        if self._pattern is None:
+            for value, made_up in list(self._table.items()):
+                self._table.setdefault(quote(value, safe=""), quote(made_up, safe=""))
+            longest_first = sorted(self._table, key=len, reverse=True)
+            # Not inside a longer word or number: "1234" must not change "812345".
+            self._pattern = re.compile(
+                r"(?<![0-9A-Za-z])(?:" + "|".join(map(re.escape, longest_first)) + r")(?![0-9A-Za-z])"
+            )
+        return self._pattern.sub(lambda found: self._table[found[0]], text)
+
+    def _made_up(self, value: str) -> str:
+        """Another text of the same form: a digit for a digit, a letter for a letter, hex for hex."""
+        hexadecimal = all(char in string.hexdigits or char in "-:{}" for char in value)
+        made_up = []
+        for char, number in zip(value, self._numbers(value), strict=False):
+            if char.isascii() and char.isdigit():
+                made_up.append(string.digits[number % 10])
+            elif char.isalpha():
+                letter = chr(ord("a") + number % (6 if hexadecimal else 26))
+                made_up.append(letter.upper() if char.isupper() else letter)
+            else:
+                made_up.append(char)
+        return "".join(made_up)
+
+    def _made_up_mac(self, digits: str) -> str:
+        """Another address with the same first octet, which tells random addresses from built-in ones."""
+        numbers = self._numbers(digits)
+        return digits[:2] + "".join("0123456789ABCDEF"[next(numbers) % 16] for _ in digits[2:])
+
+    def _numbers(self, value: str) -> Iterator[int]:
+        counter = 0
+        while True:
+            yield from hmac.digest(self._key, f"{counter}:{value}".encode(), "sha256")
+            counter += 1
+
+
+def _mac_forms(digits: str) -> list[str]:
+    """The spellings of an address, from twelve upper-case digits."""
+    pairs, fours = re.findall("..", digits), re.findall("....", digits)
+    forms = [digits, ":".join(pairs), "-".join(pairs), ".".join(fours)]
+    return [*forms, *(form.lower() for form in forms)]
+
+
+def _leaves(text: str) -> Iterator[tuple[str, str]]:
+    """The fields of a body with their text, as far as its form is known."""
+    start = text.lstrip("\ufeff \r\n\t")[:1]
+    if start in {"{", "["}:
+        with contextlib.suppress(ValueError):
+            yield from _json_leaves("", json.loads(text.lstrip("\ufeff")))
+    elif start == "<":
+        with contextlib.suppress(ET.ParseError):
+            for element in ET.fromstring(text.lstrip("\ufeff \r\n\t")).iter():  # noqa: S314 - a recording of our own
+                yield element.tag.rpartition("}")[2], (element.text or "").strip()
+                yield from element.attrib.items()
+    else:
+        yield from parse_qsl(text)
+
+
+def _json_leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _json_leaves(str(key), inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _json_leaves(name, inner)
+    elif isinstance(value, str | int) and not isinstance(value, bool):
+        yield name, str(value)
