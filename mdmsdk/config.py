@@ -145,7 +145,7 @@ def _resolve(model: type[BaseModel], values: dict[str, Any], folder: Path) -> di
     """The values with secrets read and paths made absolute, as the types of the fields say."""
     resolved = dict(values)
     for name, field in model.model_fields.items():
-        kinds, value = _kinds(field.annotation), values.get(name)
+        kinds, value = kinds_of(field.annotation), values.get(name)
         if SecretStr in kinds and isinstance(value, dict):
             try:
                 resolved[name] = SecretStr(read_secret(value, folder))
@@ -163,10 +163,10 @@ def _resolve(model: type[BaseModel], values: dict[str, Any], folder: Path) -> di
     return resolved
 
 
-def _kinds(annotation: Any) -> set[Any]:
+def kinds_of(annotation: Any) -> set[Any]:
     """The types that an annotation mentions."""
     inner = get_args(annotation)
-    return {annotation} if not inner else set().union(*map(_kinds, inner))
+    return {annotation} if not inner else set().union(*map(kinds_of, inner))
 
 
 def read_secret(source: dict[str, Any], folder: Path = Path()) -> str:

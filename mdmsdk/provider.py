@@ -65,8 +65,9 @@ class Limits:
     """What the server bears. The runner keeps to it; flows never count or wait for it.
 
     Attributes:
-        rate: requests a second, None for no limit.
-        burst: requests that may be sent at once before the rate counts.
+        rate: requests a second in each lane (see `Request.lane`), None for no limit.
+        burst: requests that may be sent at once in a lane before the rate counts.
+        total_rate: requests a second over all lanes, None for no limit.
         concurrency: requests that may be under way at once.
         batch_size: keys that `find_batch` takes at once.
         page_size: rows to ask for on one page, where the server does not say.
@@ -75,6 +76,7 @@ class Limits:
 
     rate: float | None = None
     burst: int = 1
+    total_rate: float | None = None
     concurrency: int = 10
     batch_size: int = 1
     page_size: int = 100

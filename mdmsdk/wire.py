@@ -52,6 +52,7 @@ class Request:
         audience: whose token goes with it; None sends no credential.
         idempotent: whether it may be sent again after a failure.
         timeout: seconds for this request, where the policy's do not fit.
+        lane: which of the server's rate limits it counts against, such as an organisation's.
     """
 
     method: str
@@ -64,6 +65,7 @@ class Request:
     audience: str | None = "api"
     idempotent: bool = True
     timeout: float | None = None
+    lane: str = ""
 
     @property
     def full_url(self) -> str:

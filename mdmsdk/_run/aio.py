@@ -281,7 +281,7 @@ class AsyncRunner:
         for _ in range(rules.MAX_HOPS + 1):
             await self._slots.acquire(budget)
             try:
-                if wait := self._gate.reserve():
+                if wait := self._gate.reserve(request.lane):
                     await sleep(budget.spend(wait))
                 response = await self._exchange_once(request, budget)
             finally:

@@ -12,28 +12,44 @@ if TYPE_CHECKING:
     from mdmsdk.provider import Limits
 
 
+class _Lane:
+    """One rate limit, by the generic cell rate algorithm (ITU-T I.371): a time stamp is the whole bucket."""
+
+    def __init__(self, rate: float | None, burst: int) -> None:
+        self._interval = 1 / rate if rate else 0.0
+        self._slack = self._interval * (burst - 1)
+        self._next = 0.0
+
+    def reserve(self, now: float) -> float:
+        """Take the next free turn and return when it is."""
+        if not self._interval:
+            return now
+        turn = max(self._next, now)
+        self._next = turn + self._interval
+        return turn - self._slack
+
+
 class Gate:
     """Tells how long a request has to wait for its turn."""
 
     def __init__(self, limits: Limits) -> None:
-        self._interval = 1 / limits.rate if limits.rate else 0.0
-        self._slack = self._interval * (limits.burst - 1)
-        self._next = 0.0
+        self._limits = limits
+        self._open = not limits.rate and not limits.total_rate
+        self._all = _Lane(limits.total_rate, 1)
+        self._lanes: dict[str, _Lane] = {}
         self._held_until = 0.0
         self._lock = threading.Lock()
 
-    def reserve(self) -> float:
-        """Take the next free turn and return the seconds until then.
-
-        The generic cell rate algorithm (ITU-T I.371): one time stamp stands for the whole bucket.
-        """
-        if not self._interval and not self._held_until:
+    def reserve(self, lane: str) -> float:
+        """Take the next free turn in a lane and return the seconds until then."""
+        if self._open and not self._held_until:
             return 0.0
-        now = time.monotonic()
         with self._lock:
-            turn = max(self._next, now)
-            self._next = turn + self._interval
-            return max(0.0, turn - self._slack - now, self._held_until - now)
+            now = time.monotonic()
+            if lane not in self._lanes:
+                self._lanes[lane] = _Lane(self._limits.rate, self._limits.burst)
+            turn = max(self._lanes[lane].reserve(now), self._all.reserve(now), self._held_until)
+            return max(0.0, turn - now)
 
     def hold(self, seconds: float) -> None:
         """Let no request start for so long: the server said that it is busy."""

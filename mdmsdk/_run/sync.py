@@ -281,7 +281,7 @@ class Runner:
         for _ in range(rules.MAX_HOPS + 1):
             self._slots.acquire(budget)
             try:
-                if wait := self._gate.reserve():
+                if wait := self._gate.reserve(request.lane):
                     sleep(budget.spend(wait))
                 response = self._exchange_once(request, budget)
             finally:

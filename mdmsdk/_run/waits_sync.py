@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mdmsdk._run.budget import Budget
 
 T = TypeVar("T")
+_MOST_THREADS = 32  # of one `gather`; more requests than that no server of ours bears at once
 
 
 def sleep(seconds: float) -> None:
@@ -68,7 +69,7 @@ def gather(jobs: Sequence[Callable[[], T]], stop: Callable[[], None]) -> list[T]
             stop()
             raise
 
-    with ThreadPoolExecutor(len(jobs), thread_name_prefix="mdmsdk") as pool:
+    with ThreadPoolExecutor(min(len(jobs), _MOST_THREADS), thread_name_prefix="mdmsdk") as pool:
         futures = [pool.submit(contextvars.copy_context().run, run, job) for job in jobs]
         try:
             wait(futures)
