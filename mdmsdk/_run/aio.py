@@ -236,7 +236,17 @@ class AsyncRunner:
         return await self._drive(self.provider.login(audience), budget)
 
     async def _send(self, request: Request, budget: Budget) -> Response:
-        if self.policy.attempts == 1 or not request.idempotent:
+        try:
+            return await self._attempt(request, budget)
+        except MdmError as error:
+            if not request.idempotent or not rules.worth_retrying(error):
+                raise
+            first = [error]
+
+        # Only a failure pays for the machinery of retries, which takes the failed attempt as its first.
+        async def attempt() -> Response:
+            if first:
+                raise first.pop()
             return await self._attempt(request, budget)
 
         def useless(state: RetryCallState) -> bool:
@@ -250,7 +260,7 @@ class AsyncRunner:
             sleep=sleep,
             reraise=True,
         )
-        return await retrying(self._attempt, request, budget)
+        return await retrying(attempt)
 
     def _retry_wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

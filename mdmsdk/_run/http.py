@@ -16,6 +16,7 @@ from functools import cache
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import anyio
 
@@ -33,11 +34,7 @@ from mdmsdk.settings import is_loopback
 from mdmsdk.wire import Request, Response, redact_url
 
 if TYPE_CHECKING:
-    import httpx
-
     from mdmsdk.settings import ProviderSettings, TlsSettings
-
-    Answer = httpx.Response
 
 
 def _choose() -> str:
@@ -61,12 +58,11 @@ def _user_agent() -> str:
     return f"mdmsdk/{metadata.version('mdmsdk')}"
 
 
-def _ssl_context(url: str, tls: TlsSettings) -> ssl.SSLContext:
-    if urlsplit(url).scheme == "http":
-        # Loading the authorities takes long and nothing would use them. This context trusts nobody.
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def _ssl_context(tls: TlsSettings) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=tls.ca_file) if tls.ca_file else lib.create_ssl_context()
+        context: ssl.SSLContext = (
+            ssl.create_default_context(cafile=tls.ca_file) if tls.ca_file else lib.create_ssl_context()
+        )
         if tls.client_cert:
             password = tls.client_key_password
             context.load_cert_chain(
@@ -78,71 +74,115 @@ def _ssl_context(url: str, tls: TlsSettings) -> ssl.SSLContext:
             f"the TLS files could not be loaded ({files}): {error.strerror or type(error).__name__}",
             hint="Give PEM files that exist, are readable and belong together; see tls in the settings.",
         ) from None
-    else:
-        return context
+    return context
 
 
-def _options(settings: ProviderSettings) -> dict[str, Any]:
-    # A loopback server is never behind the environment's proxy.
-    loopback = is_loopback(urlsplit(settings.base_url).hostname or "")
-    return {
-        "verify": _ssl_context(settings.base_url, settings.tls),
-        "proxy": settings.proxy.get_secret_value() if settings.proxy else None,
-        "trust_env": not loopback,
-        # The runner's own limit counts; a second one could only deadlock with it.
-        "limits": lib.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=30.0),
-        "headers": {"User-Agent": _user_agent(), "Accept-Encoding": ACCEPTED, "Accept": "*/*"},
-    }
+def _proxy_for(settings: ProviderSettings, scheme: str, host: str) -> str | None:
+    """The proxy on the way to a host: the setting, or the environment's; none to this very machine."""
+    if settings.proxy:
+        return settings.proxy.get_secret_value()
+    if is_loopback(host) or proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    return proxies.get(scheme) or proxies.get("all")
 
 
 class _Http(ABC):
-    """What both modes share: how requests and answers are translated."""
+    """What both modes share.
+
+    The library's transports are used directly: its clients follow redirects, read the environment and
+    merge defaults, which the runner does by other rules, and that would be half of a lookup's cost.
+    A client of the application's own is used as it is.
+    """
 
     def __init__(self, settings: ProviderSettings, client: Any = None) -> None:
-        self._owned = client is None
-        try:
-            self._client: Any = self._build(_options(settings)) if client is None else client
-        except ValueError as error:  # what the library says of an unusable proxy URL; it may quote it
-            raise ConfigurationError(
-                f"the proxy setting is not usable ({type(error).__name__})",
-                hint="Write it as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT.",
-            ) from None
+        self._settings = settings
+        self._client = client
+        self._transports: dict[tuple[str, str], Any] = {}
+        self._opening = threading.Lock()
+        self._cookies: Any = lib.Cookies()
+        self._has_cookies = False
+        self._headers = {
+            "User-Agent": _user_agent(),
+            "Accept": "*/*",
+            "Accept-Encoding": ACCEPTED,
+            "Connection": "keep-alive",
+        }
 
     @abstractmethod
-    def _build(self, options: dict[str, Any]) -> Any:
-        """A client of the mode's own kind."""
+    def _build(self, **options: Any) -> Any:
+        """A transport of the mode's own kind."""
 
-    def _translate_request(self, request: Request, seconds: float) -> Any:
+    def _transport(self, url: Any) -> Any:
+        """The connections to a host; opened, with their trust and proxy, when first needed."""
+        known = self._transports.get((url.scheme, url.host))
+        if known is not None:
+            return known
+        with self._opening:
+            options: dict[str, Any] = {
+                # The authorities take long to load, and http has no use for them: this trusts nobody.
+                "verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                if url.scheme == "http"
+                else _ssl_context(self._settings.tls),
+                # The runner's own limit counts; a second one could only deadlock with it.
+                "limits": lib.Limits(
+                    max_connections=None, max_keepalive_connections=20, keepalive_expiry=30.0
+                ),
+                "trust_env": False,
+            }
+            try:
+                if proxy := _proxy_for(self._settings, url.scheme, url.host):
+                    options["proxy"] = lib.Proxy(proxy)
+                transport = self._build(**options)
+            except (
+                ValueError,
+                ImportError,
+                lib.InvalidURL,
+            ) as error:  # its text may quote the proxy's password
+                raise ConfigurationError(
+                    f"the proxy is not usable ({type(error).__name__})",
+                    hint="Write it as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT.",
+                ) from None
+            return self._transports.setdefault((url.scheme, url.host), transport)
+
+    def _translate(self, request: Request, url: str, seconds: float) -> Any:
+        """The library's request."""
         content, content_type = request.content()
-        headers = dict(request.headers)
+        headers = {**self._headers, **request.headers}
         if content_type:
             headers.setdefault("Content-Type", content_type)
-        return self._client.build_request(
+        timeouts = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
+        make = self._client.build_request if self._client else lib.Request
+        native = make(
             request.method,
-            request.full_url,
+            url,
             headers=headers,
             content=content or None,
-            timeout=lib.Timeout(seconds),
+            extensions={"timeout": timeouts},
         )
+        if self._has_cookies:
+            self._cookies.set_cookie_header(native)
+        return native
 
-    @staticmethod
-    def _reader(answer: Answer, limit: int) -> BodyReader:
-        return BodyReader(answer.headers.get("content-encoding"), limit)
-
-    @staticmethod
-    def _translate_answer(answer: Answer, reader: BodyReader) -> Response:
-        return Response(answer.status_code, dict(answer.headers.items()), reader.finish(), str(answer.url))
+    def _finish(self, native: Any, answer: Any, reader: BodyReader, url: str) -> Response:
+        """Our response, once the body is read."""
+        headers = dict(answer.headers.items())
+        if "set-cookie" in headers and not self._client:
+            answer.request = native
+            self._cookies.extract_cookies(answer)
+            self._has_cookies = True
+        return Response(answer.status_code, headers, reader.finish(), url)
 
 
 class Http(_Http):
     """Exchanges a request for a response, in sync."""
 
-    def _build(self, options: dict[str, Any]) -> Any:
-        client = lib.Client(**options)
-        for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001 - see _DeadlineBackend
-            if pool := getattr(transport, "_pool", None):
-                pool._network_backend = _DeadlineBackend(pool._network_backend)  # noqa: SLF001
-        return client
+    def _build(self, **options: Any) -> Any:
+        transport = lib.HTTPTransport(**options)
+        # The library has no public way to a network back end; a test with a slow server watches this one.
+        pool = transport._pool  # noqa: SLF001
+        pool._network_backend = _DeadlineBackend(pool._network_backend)  # noqa: SLF001
+        return transport
 
     def exchange(self, request: Request, seconds: float, max_body: int) -> Response:
         """Send and read to the end, within `seconds`.
@@ -151,16 +191,19 @@ class Http(_Http):
             TransportError: no whole answer came back.
             ResponseTooLargeError: the body exceeds `max_body` bytes.
         """
+        url = request.full_url
         _timer.until = time.monotonic() + seconds
         try:
-            answer = self._client.send(
-                self._translate_request(request, seconds), stream=True, follow_redirects=False
-            )
+            native = self._translate(request, url, seconds)
+            if self._client:
+                answer = self._client.send(native, stream=True, follow_redirects=False)
+            else:
+                answer = self._transport(native.url).handle_request(native)
             try:
-                reader = self._reader(answer, max_body)
-                for chunk in answer.iter_raw():
+                reader = BodyReader(answer.headers.get("content-encoding"), max_body)
+                for chunk in answer.stream:
                     reader.feed(chunk)
-                return self._translate_answer(answer, reader)
+                return self._finish(native, answer, reader, url)
             finally:
                 answer.close()
         except (lib.HTTPError, lib.InvalidURL) as error:
@@ -168,39 +211,40 @@ class Http(_Http):
 
     def close(self) -> None:
         """Close the connections, unless they are the application's own."""
-        if self._owned:
-            self._client.close()
+        while self._transports:
+            self._transports.popitem()[1].close()
 
 
 class AsyncHttp(_Http):
     """Exchanges a request for a response, in async."""
 
-    def _build(self, options: dict[str, Any]) -> Any:
-        return lib.AsyncClient(**options)
+    def _build(self, **options: Any) -> Any:
+        return lib.AsyncHTTPTransport(**options)
 
     async def exchange(self, request: Request, seconds: float, max_body: int) -> Response:
         """Send and read to the end, within `seconds`; raises as `Http.exchange` does."""
+        url = request.full_url
         try:
             with anyio.fail_after(seconds + _GRACE):
-                answer = await self._client.send(
-                    self._translate_request(request, seconds), stream=True, follow_redirects=False
-                )
+                native = self._translate(request, url, seconds)
+                if self._client:
+                    answer = await self._client.send(native, stream=True, follow_redirects=False)
+                else:
+                    answer = await self._transport(native.url).handle_async_request(native)
                 try:
-                    reader = self._reader(answer, max_body)
-                    async for chunk in answer.aiter_raw():
+                    reader = BodyReader(answer.headers.get("content-encoding"), max_body)
+                    async for chunk in answer.stream:
                         reader.feed(chunk)
-                    return self._translate_answer(answer, reader)
+                    return self._finish(native, answer, reader, url)
                 finally:
                     await answer.aclose()
-        except TimeoutError as error:
-            raise translate_failure(error, request, seconds) from error
-        except (lib.HTTPError, lib.InvalidURL) as error:
+        except (TimeoutError, lib.HTTPError, lib.InvalidURL) as error:
             raise translate_failure(error, request, seconds) from error
 
     async def aclose(self) -> None:
         """Close the connections, unless they are the application's own."""
-        if self._owned:
-            await self._client.aclose()
+        while self._transports:
+            await self._transports.popitem()[1].aclose()
 
 
 def translate_failure(error: Exception, request: Request, seconds: float) -> MdmError:

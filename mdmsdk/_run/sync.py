@@ -236,7 +236,17 @@ class Runner:
         return self._drive(self.provider.login(audience), budget)
 
     def _send(self, request: Request, budget: Budget) -> Response:
-        if self.policy.attempts == 1 or not request.idempotent:
+        try:
+            return self._attempt(request, budget)
+        except MdmError as error:
+            if not request.idempotent or not rules.worth_retrying(error):
+                raise
+            first = [error]
+
+        # Only a failure pays for the machinery of retries, which takes the failed attempt as its first.
+        def attempt() -> Response:
+            if first:
+                raise first.pop()
             return self._attempt(request, budget)
 
         def useless(state: RetryCallState) -> bool:
@@ -250,7 +260,7 @@ class Runner:
             sleep=sleep,
             reraise=True,
         )
-        return retrying(self._attempt, request, budget)
+        return retrying(attempt)
 
     def _retry_wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

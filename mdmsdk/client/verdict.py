@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from mdmsdk.errors import FilterIgnoredError, IncompleteListError
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
     from mdmsdk.errors import MdmError
     from mdmsdk.provider import Page
+
+_BUCKETS = 4096
 
 # The worse, the higher. `UNKNOWN` is worse than `GRACE`: nobody vouches for the device.
 SEVERITY = {
@@ -116,7 +120,8 @@ class Listing:
         self._noncompliant = noncompliant
         self._pages_left = max_pages
         self._cursors: set[int] = set()
-        self._rows: set[int] = set()
+        # In small buckets of bare numbers: a set of them would take ten times the memory.
+        self._rows: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
 
     def take(self, page: Page[Device]) -> Iterator[Device]:
         """The devices of a page that did not come before; afterwards the list is one page further.
@@ -150,9 +155,11 @@ class Listing:
     def _is_new(self, device: Device) -> bool:
         if (identity := row_identity(device)) is None:
             return True
-        size = len(self._rows)
-        self._rows.add(identity)
-        return len(self._rows) > size
+        bucket = self._rows[identity % _BUCKETS]
+        if identity in bucket:
+            return False
+        bucket.append(identity)
+        return True
 
     def _check_progress(self, cursor: int) -> None:
         if cursor in self._cursors:

@@ -1,0 +1,220 @@
+"""From a row of the device list to a `Device`, and the check that it is the device asked for. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from mdmsdk.errors import FilterIgnoredError, MalformedResponseError
+from mdmsdk.identifiers import Imei, Mac, Meid, Username
+from mdmsdk.ise.reader import Row, boolean
+from mdmsdk.models import Compliance, ComplianceState, Device, clean_time, parse_macs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mdmsdk.identifiers import Key
+
+__all__ = ["LIST_SOURCE", "check_matches", "match_row", "read_device", "row_verdict"]
+
+LIST_SOURCE: Final = "noncompliant list"
+_NO_ROW: Final[Row] = {}
+_SEPARATORS = re.compile(r"[,;|\s]+")
+_NOT_MANAGED = "The server calls this device compliant but no longer registered; nobody vouches for it."
+
+
+# Cisco ISE MDM API v3, device attributes; v1 and v2 have a part of them.
+def read_device(row: Row, *, provider: str = "", listed: bool = False, keep_raw: bool = False) -> Device:
+    """Build the device of a row.
+
+    Args:
+        row: a ``device`` element, from `Answer.rows`.
+        provider: the name of the provider that asks.
+        keep_raw: keep the row in `Device.raw`.
+        listed: it comes from the noncompliant list, which by itself says that it does not comply.
+
+    Raises:
+        MalformedResponseError: the row names two different devices.
+    """
+    inner = row.get("attributes")
+    attributes: Row = inner if inner.__class__ is dict else _NO_ROW
+    texts: dict[str, str] = {name: value for name, value in attributes.items() if value.__class__ is str}
+    for name, value in row.items():
+        if value.__class__ is str and texts.setdefault(name, value) != value:
+            # Two places that contradict each other: neither is to be believed.
+            texts[name] = f"{value},{texts[name]}"
+    text = texts.get
+    status, reason, remedy = _verdict(row, attributes)
+    registered, compliance = _standing(text("register_status"), status, reason, remedy, listed=listed)
+    system, system_version = _split_system(text("os_version"))
+    return Device(
+        provider=provider,
+        name=text("guidhn"),
+        guid=_guid(row.get("guid"), attributes.get("guid")),
+        udid=text("udid"),
+        serial_number=text("serial_number"),
+        imei=text("imei"),
+        meid=text("meid"),
+        mac_addresses=_macs(row, attributes),
+        phone_number=_phone(text("phone_number")),
+        manufacturer=text("manufacturer"),
+        model=text("model"),
+        os=system,
+        os_version=system_version,
+        registered=registered,
+        compliance=compliance,
+        disk_encrypted=boolean(text("disk_encryption_on")),
+        passcode_set=boolean(text("pin_lock_on")),
+        jailbroken=boolean(text("jail_broken")),
+        last_check_in=_check_in(text("lastcheckintimestamp")),
+        raw=row if keep_raw else None,
+    )
+
+
+def row_verdict(row: Row) -> bool | None:
+    """What a row says about compliance: True, False, or None where it says neither."""
+    inner = row.get("attributes")
+    return boolean(_verdict(row, inner if isinstance(inner, dict) else _NO_ROW)[0])
+
+
+def _verdict(row: Row, attributes: Row) -> tuple[str | None, str | None, str | None]:
+    """The texts of status, failure_reason and remediation."""
+    inner, outer = attributes.get("compliance"), row.get("compliance")
+    status, reason, remedy = _texts_of(inner or outer)
+    if inner and outer and inner != outer:
+        # Two places that contradict each other: neither is to be believed.
+        status = f"{_texts_of(outer)[0]},{status}"
+    return status, reason, remedy
+
+
+def _texts_of(verdict: Any) -> tuple[str | None, str | None, str | None]:
+    if isinstance(verdict, dict):
+        find = verdict.get
+        return _text(find("status")), _text(find("failure_reason")), _text(find("remediation"))
+    return _text(verdict), None, None
+
+
+# Cisco ISE MDM API v3, device attributes: a device that is not enrolled gives an empty deviceList, and
+# register_status is required. So a row without it is a managed device if it says anything about compliance;
+# one that says neither claims nothing.
+@lru_cache(maxsize=1024)  # most devices of a server share their verdict, reason and remedy with many others
+def _standing(
+    register: str | None, status: str | None, reason: str | None, remedy: str | None, *, listed: bool
+) -> tuple[bool, Compliance]:
+    """Whether a device is registered, and what is said about its compliance."""
+    compliant = boolean(status)
+    registered = boolean(register) is True if register else listed or compliant is not None
+    if compliant:
+        if registered:
+            return True, Compliance(state=ComplianceState.COMPLIANT, vendor_state=status)
+        return False, Compliance(reasons=(_NOT_MANAGED,), vendor_state=status)
+    by_list = listed and status is None
+    compliance = Compliance(
+        state=ComplianceState.NONCOMPLIANT if compliant is False or by_list else ComplianceState.UNKNOWN,
+        reasons=(reason,) if reason else (),
+        remediation=remedy,
+        vendor_state=status,
+        source=LIST_SOURCE if by_list else None,
+    )
+    return registered, compliance
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _guid(outer: object, inner: object) -> str | None:
+    """The GUID of the row; Cisco ISE MDM API v3 gives it twice, beside the attributes and among them."""
+    texts = [value for value in (outer, inner) if isinstance(value, str)]
+    if len(texts) == 2 and texts[0] != texts[1]:  # noqa: PLR2004 - both places
+        first, second = (text.strip("{}").casefold() for text in texts)
+        if first != second:
+            raise MalformedResponseError("the server names two different GUIDs for one device")
+    return texts[0] if texts else None
+
+
+def _macs(row: Row, attributes: Row) -> tuple[Mac, ...]:
+    found: list[str] = []
+    for value in (row.get("macaddress"), attributes.get("macaddress"), attributes.get("macaddresses")):
+        if value.__class__ is str:
+            found += _SEPARATORS.split(value)
+    if len(found) > 1:
+        # An address stands in two places in most answers: compare texts before making keys of them.
+        found = list(dict.fromkeys(found))
+    return parse_macs(*found)
+
+
+# Cisco ISE MDM API v3, Ivanti's example answer: "PDA" and a count stand for a device without a number.
+def _phone(text: str | None) -> str | None:
+    if text is None or text[:3].upper() == "PDA" or not any(character.isdigit() for character in text):
+        return None
+    return text
+
+
+_SYSTEM = re.compile(
+    r"(?P<name>iOS|iPadOS|tvOS|watchOS|visionOS|macOS|Mac ?OS X|OS X|Android|ChromeOS|Chrome OS|Linux"
+    r"|Windows(?: Phone| Mobile)?)[\s,/-]+(?P<version>\d\S*)",
+    re.IGNORECASE,
+)
+
+
+# Cisco ISE MDM API, device attributes, os_version: any text, "iOS 14.4", "Android,2.3.2", "10.0.19043.2006".
+@lru_cache(maxsize=1024)
+def _split_system(text: str | None) -> tuple[str | None, str | None]:
+    if text is None:
+        return None, None
+    found = _SYSTEM.fullmatch(text)
+    return (found["name"], found["version"]) if found else (None, text)
+
+
+_MILLISECONDS_FROM = 100_000_000_000  # as seconds the year 5138, as milliseconds 1973
+_PLAUSIBLE = range(2000, 2100)
+
+
+# Cisco ISE MDM API v3, device attributes: lastCheckinTimeStamp counts milliseconds since 1970. Seconds and
+# ISO 8601 texts are accepted beside it, by inference.
+def _check_in(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        count = float(text)
+    except ValueError:
+        moment = clean_time(text)
+    else:
+        if not math.isfinite(count) or count <= 0:
+            return None
+        moment = clean_time(count / 1000 if count >= _MILLISECONDS_FROM else count)
+    return moment.astimezone(UTC) if moment and moment.year in _PLAUSIBLE else None
+
+
+def match_row(key: Key, device: Device) -> bool | None:
+    """Whether a row is about `key`: True, False, or None where it does not say."""
+    match = device.matches(key)
+    if match is None and isinstance(key, (Imei, Meid)) and (text := getattr(device, key.field)):
+        # A phone for two SIM cards has two.
+        own = [found for part in _SEPARATORS.split(text) if (found := key.parse(part))]
+        return key in own if own else None
+    return match
+
+
+def check_matches(key: Key, matches: Sequence[bool | None], *, most: int) -> None:
+    """Make sure that an answer is about `key` and nothing else.
+
+    A row with this very identifier is the device. A row that has only others of that kind shows that the
+    server did not search as asked. A row with none of that kind proves nothing: it is taken for the device
+    only if it is the only one, as Intune answers to a MAC address. User names are no part of the answer at
+    all, so their rows are taken as they come, up to `most` of them.
+
+    Raises:
+        FilterIgnoredError: the server answered about other devices, or it cannot be told.
+    """
+    if False in matches:
+        raise FilterIgnoredError(f"the server answered about other devices than the {key.kind} asked for")
+    allowed = most if isinstance(key, Username) else 1
+    if None in matches and len(matches) > allowed:
+        raise FilterIgnoredError(
+            f"the server answered with {len(matches)} devices, not all of which show the {key.kind} asked for"
+        )
