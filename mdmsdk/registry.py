@@ -6,15 +6,13 @@ Nothing is imported but the one plugin that is asked for; a broken plugin harms 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 from stevedore.named import NamedExtensionManager
 
 from mdmsdk.errors import ProviderLoadError, UnknownProviderError
 from mdmsdk.provider import MdmProvider
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 __all__ = ["PROVIDERS", "SIMULATORS", "PluginInfo", "installed", "load_provider", "load_simulator"]
 
@@ -32,17 +30,10 @@ class PluginInfo:
     target: str
 
 
-def _entry_points(group: str) -> list[EntryPoint]:
-    # No names: stevedore lists the group and imports nothing.
-    manager: NamedExtensionManager[Any] = NamedExtensionManager(
-        group, names=[], on_missing_entrypoints_callback=None
-    )
-    return manager.list_entry_points()
-
-
 def installed(group: str = PROVIDERS) -> list[PluginInfo]:
     """All installed plugins of a group, by name."""
-    return sorted(map(_describe, _entry_points(group)), key=lambda plugin: plugin.name)
+    # Read afresh: stevedore's cache on disk forgets which distribution an entry point belongs to.
+    return sorted(map(_describe, entry_points(group=group)), key=lambda plugin: plugin.name)
 
 
 def _describe(point: EntryPoint) -> PluginInfo:

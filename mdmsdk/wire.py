@@ -73,14 +73,15 @@ class Request:
 
     @property
     def full_url(self) -> str:
-        """The URL with its query."""
+        """The URL with its query; a fragment is never sent."""
+        url = self.url.partition("#")[0]
         if not self.params:
-            return self.url
+            return url
         pairs = []
         for name, value in self.params.items():
             for text in (value,) if isinstance(value, str | int) else value:
                 pairs.append(f"{_encode(name)}={_encode(str(text))}")  # noqa: PERF401 - two loops read better so
-        return f"{self.url}{'&' if '?' in self.url else '?'}{'&'.join(pairs)}"
+        return f"{url}{'&' if '?' in url else '?'}{'&'.join(pairs)}"
 
     def content(self) -> tuple[bytes, str | None]:
         """The body and the content type that belongs to it."""

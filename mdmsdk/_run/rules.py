@@ -34,8 +34,8 @@ def next_hop(request: Request, response: Response, trusts: Callable[[str], bool]
     Raises:
         RedirectError: it leads to another origin, or would change the method.
     """
-    target = urljoin(request.full_url, response.header("location") or "")
     try:
+        target = urljoin(request.full_url, response.header("location") or "")
         scheme, host, _ = origin = origin_of(target)
         home = origin_of(request.url)
     except ValueError:

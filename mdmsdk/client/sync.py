@@ -184,11 +184,12 @@ class MdmClient:
         return [verdict.settle(device, self.server, self.provider.name) for device in devices]
 
     def _read_key(self, text: Key | str) -> Key | LookupResult:
+        key = text
         try:
             key = verdict.as_key(text)
             self._require(key)
         except MdmError as error:
-            return LookupResult(key=text, error=error)
+            return LookupResult(key=key, error=error)
         return key
 
     def _lookup_chunk(self, keys: Sequence[Key]) -> list[LookupResult]:

@@ -108,8 +108,12 @@ class Answer(FrozenModel):
 
     @property
     def complete(self) -> bool:
-        """Whether no server failed; if one did, it may know the device, or judge it more strictly."""
-        return all(outcome.status is not Status.ERROR for outcome in self.outcomes)
+        """Whether no server failed and at least one could answer.
+
+        One that failed may know the device, or judge it more strictly.
+        """
+        said = {outcome.status for outcome in self.outcomes}
+        return Status.ERROR not in said and said != {Status.UNSUPPORTED}
 
 
 def merged(outcomes: Sequence[Outcome], how: Merge) -> Device | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -37,6 +37,14 @@ class TlsFiles(NamedTuple):
     ca_file: Path | None = None
 
 
+@runtime_checkable
+class BringsTls(Protocol):
+    """A simulator that is served over https unless told otherwise: its vendor's own library insists."""
+
+    def tls(self) -> TlsFiles:
+        """Give the files to serve it with."""
+
+
 class RunningSimulator(Generic[ServedT]):
     """A server that listens. Closing it cuts every connection, also those of answers that hang."""
 
@@ -46,13 +54,15 @@ class RunningSimulator(Generic[ServedT]):
         Args:
             simulator: A `Simulator` or any ASGI application.
             port: 0 for any free one.
-            tls: Files for https; None for http.
+            tls: Files for https; None for http, or for the simulator's own where it brings some.
 
         Raises:
             OSError: The port is taken.
             RuntimeError: The server did not come up.
         """
         self.simulator = simulator
+        if tls is None and isinstance(simulator, BringsTls):
+            tls = simulator.tls()
         self._tls = tls
         listener = _listen(port)
         self.port: int = listener.getsockname()[1]

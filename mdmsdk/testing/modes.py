@@ -36,6 +36,7 @@ class Modal:
         self.wrapped = wrapped
         self.mode = mode
         self._stack = ExitStack()
+        self._open = True
         if mode != "sync":
             self._portal = self._stack.enter_context(start_blocking_portal(mode))
 
@@ -46,12 +47,16 @@ class Modal:
         self.close()
 
     def close(self) -> None:
-        """Close what is wrapped, and the event loop."""
+        """Close what is wrapped, and the event loop; a second call does nothing."""
+        if not self._open:
+            return
+        self._open = False
         with self._stack:
-            if self.mode == "sync":
-                self.wrapped.close()
-            else:
-                self._portal.call(self.wrapped.aclose)
+            self.run(self.wrapped.close if self.mode == "sync" else self.wrapped.aclose)
+
+    def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Call a function of the mode's kind: a plain one here, one that is awaited on the event loop."""
+        return function(*args) if self.mode == "sync" else self._portal.call(function, *args)
 
     def __getattr__(self, name: str) -> Any:
         member = getattr(self.wrapped, name)

@@ -44,7 +44,7 @@ def mdm_connect(mdm_mode: str) -> Iterator[Callable[..., Modal]]:
 
 @pytest.fixture
 def mdm_cassette() -> Callable[[Path], AbstractContextManager[None]]:
-    """Replays a cassette inside a ``with`` block: ``with mdm_cassette(path): ...``."""
+    """Replays the cassette at a path inside a ``with`` block."""
     from mdmsdk.testing.cassettes import replaying
 
     return replaying

@@ -1,0 +1,206 @@
+"""What goes wrong, as a person reads it on stderr and a script in the exit code. Never a traceback.
+
+==  ============================================================
+0   all is well
+1   a key is unknown to every server
+2   wrong usage or configuration, a malformed key included
+3   a server failed, or no server could be asked
+70  a defect of the program itself
+74  the output could not be written
+130 interrupted by Ctrl-C
+141 whoever read the output has gone (``| head``)
+==  ============================================================
+
+Where several apply, 2 is told before 3, and 3 before 1: a missing answer is worse than an unknown device.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from mdmsdk.errors import ConfigurationError, MdmError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+OK, UNKNOWN, WRONG, FAILED = 0, 1, 2, 3
+DEFECT, NOT_WRITTEN, INTERRUPTED, READER_GONE = 70, 74, 130, 141
+
+_PATIENCE = 1.0  # seconds that requests under way get to end after Ctrl-C
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+class ReaderGoneError(Exception):
+    """Nobody reads the output any more."""
+
+
+class NotWrittenError(Exception):
+    """The output could not be written, for example because the disk is full."""
+
+
+# C0 and C1 control characters, line separators, bidirectional overrides and lone surrogates: a device's
+# name must neither steer the terminal nor change how the text around it reads.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_BLANK = re.compile(r"[\t\n\r]+")
+
+
+def plain(text: str) -> str:
+    """The text on one line, with everything that could act on a terminal written as an escape."""
+    return _UNSAFE.sub(
+        lambda found: found[0].encode("unicode_escape").decode("ascii"), _BLANK.sub(" ", text.strip())
+    )
+
+
+def say(text: str) -> None:
+    """One line for the person at the terminal."""
+    with contextlib.suppress(OSError, ValueError):  # nobody listens: no reason to lose the data
+        sys.stderr.write(f"{plain(text)}\n")
+        sys.stderr.flush()
+
+
+def complain(error: MdmError) -> None:
+    """Say what went wrong and what to do about it."""
+    say(f"error: {error}")
+    if error.hint:
+        say(f"hint: {error.hint}")
+
+
+def code_of(error: MdmError) -> int:
+    """The exit code that an error asks for."""
+    return WRONG if isinstance(error, ConfigurationError) else FAILED
+
+
+class Tally:
+    """Collects what went wrong in a long run: says each thing once, and keeps the exit code.
+
+    Attributes:
+        code: the exit code so far.
+    """
+
+    _MOST = 20
+
+    def __init__(self) -> None:
+        self.code = OK
+        self._said: set[str] = set()
+        self._unsaid = 0
+
+    def note(self, code: int) -> None:
+        """Something that ends in this exit code."""
+        order = (OK, UNKNOWN, FAILED, WRONG)
+        self.code = max(self.code, code, key=order.index)
+
+    def error(self, error: MdmError, code: int | None = None) -> None:
+        """An error; the same one for thousands of keys is told once."""
+        self.note(code_of(error) if code is None else code)
+        text = str(error)
+        if text in self._said:
+            return
+        if len(self._said) < self._MOST:
+            self._said.add(text)
+            complain(error)
+        else:
+            self._unsaid += 1
+
+    def close(self) -> None:
+        """Say how much was left unsaid."""
+        if self._unsaid:
+            say(f"error: {self._unsaid} more; each answer's outcomes hold its own")
+
+
+def turn_on_debug() -> None:
+    """Write the library's log to stderr; the library itself leaves out what is secret."""
+    import logging
+
+    class PlainFormatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return plain(super().format(record))
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(PlainFormatter("%(asctime)s %(name)s %(message)s"))
+    logger = logging.getLogger("mdmsdk")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+
+
+def guarded(run: Callable[[], object]) -> int:
+    """Run something to its exit code, whatever it raises."""
+    try:
+        with _interruptible():
+            run()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else OK if ended.code is None else WRONG
+    except MdmError as error:
+        complain(error)
+        return code_of(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except ReaderGoneError:
+        _drop_output()
+        return READER_GONE
+    except NotWrittenError as error:
+        say(f"error: the output cannot be written: {error}")
+        _drop_output()
+        return NOT_WRITTEN
+    except Exception as error:  # noqa: BLE001 - the last resort, so that nobody sees a traceback
+        return _defect(error)
+    return OK
+
+
+def _defect(error: Exception) -> int:
+    import logging
+
+    # Its text is not shown: it was not written for readers, and may hold what it stumbled over.
+    if logging.getLogger("mdmsdk").isEnabledFor(logging.DEBUG):
+        import traceback
+
+        traceback.print_exception(error)
+    say(
+        f"error: unexpected {type(error).__name__}; please report it to the developers of mdmsdk, "
+        "with what --debug shows"
+    )
+    return DEFECT
+
+
+def _drop_output() -> None:
+    """Let what is still buffered go nowhere, or Python would complain about it when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the program soon, although requests in other threads may hang until their timeout."""
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield  # embedded, or started in the background where Ctrl-C is ignored
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        timer = threading.Timer(_PATIENCE, _leave)
+        timer.daemon = True
+        timer.start()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _leave() -> None:
+    if sys.stderr.isatty():  # the progress bar has hidden the cursor
+        sys.stderr.write(_SHOW_CURSOR)
+        sys.stderr.flush()
+    os._exit(INTERRUPTED)

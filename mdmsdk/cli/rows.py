@@ -1,0 +1,224 @@
+"""The rows of each command, in the documented shapes, and how they are shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mdmsdk.cli.output import Column, View
+from mdmsdk.identifiers import KEY_KINDS, Key
+from mdmsdk.models import Compliance, Device, error_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mdmsdk.cli.output import Row
+    from mdmsdk.federation import Answer, Heartbeat, Outcome
+    from mdmsdk.provider import MdmProvider
+    from mdmsdk.registry import PluginInfo
+
+
+def _field(*path: str) -> Callable[[Row], Any]:
+    """What a row holds at a path; None where the way ends."""
+
+    def get(row: Row) -> Any:
+        value: Any = row
+        for name in path:
+            value = value.get(name) if value else None
+        return value
+
+    return get
+
+
+def _fields(*names: str) -> list[Column]:
+    return [Column(name, _field(*name.split("."))) for name in names]
+
+
+def _ms(elapsed: float) -> float:
+    return round(elapsed, 1)
+
+
+def provider_row(plugin: PluginInfo, provider: type[MdmProvider] | None) -> dict[str, Any]:
+    """A plugin; `provider` is its class if it was loaded."""
+    kinds = {kind.kind for kind in provider.keys} if provider else set()
+    return {
+        "name": plugin.name,
+        "vendor": provider.vendor if provider else None,
+        "distribution": plugin.distribution,
+        "version": plugin.version,
+        "keys": [kind for kind in KEY_KINDS if kind in kinds] if provider else None,
+        "capabilities": sorted(item.value for item in provider.capabilities) if provider else None,
+    }
+
+
+def heartbeat_row(beat: Heartbeat) -> dict[str, Any]:
+    """Whether one server is there."""
+    info = beat.info
+    return {
+        "server": beat.server,
+        "provider": beat.provider,
+        "ok": beat.ok,
+        "vendor": info.vendor if info else None,
+        "product": info.product if info else None,
+        "version": info.version if info else None,
+        "api_version": info.api_version if info else None,
+        "elapsed_ms": _ms(beat.elapsed_ms),
+        "error": error_summary(beat.error),
+    }
+
+
+def device_row(device: Device) -> dict[str, Any]:
+    """A device of a list."""
+    return device.model_dump(mode="json")
+
+
+def lookup_row(answer: Answer) -> dict[str, Any]:
+    """What all servers say about one key."""
+    key, device = answer.key, answer.device
+    return {
+        "key": str(key),
+        "kind": key.kind if isinstance(key, Key) else None,
+        "found": answer.found,
+        "compliance": device.compliance.state.value if device else None,
+        "complete": answer.complete,
+        "device": device_row(device) if device else None,
+        "outcomes": [_outcome(outcome) for outcome in answer.outcomes],
+    }
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "server": outcome.server,
+        "provider": outcome.provider,
+        "status": outcome.status.value,
+        "elapsed_ms": _ms(outcome.elapsed_ms),
+        "error": error_summary(outcome.error),
+    }
+
+
+def _error(row: Row) -> str | None:
+    error = row["error"]
+    return f"{error['type']}: {error['message']}" if error else None
+
+
+def _outcomes(row: Row) -> list[str]:
+    return [
+        f"{outcome['server']}={outcome['status']}" + (f" ({_error(outcome)})" if outcome["error"] else "")
+        for outcome in row["outcomes"]
+    ]
+
+
+def _system(row: Row) -> str:
+    return " ".join(filter(None, (row.get("os"), row.get("os_version"))))
+
+
+def _short_time(row: Row) -> str | None:
+    moment = row.get("last_check_in")
+    return str(moment)[:16].replace("T", " ") if moment else None
+
+
+def _name(row: Row) -> Any:
+    """By what a person knows the device: its name, else what it is."""
+    return row.get("name") or row.get("model") or row.get("serial_number")
+
+
+def _first_identifier(row: Row) -> Any:
+    return next(iter(row["mac_addresses"]), None) or row["guid"] or row["udid"] or row["serial_number"]
+
+
+def _of_device(show: Callable[[Row], Any]) -> Callable[[Row], Any]:
+    return lambda row: show(row["device"]) if row["device"] else None
+
+
+def _answer_note(row: Row) -> str:
+    """Why it is not compliant, or why there is no answer."""
+    failed = [f"{outcome['server']}: {_error(outcome)}" for outcome in row["outcomes"] if outcome["error"]]
+    if row["kind"] is None:  # nobody was asked; every outcome says the same
+        return row["outcomes"][0]["error"]["message"] if failed else "not a key"
+    reasons = row["device"]["compliance"]["reasons"] if row["device"] else ()
+    return "; ".join([*reasons, *failed])
+
+
+def _answer_state(row: Row) -> str:
+    if row["found"]:
+        return str(row["compliance"])
+    if any(outcome["status"] == "not_found" for outcome in row["outcomes"]) and row["complete"]:
+        return "not found"
+    return "no answer"
+
+
+def _device_fields(model: type[Device]) -> list[str]:
+    """The names of a device's fields as CSV knows them, its compliance taken apart."""
+    names: list[str] = []
+    for name in model.model_fields:
+        if name == "compliance":
+            names += [f"compliance.{part}" for part in Compliance.model_fields]
+        elif name != "raw":  # a vendor's own record has no columns
+            names.append(name)
+    return names
+
+
+_DEVICE_FIELDS = _device_fields(Device)
+
+PROVIDERS = View(
+    table=[
+        Column("NAME", _field("name")),
+        Column("VENDOR", _field("vendor")),
+        Column("DISTRIBUTION", _field("distribution")),
+        Column("VERSION", _field("version")),
+        Column("CAPABILITIES", _field("capabilities")),
+        Column("KEYS", _field("keys")),
+    ],
+    csv=_fields("name", "vendor", "distribution", "version", "keys", "capabilities"),
+)
+PROVIDERS_BRIEF = View(
+    table=[column for column in PROVIDERS.table if column.title in {"NAME", "DISTRIBUTION", "VERSION"}],
+    csv=PROVIDERS.csv,
+)
+HEARTBEAT = View(
+    table=[
+        Column("SERVER", _field("server")),
+        Column("OK", _field("ok"), verdict=True),
+        Column("PROVIDER", _field("provider")),
+        Column("PRODUCT", lambda row: " ".join(filter(None, (row["product"], row["version"]))), 32),
+        Column("API", _field("api_version")),
+        Column("MS", _field("elapsed_ms")),
+        Column("ERROR", _error),
+    ],
+    csv=[
+        *_fields("server", "provider", "ok", "vendor", "product", "version", "api_version", "elapsed_ms"),
+        *_fields("error.type", "error.message", "error.hint"),
+    ],
+)
+LOOKUP = View(
+    table=[
+        Column("KEY", _field("key")),
+        Column("COMPLIANCE", _answer_state, verdict=True),
+        Column("SERVER", _field("device", "server"), 16),
+        Column("DEVICE", _of_device(_name), 28),
+        Column("OS", _of_device(_system), 18),
+        Column("REASONS", _answer_note),
+    ],
+    csv=[
+        *_fields("key", "kind", "found", "compliance", "complete"),
+        *_fields(*(f"device.{name}" for name in _DEVICE_FIELDS)),
+        Column("outcomes", _outcomes),
+    ],
+)
+NONCOMPLIANT = View(
+    table=[
+        Column("DEVICE", _first_identifier),
+        Column("SERVER", _field("server"), 16),
+        Column("NAME", _name, 28),
+        Column("OS", _system, 18),
+        Column("STATE", _field("compliance", "state"), verdict=True),
+        Column("CHECK-IN (UTC)", _short_time),
+        Column("REASONS", _field("compliance", "reasons")),
+    ],
+    csv=_fields(*_DEVICE_FIELDS),
+)
+
+
+def labelled(view: View, title: str, labels: Sequence[str]) -> View:
+    """The view with a first column that says what each row, in order, is about."""
+    remaining = iter(labels)
+    return View(table=[Column(title, lambda _row: next(remaining, None)), *view.table], csv=view.csv)

@@ -1,0 +1,286 @@
+"""The commands that bring their own servers: `simulate` and `demo`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from mdmsdk.cli import rows
+from mdmsdk.cli.bar import Bar
+from mdmsdk.cli.output import Column, View, put, writing
+from mdmsdk.cli.report import OK, UNKNOWN, Tally, complain, say
+from mdmsdk.cli.rows import labelled
+from mdmsdk.cli.servers import show_answers, show_devices, show_heartbeats
+from mdmsdk.errors import ConfigurationError, MdmError
+from mdmsdk.registry import SIMULATORS, installed, load_simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from mdmsdk.cli.options import Format
+    from mdmsdk.federation import MdmFederation
+    from mdmsdk.simulator import Fleet, RunningSimulator, SimDevice, Simulator
+
+_MARK = "# Written by `mdm simulate`: these servers exist as long as it runs."
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+# For documentation (RFC 7042, section 2.1.2), so no device has them; the second is locally administered.
+_UNKNOWN_MAC = "00:00:5E:00:53:FE"
+_UNKNOWN_PRIVATE_MAC = "02:00:5E:00:53:FE"
+_SHOWN = 10
+
+SIMULATED = View(
+    table=[Column("SERVER", itemgetter("server")), Column("URL", itemgetter("base_url"))],
+    csv=[Column(name, itemgetter(name)) for name in ("server", "provider", "base_url", "devices")],
+)
+
+
+def _need_extra() -> None:
+    """Say how to get the simulators.
+
+    Raises:
+        ConfigurationError: the extra is not installed.
+    """
+    try:
+        import mdmsdk.simulator  # noqa: F401 - only whether it can be imported
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "mdmsdk":
+            raise
+        raise ConfigurationError(
+            f"simulated servers need {error.name}, which is not installed",
+            hint="Install it with: pip install 'mdmsdk[simulator]'",
+        ) from None
+
+
+def load_simulators(names: Sequence[str], fleet: Fleet) -> list[Simulator[Any]]:
+    """The named simulators, or those of all installed vendors, over one fleet.
+
+    Raises:
+        ConfigurationError: a named one is not installed or broken, or there is none at all.
+    """
+    if names:
+        return [load_simulator(name)(fleet) for name in dict.fromkeys(names)]
+    simulators = []
+    for plugin in installed(SIMULATORS):
+        try:
+            simulators.append(load_simulator(plugin.name)(fleet))
+        except MdmError as error:
+            complain(error)  # a broken plugin does not take the others down
+    if not simulators:
+        raise ConfigurationError(
+            "no installed plugin has a simulator", hint="Reinstall mdmsdk, or install a vendor's plugin."
+        )
+    return simulators
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A key to try on a simulated server, and what it shows."""
+
+    what: str
+    key: str
+
+
+def _colons(mac: str) -> str:
+    return ":".join(re.findall("..", mac.upper()))
+
+
+def samples(fleet: Fleet) -> list[Sample]:
+    """One key for each case that the fleet has."""
+    return [
+        *_first(fleet, "by MAC", _is("compliant"), mac=True),
+        *_first(fleet, "noncompliant", _is("noncompliant"), mac=True),
+        *_first(
+            fleet, "by UDID", lambda device: _is("compliant")(device) and device.platform == "iOS", "udid"
+        ),
+        *_first(fleet, "by GUID", _is("noncompliant"), "guid"),
+        *_first(
+            fleet,
+            "private MAC",
+            lambda device: _is("compliant")(device) and device.has_random_mac,
+            mac=True,
+        ),
+        *_first(fleet, "retired", lambda device: not device.registered, "guid"),
+        *(Sample("shared dock", _colons(mac)) for mac in [*fleet.shared_macs()][:1]),
+        Sample("unknown", _UNKNOWN_MAC),
+        Sample("unknown private MAC", _UNKNOWN_PRIVATE_MAC),
+    ]
+
+
+def _is(state: str) -> Callable[[SimDevice], bool]:
+    return lambda device: device.registered and device.compliance == state
+
+
+def _first(
+    fleet: Fleet, what: str, wanted: Callable[[SimDevice], bool], field: str = "", *, mac: bool = False
+) -> Iterator[Sample]:
+    """The first device of that sort that such a key names, if there is one."""
+    for device in filter(wanted, fleet):
+        # Not the dock: others have used it too.
+        own = [_colons(one) for one in device.mac_addresses if len(fleet.by_mac(one)) == 1]
+        if keys := own if mac else [f"{field}:{getattr(device, field)}"]:
+            yield Sample(what, keys[0])
+            return
+
+
+def _toml(value: Any) -> str:
+    """A value in TOML; its basic strings are those of JSON, and DEL is no part of our settings."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{_toml_key(name)} = {_toml(inner)}' for name, inner in value.items())} }}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _toml_key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=False)
+
+
+def configuration(running: Sequence[RunningSimulator[Simulator[Any]]], fleet: Fleet) -> str:
+    """The `mdm.toml` for running simulators, with keys to try."""
+    lines = [_MARK, "#", f"# Keys to try with `mdm lookup`, among {len(fleet)} devices:"]
+    lines += [f"#   {sample.key:<45} {sample.what}" for sample in samples(fleet)]
+    for one in running:
+        lines += ["", f"[servers.{_toml_key(one.simulator.name)}]"]
+        lines += [
+            f"{_toml_key(name)} = {_toml(value)}" for name, value in one.settings.items() if value is not None
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read; a file that was not written this way is left alone.
+
+    Raises:
+        ConfigurationError: there is another file of that name, or it cannot be written.
+    """
+    try:
+        if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(_MARK):
+            raise ConfigurationError(
+                f"{path} exists and was not written by `mdm simulate`",
+                hint="Name another file, or move that one away.",
+            )
+        with os.fdopen(
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
+        ) as file:
+            path.chmod(0o600)  # for a file that was there before
+            file.write(text)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}", hint="Check the path and its permissions."
+        ) from None
+
+
+def simulate(
+    chosen: Format | None,
+    names: Sequence[str],
+    *,
+    size: int,
+    seed: int,
+    port: int,
+    duration: float | None,
+    write: Path | None,
+) -> int:
+    """Serve until Ctrl-C, SIGTERM, the end of the parent process or of the duration."""
+    _need_extra()
+    from mdmsdk.simulator import Fleet, serve_forever
+
+    fleet = Fleet.generate(size=size, seed=seed)
+    simulators = load_simulators(names, fleet)
+
+    def announce(running: Sequence[RunningSimulator[Simulator[Any]]]) -> None:
+        text = configuration(running, fleet)
+        if write:
+            write_private(write, text)
+        _announce(running, fleet, text, chosen)
+        saved = f"They are configured in {write}" if write else "Save the configuration above as mdm.toml"
+        say(f"{len(running)} server(s) over {len(fleet)} devices until Ctrl-C. {saved}; in another terminal:")
+        say(f"mdm heartbeat --config {write or 'mdm.toml'}")
+
+    ports = [port + offset for offset in range(len(simulators))] if port else []
+    try:
+        serve_forever(simulators, ports=ports, duration=duration, ready=announce)
+    except OSError as error:
+        if isinstance(error, MdmError):
+            raise
+        raise ConfigurationError(
+            f"cannot listen on port {port}: {error.strerror}",
+            hint="Choose another --port, or leave it out to get free ones.",
+        ) from None
+    return OK
+
+
+def _announce(
+    running: Sequence[RunningSimulator[Simulator[Any]]], fleet: Fleet, text: str, chosen: Format | None
+) -> None:
+    # The configuration is what one wants to redirect into a file, so it is the default there too.
+    if chosen in {None, "table"}:
+        put(text)
+        return
+    with writing(SIMULATED, chosen) as out:
+        for one in running:
+            settings = {"server": one.simulator.name, "provider": one.settings["provider"]}
+            out.write({**settings, "base_url": one.origin, "devices": len(fleet)})
+
+
+def demo(chosen: Format | None) -> int:
+    """Show heartbeat, lookups and the noncompliant list on simulated servers."""
+    _need_extra()
+    from mdmsdk.client import connect
+    from mdmsdk.federation import MdmFederation
+    from mdmsdk.simulator import Fleet, serve
+
+    # Made to be read: the default is a table wherever it goes.
+    chosen = chosen or "table"
+    fleet = Fleet.generate()
+    with ExitStack() as stack:
+        clients = []
+        for simulator in load_simulators((), fleet):
+            running = stack.enter_context(serve(simulator))
+            clients.append(connect(**running.settings, server=simulator.name))
+        federation = stack.enter_context(MdmFederation(clients))
+        say(f"{len(clients)} simulated server(s) over {len(fleet)} made-up devices")
+        return max(
+            _demo_heartbeat(federation, chosen),
+            _demo_lookup(federation, fleet, chosen),
+            _demo_list(federation, chosen),
+        )
+
+
+def _heading(command: str, what: str, chosen: Format) -> None:
+    """A line that teaches a command; beside data for programs it goes to stderr."""
+    if chosen == "table":
+        put(f"\n$ {command}    # {what}\n")
+    else:
+        say(f"$ {command}    # {what}")
+
+
+def _demo_heartbeat(federation: MdmFederation, chosen: Format) -> int:
+    _heading("mdm heartbeat", "is every server there, and does it let us in?", chosen)
+    return show_heartbeats(federation, chosen)
+
+
+def _demo_lookup(federation: MdmFederation, fleet: Fleet, chosen: Format) -> int:
+    _heading("mdm lookup KEY...", "does a device comply? any kind of key, several at once", chosen)
+    tried = samples(fleet)
+    view = labelled(rows.LOOKUP, "WHAT", [sample.what for sample in tried])
+    code = show_answers(
+        federation, [sample.key for sample in tried], chosen, bar=Bar("keys", wanted=False), view=view
+    )
+    return OK if code == UNKNOWN else code  # the unknown ones are part of the show
+
+
+def _demo_list(federation: MdmFederation, chosen: Format) -> int:
+    _heading("mdm noncompliant", "which devices do not comply?", chosen)
+    tally = Tally()
+    devices = federation.noncompliant()
+    count = show_devices(islice(devices, _SHOWN), chosen, tally)
+    count += sum(1 for _ in devices)
+    (put if chosen == "table" else say)(f"({min(count, _SHOWN)} of {count})\n")
+    return tally.code
