@@ -156,6 +156,7 @@ class MdmClient:
 
     def devices(self) -> Iterator[Device]:
         """All devices, as they arrive; with `Capability.INVENTORY`. Raises as `noncompliant` does."""
+        self._require_capability(Capability.INVENTORY)
         return self._list("devices", self.provider.devices_page)
 
     def reasons(self, device: Device) -> Device:
@@ -163,17 +164,21 @@ class MdmClient:
 
         May cost several requests.
         """
+        self._require_capability(Capability.REASONS)
         return self._with_info("reasons", lambda info: self.provider.reasons(info, device))
 
     def _require(self, key: Key) -> None:
         if type(key) not in self.provider.keys:
             kinds = ", ".join(sorted(kind.kind for kind in self.provider.keys))
-            raise UnsupportedOperationError(
-                f"the provider {self.provider.name!r} cannot search by {key.kind}, only by: {kinds}",
-                server=self.server,
-                provider=self.provider.name,
-                operation="find",
-            )
+            raise self._unsupported(f"cannot search by {key.kind}, only by: {kinds}")
+
+    def _require_capability(self, capability: Capability) -> None:
+        if capability not in self.provider.capabilities:
+            raise self._unsupported(f"does not offer {capability.value}")
+
+    def _unsupported(self, what: str) -> UnsupportedOperationError:
+        name = self.provider.name
+        return UnsupportedOperationError(f"the provider {name!r} {what}", server=self.server, provider=name)
 
     def _accept(self, key: Key, devices: Sequence[Device]) -> list[Device]:
         try:
