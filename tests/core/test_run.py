@@ -131,6 +131,14 @@ class TestTokens:
             assert (caught.value.server, caught.value.provider) == ("tiny", "tiny")
         assert len(script.credentials()) == 1
 
+    def test_a_static_credential_is_sent_once_an_operation_even_without_a_wait(
+        self, tiny: Connect, script: Script
+    ) -> None:
+        script.routes["/info"] = Answer("no", 401)
+        with pytest.raises(AuthenticationError):
+            tiny(policy={"refused_wait": 0}).heartbeat()
+        assert len(script.credentials()) == 1
+
     def test_a_static_credential_is_tried_again_after_the_wait(self, tiny: Connect, script: Script) -> None:
         script.routes["/info"] = Answer("no", 401)
         client = tiny(policy={"refused_wait": 0.2})

@@ -123,7 +123,7 @@ class TestPseudonyms:
                     ]
                 }
             ),
-            "<a xmlns='x'><user_name>jane.doe</user_name><Serial>C02XK0AAJG5H</Serial><token>hunter2</token>Mac</a>",
+            "<a xmlns='x'><user>jane.doe</user><Serial>C02XK0AAJG5H</Serial><token>hunter2</token>Mac</a>",
             "username=jane.doe&serial=C02XK0AAJG5H&client_secret=hunter2&model=Mac",
         ],
     )
