@@ -131,7 +131,13 @@ def _of_device(show: Callable[[Row], Any]) -> Callable[[Row], Any]:
 
 def _answer_note(row: Row) -> str:
     """Why it is not compliant, or why there is no answer."""
-    failed = [f"{outcome['server']}: {_error(outcome)}" for outcome in row["outcomes"] if outcome["error"]]
+    told = [outcome for outcome in row["outcomes"] if outcome["error"]]
+    # A server that cannot search by this kind of key is worth a word only where no other one answered.
+    failed = [
+        f"{outcome['server']}: {_error(outcome)}"
+        for outcome in told
+        if outcome["status"] == "error" or len(told) == len(row["outcomes"])
+    ]
     if row["kind"] is None:  # nobody was asked; every outcome says the same
         return row["outcomes"][0]["error"]["message"] if failed else "not a key"
     reasons = row["device"]["compliance"]["reasons"] if row["device"] else ()
