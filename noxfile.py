@@ -22,6 +22,8 @@ PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 DIST = ROOT / "dist"
 EXTRAS = ("certificates", "cli", "keyring", "simulator", "testing")
 CONSTRAINTS = ("-c", "constraints.txt")
+# Most tests wait for a server and not for a processor, so more run at once than there are cores.
+PARALLEL = ("-n", "4")
 
 
 def group(*names: str) -> list[str]:
@@ -53,7 +55,7 @@ def tests(session: nox.Session, http: str) -> None:
     """Run the test suite over each HTTP library."""
     extras = (*EXTRAS, "httpx2") if http == "httpx2" else EXTRAS
     install(session, *group("test"), *CONSTRAINTS, extras=extras)
-    session.run("pytest", *session.posargs, env={"MDMSDK_HTTP": http})
+    session.run("pytest", *(session.posargs or PARALLEL), env={"MDMSDK_HTTP": http})
 
 
 @nox.session
@@ -67,7 +69,7 @@ def tests_min(session: nox.Session) -> None:
         *(f"--output-file={oldest}", *projects()),
     )
     install(session, *group("test"), "-c", str(oldest))
-    session.run("pytest", *session.posargs, env={"MDMSDK_HTTP": "httpx"})
+    session.run("pytest", *(session.posargs or PARALLEL), env={"MDMSDK_HTTP": "httpx"})
 
 
 @nox.session

@@ -31,6 +31,7 @@ _PERSONAL = re.compile(
 # Fields named so that hold words of the protocol and not of a person.
 _PUBLIC = re.compile(
     r"usergroup|phonenumbertype|serialport|machine|macos|userapproved|querymaxsize|emailenabled"
+    r"|tokensource|tokentype"
 )
 _SECRET = re.compile(
     r"token|secret|password|authorization|cookie|assertion|apikey|credential|escrow|recoverykey|bypasscode|unlockcode"
@@ -77,9 +78,11 @@ class Pseudonyms:
         """Take in what the fields of a JSON, XML or form body hold, as their names suggest."""
         for name, value in _leaves(text):
             plain = re.sub(r"[^a-z]", "", name.lower())
-            if _SECRET.search(plain):
+            if _PUBLIC.search(plain):
+                continue
+            if _SECRET.search(plain) and len(value) >= _SHORTEST:
                 self.learn_secret(value)
-            elif _PERSONAL.search(plain) and not _PUBLIC.search(plain):
+            elif _PERSONAL.search(plain):
                 self.learn(*(part.strip() for part in value.split(",")))
 
     def apply(self, text: str) -> str:
@@ -147,7 +150,8 @@ def _leaves(text: str) -> Iterator[tuple[str, str]]:
 def _json_leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _json_leaves(str(key), inner)
+            # A record within the record says by its own name what it is the name of.
+            yield from _json_leaves(f"{name}{key}" if str(key).lower() == "name" else str(key), inner)
     elif isinstance(value, list):
         for inner in value:
             yield from _json_leaves(name, inner)

@@ -1,0 +1,54 @@
+"""The pages about this vendor: their programs run, and every setting stands there."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from mdmsdk.client.build import checked
+from mdmsdk.registry import load_provider
+from mdmsdk_workspaceone import CertificateSettings
+
+ROOT = Path(__file__).parents[3]
+PAGES = [
+    ROOT / "plugins/mdmsdk-workspaceone/README.md",
+    ROOT / "docs/how-to/workspaceone.md",
+    ROOT / "docs/reference/workspaceone.md",
+]
+
+
+def blocks(language: str) -> list[str]:
+    return [
+        block
+        for page in PAGES
+        for block in re.findall(
+            rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+        )
+    ]
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_programs_run(block: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(block, "page", "exec"), {})  # noqa: S102 - our own pages
+    assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize("block", blocks("toml"))
+def test_settings_are_taken(block: str) -> None:
+    for name, table in tomllib.loads(block)["servers"].items():
+        model = load_provider(table.pop("provider")).settings_type
+        if "certificate" in table:
+            table["certificate"]["password"] = "read-from-elsewhere"
+        plain = {
+            field: "read-from-elsewhere" if isinstance(value, dict) and field != "certificate" else value
+            for field, value in table.items()
+        }
+        assert checked(model, plain, name).model_fields_set
+
+
+@pytest.mark.parametrize("provider", ["workspaceone", "workspaceone-ise"])
+def test_every_setting_is_in_the_reference(provider: str) -> None:
+    text = PAGES[2].read_text(encoding="utf-8")
+    names = {*load_provider(provider).settings_type.model_fields, *CertificateSettings.model_fields}
+    assert {name for name in names if f"`{name}`" not in text} == set()

@@ -1,0 +1,569 @@
+"""What is asked, in which order, and what is made of scripted answers."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mdmsdk.errors import (
+    EndpointNotFoundError,
+    FilterIgnoredError,
+    IncompleteListError,
+    MalformedResponseError,
+    PermissionDeniedError,
+    RateLimitedError,
+    ResponseError,
+    ServerError,
+    VersionMismatchError,
+)
+from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
+from mdmsdk.models import ComplianceState, ServerInfo
+from mdmsdk.testing.play import Played, play
+from mdmsdk.wire import Request, Response
+from mdmsdk_workspaceone import WorkspaceOneProvider
+
+Make = Callable[..., WorkspaceOneProvider]
+Info = Callable[..., ServerInfo]
+Reply = Callable[..., Response]
+Sample = Callable[[str], dict[str, Any]]
+
+API = "https://as1.example.com/api"
+GUID = "3f0c7a52-91b4-4d0e-8a6f-5c1d2e3f4a5b"
+JSON, V2, V3 = ("application/json", "application/json;version=2", "application/json;version=3")
+HTML = b"<!DOCTYPE html><html></html>"
+ABOUT = {"ProductName": "UEM", "ProductVersion": "24.10", "Version": 1}
+
+
+def accepts(played: Played) -> list[str]:
+    return [request.headers["Accept"] for request in played.requests]
+
+
+# --- heartbeat ---
+
+
+def test_heartbeat_reads_product_version_and_quota(make: Make, reply: Reply) -> None:
+    played = Played()
+    headers = {
+        "x_api_version": "v2",
+        "api_supported_versions": "1, 2, 3",
+        "x_ratelimit_limit": "250000",
+        "x_ratelimit_remaining": "249971",
+    }
+    provider = make()
+    info = play(
+        provider.heartbeat(), [reply(ABOUT), reply(None, 204, **headers)], provider=provider, record=played
+    )
+    assert (info.vendor, info.product, info.version, info.api_version) == ("Omnissa", "UEM", "24.10", "2")
+    assert info.extra == {"api_versions": [1, 2, 3], "quota": {"limit": 250000, "remaining": 249971}}
+    assert [request.url for request in played.requests] == [
+        f"{API}/system/info",
+        f"{API}/mdm/devices/search",
+    ]
+    assert accepts(played) == [JSON, V2]
+    assert played.requests[1].params["pagesize"] == 1
+
+
+@pytest.mark.parametrize("base_url", ["https://as1.example.com/API", "https://as1.example.com/api/"])
+def test_the_api_path_may_be_part_of_the_address(make: Make, reply: Reply, base_url: str) -> None:
+    played = Played()
+    play(make(base_url=base_url).heartbeat(), [reply(ABOUT), reply(None, 204)], record=played)
+    assert played.requests[0].url == f"{base_url.rstrip('/')}/system/info"
+
+
+@pytest.mark.parametrize("refused", [400, 404, 406, 503])
+def test_heartbeat_falls_back_to_version_1(make: Make, reply: Reply, refused: int) -> None:
+    provider, played = make(), Played()
+    answers = [reply(ABOUT), reply(HTML, refused), reply(None, 204, x_api_version="v1")]
+    info = play(provider.heartbeat(), answers, provider=provider, record=played)
+    assert (info.api_version, accepts(played)) == ("1", [JSON, V2, JSON])
+
+
+def test_heartbeat_notices_an_answer_in_version_1(make: Make, reply: Reply) -> None:
+    info = play(make().heartbeat(), [reply(ABOUT), reply({"Devices": []}, x_api_version="v1")])
+    assert info.api_version == "1"
+
+
+def test_a_version_that_was_set_is_not_given_up(make: Make, reply: Reply) -> None:
+    provider = make(api_version=3)
+    with pytest.raises(VersionMismatchError):
+        play(provider.heartbeat(), [reply(ABOUT), reply({"Devices": []}, x_api_version="v2")])
+    with pytest.raises(ResponseError):
+        play(provider.heartbeat(), [reply(ABOUT), reply(HTML, 406)], provider=provider)
+
+
+def test_something_else_than_uem_is_told(make: Make, reply: Reply) -> None:
+    provider = make()
+    bodies: list[Any] = [HTML, {"name": "another service"}, []]
+    for body in bodies:
+        with pytest.raises(MalformedResponseError):
+            play(provider.heartbeat(), [reply(body)], provider=provider)
+    with pytest.raises(EndpointNotFoundError):
+        play(provider.heartbeat(), [reply(HTML, 404)], provider=provider)
+    with pytest.raises(MalformedResponseError):
+        play(provider.heartbeat(), [reply(ABOUT), reply({"Page": 0})], provider=provider)
+
+
+def test_a_role_without_system_is_enough(make: Make, reply: Reply, refusal: Reply) -> None:
+    provider = make()
+    info = play(provider.heartbeat(), [refusal(403, 1011), reply({"Devices": []})], provider=provider)
+    assert (info.product, info.version) == ("Workspace ONE UEM", None)
+    with pytest.raises(PermissionDeniedError):
+        play(provider.heartbeat(), [refusal(403, 1013)] * 2, provider=provider)
+
+
+def test_the_probe_asks_in_the_group(make: Make, reply: Reply, refusal: Reply) -> None:
+    provider, played = make(organization_group=571), Played()
+    with pytest.raises(ResponseError) as caught:
+        play(
+            provider.heartbeat(),
+            [reply(ABOUT), refusal(400, 6), refusal(400, 6)],
+            provider=provider,
+            record=played,
+        )
+    assert played.requests[1].params["lgid"] == 571
+    assert "organisation group is unknown" in str(caught.value)
+    assert "organization_group" in str(caught.value.hint)
+
+
+# --- lookups ---
+
+
+@pytest.mark.parametrize(
+    ("key", "searchby", "value"),
+    [
+        (Mac("00:00:5e:00:53:11"), "Macaddress", "00005E005311"),
+        (Udid("a1b2c3d4e5f60718293a4b5c6d7e8f90"), "Udid", "a1b2c3d4e5f60718293a4b5c6d7e8f90"),
+        (Serial("simws10001"), "Serialnumber", "simws10001"),
+        (Imei("00 100123 456789 1"), "ImeiNumber", "001001234567891"),
+        (DeviceId("10001"), "DeviceId", "10001"),
+    ],
+)
+def test_each_key_is_asked_for_by_its_type(
+    *, make: Make, info: Info, sample: Sample, reply: Reply, key: Key, searchby: str, value: str
+) -> None:
+    played = Played()
+    answers = [reply(sample("v1-device")), reply(sample("v3-uuid"))]
+    (device,) = play(make().find(info(), key), answers, record=played)
+    assert played.requests[0].url == f"{API}/mdm/devices"
+    assert played.requests[0].params == {"searchby": searchby, "id": value}
+    assert played.requests[1].url == f"{API}/mdm/devices/{GUID}"
+    assert accepts(played) == [JSON, V3]
+    assert device.guid == GUID
+    assert device.passcode_set is True
+
+
+def test_without_details_there_is_one_request(
+    make: Make, info: Info, sample: Sample, reply: Reply, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider = make(details=False)
+    for _ in range(3):
+        (device,) = play(provider.find(info(), Serial("SIMWS10001")), [reply(sample("v1-device"))])
+        assert device.passcode_set is None
+        assert str(device.last_check_in) == "2021-06-28 02:59:29.077000+00:00"
+    assert [record.name for record in caplog.records] == ["mdmsdk.workspaceone"]
+    assert "time_zone" in caplog.text
+
+
+def test_no_warning_where_the_zone_does_not_matter(
+    make: Make, info: Info, sample: Sample, reply: Reply, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = sample("v1-device")
+    for provider, answers in (
+        (make(details=False, time_zone="Europe/London"), [reply(row)]),
+        (make(), [reply(row), reply(sample("v3-uuid"))]),
+        (make(details=False), [reply(row | {"LastSeen": "0001-01-01T00:00:00.000"})]),
+        (make(details=False), [reply(row | {"LastSeen": "2021-06-28T02:59:29.077+01:00"})]),
+    ):
+        play(provider.find(info(), Serial("SIMWS10001")), answers)
+    assert caplog.text == ""
+
+
+def test_the_second_modem_finds_the_device(make: Make, info: Info, sample: Sample, reply: Reply) -> None:
+    key = Imei("001009876543217")
+    (device,) = play(make(details=False).find(info(), key), [reply(sample("v1-device"))])
+    assert device.matches(key)
+
+
+@pytest.mark.parametrize("answer", ["refused", "nothing"])
+def test_an_unknown_device_is_an_empty_answer(
+    make: Make, info: Info, reply: Reply, refusal: Reply, answer: str
+) -> None:
+    provider = make()
+    given = refusal(404, 5002) if answer == "refused" else reply(None, 204)
+    assert play(provider.find(info(), Serial("none-such")), [given], provider=provider) == []
+    assert play(provider.find(info(), Guid(GUID)), [given], provider=provider) == []
+
+
+@pytest.mark.parametrize("key", [Guid("1234"), Guid("../search"), DeviceId("abc"), DeviceId("1/../2")])
+def test_names_of_other_vendors_are_unknown_without_a_request(make: Make, info: Info, key: Key) -> None:
+    assert play(make().find(info(), key), []) == []
+    assert play(make().find_batch(info(), [key]), []) == {key: []}
+
+
+@pytest.mark.parametrize("status", [404, 500, 200])
+def test_a_web_page_is_no_answer(make: Make, info: Info, reply: Reply, status: int) -> None:
+    provider = make()
+    with pytest.raises((EndpointNotFoundError, ServerError, MalformedResponseError)):
+        play(provider.find(info(), Serial("SIMWS10001")), [reply(HTML, status)], provider=provider)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"SerialNumber": "OTHER1"},
+        {"SerialNumber": ""},
+        {"SerialNumber": None},
+        {"SerialNumber": 7},
+    ],
+)
+def test_another_device_is_refused(
+    make: Make, info: Info, sample: Sample, reply: Reply, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(FilterIgnoredError):
+        play(
+            make(details=False).find(info(), Serial("SIMWS10001")),
+            [reply(sample("v1-device") | changes)],
+        )
+
+
+def test_another_device_by_guid_is_refused(make: Make, info: Info, sample: Sample, reply: Reply) -> None:
+    other = sample("v3-uuid") | {"uuid": "00000000-0000-4000-8000-000000000001"}
+    with pytest.raises(FilterIgnoredError):
+        play(make().find(info(), Guid(GUID)), [reply(other)])
+    with pytest.raises(FilterIgnoredError):
+        play(make().find(info(), Serial("SIMWS10001")), [reply(sample("v1-device")), reply(other)])
+
+
+@pytest.mark.parametrize("status", [400, 404, 406, 503])
+def test_guid_falls_back_to_version_2(
+    make: Make, info: Info, sample: Sample, reply: Reply, status: int
+) -> None:
+    provider, played = make(), Played()
+    answers = [reply(HTML, status), reply(sample("v2-uuid"))]
+    (device,) = play(provider.find(info(), Guid(GUID)), answers, provider=provider, record=played)
+    assert accepts(played) == [V3, V2]
+    assert device.compliance.state is ComplianceState.NONCOMPLIANT
+
+
+def test_guid_does_not_fall_back_on_a_refusal(make: Make, info: Info, reply: Reply, refusal: Reply) -> None:
+    provider = make()
+    for answer, kind in (
+        (refusal(403, 1011), PermissionDeniedError),
+        (reply(None, 503, retry_after="60"), RateLimitedError),
+        (reply(None, 500), ServerError),
+    ):
+        with pytest.raises(kind):
+            play(provider.find(info(), Guid(GUID)), [answer], provider=provider)
+
+
+def test_an_answer_of_version_2_to_version_3_is_read(
+    make: Make, info: Info, sample: Sample, reply: Reply
+) -> None:
+    (device,) = play(make().find(info(), Guid(GUID)), [reply(sample("v2-uuid"), x_api_version="v2")])
+    assert device.compliance.vendor_state == "compliant: false"
+
+
+STRICTER = [
+    # v1's word, v3's word, who wins
+    ("Compliant", "COMPLIANT", ComplianceState.COMPLIANT),
+    ("Compliant", "NOT_COMPLIANT", ComplianceState.NONCOMPLIANT),
+    ("NonCompliant", "COMPLIANT", ComplianceState.NONCOMPLIANT),
+    ("Compliant", "PENDING_COMPLIANCE_CHECK", ComplianceState.UNKNOWN),
+    ("PendingComplianceCheck", "COMPLIANT", ComplianceState.UNKNOWN),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "state"), STRICTER)
+def test_of_two_records_the_stricter_counts(
+    *, make: Make, info: Info, sample: Sample, reply: Reply, first: str, second: str, state: ComplianceState
+) -> None:
+    row = sample("v1-device") | {"ComplianceStatus": first, "ComplianceSummary": {}}
+    more = sample("v3-uuid")
+    more["enrollment_info"]["compliance_status"] = second
+    (device,) = play(make().find(info(), Serial("SIMWS10001")), [reply(row), reply(more)])
+    assert device.compliance.state is state
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "state"),
+    [
+        ("PendingComplianceCheck", False, ComplianceState.UNKNOWN),
+        ("Compliant", False, ComplianceState.NONCOMPLIANT),
+        ("PendingComplianceCheck", True, ComplianceState.UNKNOWN),
+        ("", False, ComplianceState.NONCOMPLIANT),
+    ],
+)
+def test_a_pending_word_says_more_than_a_no(
+    *, make: Make, info: Info, sample: Sample, reply: Reply, first: str, second: bool, state: ComplianceState
+) -> None:
+    row = sample("v1-device") | {"ComplianceStatus": first, "ComplianceSummary": {}}
+    more = sample("v2-uuid")
+    more["enrollmentInfo"]["compliant"] = second
+    (device,) = play(make().find(info(), Serial("SIMWS10001")), [reply(row), reply(more)])
+    assert device.compliance.state is state
+
+
+def test_a_record_that_went_meanwhile_is_still_answered(
+    make: Make, info: Info, sample: Sample, reply: Reply, refusal: Reply
+) -> None:
+    provider = make()
+    answers = [reply(sample("v1-device")), refusal(404, 5061)]
+    (device,) = play(provider.find(info(), Serial("SIMWS10001")), answers, provider=provider)
+    assert device.serial_number == "SIMWS10001"
+
+
+@pytest.mark.parametrize("status", [400, 404, 406])
+def test_a_server_without_records_by_guid_gives_the_other_one(
+    *, make: Make, info: Info, sample: Sample, reply: Reply, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    provider = make()
+    answers = [reply(sample("v1-device")), reply(HTML, status), reply(HTML, status)]
+    (device,) = play(provider.find(info(), Serial("SIMWS10001")), answers, provider=provider)
+    assert device.compliance.vendor_state == "NonCompliant"
+    assert "time_zone" in caplog.text
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+def test_details_that_fail_are_no_answer(
+    *, make: Make, info: Info, sample: Sample, reply: Reply, status: int
+) -> None:
+    provider = make()
+    answers = [reply(sample("v1-device")), reply(HTML, status), reply(HTML, status)]
+    with pytest.raises(ResponseError):
+        play(provider.find(info(), Serial("SIMWS10001")), answers, provider=provider)
+
+
+# --- bulk ---
+
+
+def serial_row(serial: str) -> dict[str, Any]:
+    return {"SerialNumber": serial, "Uuid": GUID, "ComplianceStatus": "Compliant", "Id": {"Value": 1}}
+
+
+class Bulk:
+    """A server's bulk lookup over some serial numbers."""
+
+    def __init__(self, known: set[str], *, refuse_any: bool = False, cap: int = 500) -> None:
+        self.known, self.refuse_any, self.cap = known, refuse_any, cap
+        self.sizes: list[int] = []
+
+    def __call__(self, request: Request) -> Response:
+        assert (request.method, request.params["searchby"]) == ("POST", "Serialnumber")
+        values = request.json["BulkValues"]["Value"]
+        self.sizes.append(len(values))
+        hits = [value for value in values if value in self.known]
+        if not hits or (self.refuse_any and len(hits) < len(values)):
+            return Response(404, {}, b'{"errorCode": 5002}', request.url)
+        rows = [serial_row(value) for value in hits[: self.cap]]
+        return Response(200, {}, json.dumps({"Devices": rows}).encode(), request.url)
+
+
+@pytest.mark.parametrize(
+    ("known", "options", "most"),
+    [
+        (40, {}, 1),
+        (39, {}, 2),
+        (20, {}, 2),
+        (1, {}, 2),
+        (0, {}, 60),
+        (39, {"refuse_any": True}, 16),
+        (20, {"refuse_any": True}, 60),
+        (40, {"cap": 15}, 3),
+        (30, {"cap": 15}, 4),
+    ],
+)
+def test_bulk_finds_what_there_is_and_nothing_else(
+    make: Make, info: Info, known: int, options: dict[str, Any], most: int
+) -> None:
+    keys = [Serial(f"S{number:03}X") for number in range(40)]
+    there = {key.value for key in keys[::-1][:known]}
+    provider, server = make(), Bulk(there, **options)
+    found = play(provider.find_batch(info(), keys), server, provider=provider)
+    assert list(found) == keys
+    assert {key.value for key, rows in found.items() if rows} == there
+    assert all(row.serial_number == key.value for key, rows in found.items() for row in rows)
+    assert len(server.sizes) <= most
+
+
+def test_bulk_by_mac_finds_any_interface(make: Make, info: Info, sample: Sample, reply: Reply) -> None:
+    keys = [Mac("00005E005312"), Mac("00005E005311")]
+    found = play(make().find_batch(info(), keys), [reply({"Devices": [sample("v1-device")]})])
+    assert [len(found[key]) for key in keys] == [1, 1]
+
+
+def test_bulk_gives_every_record_of_a_key(make: Make, info: Info, reply: Reply) -> None:
+    rows = [serial_row("S1X"), serial_row("S1X") | {"ComplianceStatus": "NonCompliant"}]
+    found = play(make().find_batch(info(), [Serial("S1X")]), [reply({"Devices": rows})])
+    assert len(found[Serial("S1X")]) == 2
+
+
+def test_bulk_about_other_devices_is_refused(make: Make, info: Info, reply: Reply) -> None:
+    for row in (serial_row("OTHER"), serial_row("")):
+        with pytest.raises(FilterIgnoredError):
+            play(
+                make().find_batch(info(), [Serial("S1X"), Serial("S2X")]),
+                [reply({"Devices": [serial_row("S1X"), row]})],
+            )
+
+
+def test_a_bulk_answer_without_a_list_is_no_answer(make: Make, info: Info, reply: Reply) -> None:
+    with pytest.raises(MalformedResponseError):
+        play(make().find_batch(info(), [Serial("S1X"), Serial("S2X")]), [reply({"Total": 0})])
+
+
+def test_keys_of_several_kinds_are_asked_for_one_by_one(make: Make, info: Info, refusal: Reply) -> None:
+    keys = [Serial("S1X"), Guid(GUID)]
+    provider, played = make(), Played()
+    play(provider.find_batch(info(), keys), [refusal(404, 5002)] * 2, provider=provider, record=played)
+    assert [request.method for request in played.requests] == ["GET", "GET"]
+
+
+# --- lists ---
+
+
+def rows(*numbers: int, status: str = "NonCompliant", enrolled: str = "Enrolled") -> list[dict[str, Any]]:
+    return [
+        {"Id": {"Value": number}, "ComplianceStatus": status, "EnrollmentStatus": enrolled}
+        for number in numbers
+    ]
+
+
+def test_each_version_names_its_filter(make: Make, info: Info, reply: Reply) -> None:
+    played = Played()
+    for version in (1, 2, 3):
+        provider = make(
+            api_version=version,
+            v3_compliance_filter="NOT_COMPLIANT" if version == 3 else None,
+            organization_group=GUID if version == 3 else 570,
+        )
+        play(provider.noncompliant_page(info(version), None), [reply(None, 204)], record=played)
+    assert accepts(played) == [JSON, V2, V3]
+    sort = {"orderby": "deviceid", "sortorder": "ASC"}
+    assert [dict(request.params) for request in played.requests] == [
+        {"page": 0, "pagesize": 500, **sort, "lgid": 570, "compliantstatus": "false"},
+        {"page": 0, "pagesize": 500, **sort, "lgid": 570, "compliance_status": "false"},
+        {
+            "page": 0,
+            "page_size": 500,
+            "organization_group_uuid": GUID,
+            "compliance_status": "NOT_COMPLIANT",
+        },
+    ]
+
+
+def test_version_3_reads_everything_unless_told(make: Make, info: Info, reply: Reply) -> None:
+    played = Played()
+    everything = [
+        {"Id": {"Value": 1}, "compliance_status": "COMPLIANT", "enrollment_status": "ENROLLED"},
+        {"Id": {"Value": 2}, "compliance_status": "QUARANTINED", "enrollment_status": "ENROLLED"},
+        {"Id": {"Value": 3}, "compliance_status": "NOT_COMPLIANT", "enrollment_status": "RETIRED"},
+        {"Id": {"Value": 4}, "enrollment_status": "ENROLLED"},
+    ]
+    provider = make(api_version=3)
+    page = play(
+        provider.noncompliant_page(info(3), None),
+        [reply({"devices": everything, "total": 4})],
+        record=played,
+    )
+    assert "compliance_status" not in played.requests[0].params
+    assert [device.id for device in page.items] == ["2"]
+    assert (page.next_cursor, page.total) == (None, 1)
+
+
+def collect(provider: WorkspaceOneProvider, info: ServerInfo, *answers: Response) -> list[str | None]:
+    """Read a list to its end; too many answers or too few fail."""
+    left, cursor, found = list(answers), None, []
+    while True:
+        page = play(provider.noncompliant_page(info, cursor), lambda _: left.pop(0), provider=provider)
+        found += [device.id for device in page.items]
+        if (cursor := page.next_cursor) is None:
+            assert not left
+            assert page.total is None or len(set(found)) >= page.total
+            return found
+
+
+def test_pages_until_the_total_is_reached(make: Make, info: Info, reply: Reply) -> None:
+    answers = [reply({"Devices": rows(1, 2), "Total": 3}), reply({"Devices": rows(3), "Total": 3})]
+    assert collect(make(), info(), *answers) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("end", [None, {"Devices": []}, {"Devices": [], "Total": 0}])
+def test_pages_until_nothing_comes(make: Make, info: Info, reply: Reply, end: Any) -> None:
+    answers = [reply({"Devices": rows(1, 2)}), reply({"Devices": rows(3)})]
+    assert collect(make(), info(), *answers, reply(end, 204 if end is None else 200)) == ["1", "2", "3"]
+
+
+def test_devices_that_left_are_no_part_of_the_list(make: Make, info: Info, reply: Reply) -> None:
+    page = rows(1, 2) + rows(3, enrolled="Unenrolled") + rows(4, status="PendingComplianceCheck")
+    assert collect(make(), info(), reply({"Devices": page, "Total": 4})) == ["1", "2"]
+
+
+@pytest.mark.parametrize("status", ["Compliant", "ALLOWED", ""])
+def test_a_row_that_complies_shows_that_the_filter_was_ignored(
+    make: Make, info: Info, reply: Reply, status: str
+) -> None:
+    page = rows(1) + rows(2, status=status, enrolled="Unenrolled")
+    with pytest.raises(FilterIgnoredError):
+        collect(make(), info(), reply({"Devices": page, "Total": 2}))
+
+
+def test_a_list_that_shrinks_while_it_is_read_is_incomplete(make: Make, info: Info, reply: Reply) -> None:
+    answers = [reply({"Devices": rows(1, 2), "Total": 4}), reply({"Devices": rows(4), "Total": 3})]
+    with pytest.raises(IncompleteListError) as caught:
+        collect(make(), info(), *answers)
+    assert caught.value.retryable
+
+
+def test_a_list_that_ends_early_counts_too_few(make: Make, info: Info, reply: Reply) -> None:
+    provider = make()
+    first = play(provider.noncompliant_page(info(), None), [reply({"Devices": rows(1, 2), "Total": 4})])
+    last = play(provider.noncompliant_page(info(), first.next_cursor), [reply(None, 204)])
+    assert (last.next_cursor, last.total) == (None, 4)
+
+
+def test_a_search_answered_in_another_version_is_refused(make: Make, info: Info, reply: Reply) -> None:
+    with pytest.raises(VersionMismatchError):
+        play(make().noncompliant_page(info(2), None), [reply({"Devices": []}, x_api_version="v1")])
+
+
+@pytest.mark.parametrize(
+    "content", [{"Page": 0}, {"Devices": {}}, {"Devices": None}, {"Devices": [None]}, {"Devices": [[]]}]
+)
+def test_an_answer_without_devices_is_no_list(make: Make, info: Info, reply: Reply, content: Any) -> None:
+    with pytest.raises(MalformedResponseError):
+        collect(make(), info(), reply(content))
+
+
+# --- reasons ---
+
+
+def test_reasons_are_the_policies_in_detail(make: Make, info: Info, sample: Sample, reply: Reply) -> None:
+    provider, played = make(details=False), Played()
+    (device,) = play(provider.find(info(), Serial("SIMWS10001")), [reply(sample("v1-device"))])
+    policies = sample("v1-device")["ComplianceSummary"]["DeviceCompliance"]
+    more = {"CompliantStatus": False, "CompliancePending": True, "PolicyName": "Later"}
+    answer = reply({"DeviceCompliance": [*policies, more], "Total": 3})
+    known = play(provider.reasons(info(), device), [answer], record=played)
+    assert known.compliance.reasons == ("Disk encryption: Encryption is on",)
+    assert known.compliance.state is ComplianceState.NONCOMPLIANT
+    assert played.requests[0].url == f"{API}/mdm/devices/10001/compliance"
+    by_udid = device.model_copy(update={"id": None})
+    play(provider.reasons(info(), by_udid), [reply(None, 204)], record=played)
+    assert played.requests[1].params["searchBy"] == "Udid"
+
+
+def test_reasons_of_a_device_without_policies(
+    make: Make, info: Info, sample: Sample, reply: Reply, refusal: Reply
+) -> None:
+    provider = make(details=False)
+    (device,) = play(provider.find(info(), Serial("SIMWS10001")), [reply(sample("v1-device"))])
+    assert play(provider.reasons(info(), device), [refusal(404, 8)], provider=provider) == device
+
+
+def test_reasons_without_an_end_are_an_error(make: Make, info: Info, sample: Sample, reply: Reply) -> None:
+    provider = make(details=False)
+    (device,) = play(provider.find(info(), Serial("SIMWS10001")), [reply(sample("v1-device"))])
+    endless = reply({"DeviceCompliance": [{"CompliantStatus": True}], "Total": 9999})
+    with pytest.raises(IncompleteListError):
+        play(provider.reasons(info(), device), lambda _: endless)

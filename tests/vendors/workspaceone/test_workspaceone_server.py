@@ -1,0 +1,354 @@
+"""Clients in every mode against the simulator: lookups, lists, bad habits, bad input."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mdmsdk.errors import (
+    AuthenticationError,
+    EndpointNotFoundError,
+    FilterIgnoredError,
+    IncompleteListError,
+    MalformedResponseError,
+    MdmError,
+    PermissionDeniedError,
+    RateLimitedError,
+    ResponseError,
+    VersionMismatchError,
+)
+from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
+from mdmsdk.models import ComplianceState
+from mdmsdk.simulator import Fault, Fleet, RunningSimulator
+from mdmsdk.testing import Modal, find_secrets
+from mdmsdk.testing.cassettes import UNKNOWN
+from mdmsdk_workspaceone.simulator import WorkspaceOneSimulator
+
+Start = Callable[..., RunningSimulator[WorkspaceOneSimulator]]
+Connect = Callable[..., Modal]
+KINDS: dict[str, type[Key]] = {
+    "mac": Mac,
+    "udid": Udid,
+    "serial": Serial,
+    "imei": Imei,
+    "guid": Guid,
+    "id": DeviceId,
+}
+LOGINS = ["basic", "oauth", "certificate"]
+
+
+@pytest.fixture
+def mode(mdm_mode: str) -> str:
+    return mdm_mode
+
+
+def truth(running: RunningSimulator[WorkspaceOneSimulator]) -> set[str]:
+    return {
+        str(device.id)
+        for device in running.simulator.fleet
+        if device.registered and running.simulator.verdict(device) == "noncompliant"
+    }
+
+
+def listed(client: Modal) -> list[str | None]:
+    return [device.id for device in client.noncompliant()]
+
+
+# --- five thousand devices ---
+
+
+@pytest.mark.parametrize("login", LOGINS)
+def test_every_key_of_five_thousand_devices_with_each_login(
+    start: Start, mdm_connect: Connect, large_fleet: Fleet, certificates: Any, login: str
+) -> None:
+    running = start(large_fleet, login=login, **certificates.habits)
+    client = mdm_connect(**running.settings)
+    policy = {"deadline": 60.0}
+    for name, kind in KINDS.items():
+        # In bulk all of them, one by one a part.
+        part = large_fleet[::500] if name == "guid" else large_fleet[::20]
+        known = [(device, running.simulator.identifiers(device).get(name)) for device in part]
+        expected = {kind(value): device for device, value in known if value}
+        assert expected
+        for result in client.with_policy(**policy).lookup_many(expected):
+            device = expected[result.key]
+            assert result.error is None
+            assert result.device is not None
+            assert result.device.guid == device.guid
+            assert result.device.compliance.state == running.simulator.verdict(device)
+        key, device = next(iter(expected.items()))
+        assert client.lookup(key).guid == device.guid
+        assert client.lookup(kind(UNKNOWN[name])) is None
+    assert running.simulator.tokens_issued == (login == "oauth")
+
+
+@pytest.mark.parametrize("version", [None, 1, 2, 3])
+def test_the_noncompliant_list_is_the_truth_in_each_version(
+    start: Start, mdm_connect: Connect, large_fleet: Fleet, version: int | None
+) -> None:
+    running = start(large_fleet)
+    found = listed(mdm_connect(**running.settings, api_version=version))
+    assert len(found) == len(set(found))
+    assert set(found) == truth(running)
+    accepted = {
+        request.headers["accept"] for request in running.simulator.requests.matching("/devices/search")
+    }
+    expected = "application/json" if version == 1 else f"application/json;version={version or 2}"
+    assert accepted == {expected}
+
+
+def test_version_3_may_be_told_a_filter(start: Start, mdm_connect: Connect, large_fleet: Fleet) -> None:
+    running = start(large_fleet)
+    client = mdm_connect(**running.settings, api_version=3, v3_compliance_filter="NOT_COMPLIANT")
+    assert set(listed(client)) == truth(running)
+    assert running.simulator.requests.count("/devices/search") <= 4
+
+
+def test_a_thousand_serials_take_three_requests_at_most(
+    start: Start, mdm_connect: Connect, large_fleet: Fleet
+) -> None:
+    running = start(large_fleet)
+    serials = list(dict.fromkeys(device.serial_number for device in large_fleet))[:1000]
+    client = mdm_connect(**running.settings)
+    client.heartbeat()
+    running.simulator.requests.clear()
+    results = list(client.lookup_many(map(Serial, serials)))
+    assert all(result.device and result.device.serial_number == result.key.value for result in results)
+    assert len(running.simulator.requests) <= 3
+    assert running.simulator.bulk_sizes == [500, 500]
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_the_inventory_is_everything(start: Start, mdm_connect: Connect, version: int) -> None:
+    running = start(page_cap=7)
+    found = [device.id for device in mdm_connect(**running.settings, api_version=version).devices()]
+    assert found == [str(device.id) for device in running.simulator.fleet]
+
+
+# --- bad habits ---
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_an_ignored_filter_gives_no_long_list(start: Start, mdm_connect: Connect, version: int) -> None:
+    running = start(ignore_filter=True)
+    settings = {**running.settings, "api_version": version}
+    if version == 3:
+        settings["v3_compliance_filter"] = "NOT_COMPLIANT"
+    with pytest.raises(FilterIgnoredError):
+        list(mdm_connect(**settings).noncompliant())
+    running.simulator.behave(page_cap=1)
+    # Row by row: what comes before the failure is true.
+    found: list[str | None] = []
+    devices = (device.id for device in mdm_connect(**settings).noncompliant())
+    with pytest.raises((FilterIgnoredError, IncompleteListError)):
+        found.extend(devices)
+    assert set(found) <= truth(running)
+
+
+@pytest.mark.parametrize("habit", ["wrong_device", "no_identifiers"])
+def test_a_wrong_device_is_never_an_answer(
+    start: Start, mdm_connect: Connect, small_fleet: Fleet, habit: str
+) -> None:
+    running = start(**{habit: True})
+    client = mdm_connect(**running.settings)
+    for name, kind in KINDS.items():
+        value = next(
+            value for device in small_fleet[10:] if (value := running.simulator.identifiers(device).get(name))
+        )
+        if (habit, name) == ("no_identifiers", "guid"):
+            continue  # that record keeps its UUID
+        with pytest.raises(FilterIgnoredError):
+            client.lookup(kind(value))
+        if habit == "wrong_device":
+            (first, second) = client.lookup_many([kind(value), kind(UNKNOWN[name])])
+            assert isinstance(first.error, FilterIgnoredError)
+            assert second.device is None
+
+
+@pytest.mark.parametrize(
+    "habits",
+    [
+        {"page_cap": 7},
+        {"page_cap": 7, "totals": False},
+        {"page_cap": 7, "past_the_end": "empty", "totals": False},
+        {"names_version": False},
+        {"strict_gateway": False},
+        {"varied_states": False},
+        {"integer_enums": False},
+        {"network_details": False},
+        {"old_errors": True},
+        {"search_version": 1},
+        {"search_version": 1, "missing_version": 406},
+        {"search_version": 1, "missing_version": 503},
+        {"search_version": 2, "uuid_version": 2},
+        {"uuid_version": 2, "missing_version": 404},
+        {"uuid_version": 2, "missing_version": 503},
+        {"bulk_refuses": "any"},
+        {"bulk_cap": 9},
+    ],
+    ids=lambda habits: "-".join(f"{name}={value}" for name, value in habits.items()),
+)
+def test_habits_do_not_change_the_answers(start: Start, mdm_connect: Connect, habits: dict[str, Any]) -> None:
+    running = start(**habits)
+    client = mdm_connect(**running.settings, policy={"deadline": 60.0})
+    simulator = running.simulator
+    assert set(listed(client)) == truth(running)
+    keys = {
+        Serial(value): device
+        for device in simulator.fleet
+        if (value := simulator.identifiers(device).get("serial"))
+    }
+    unknown = [Serial(f"NOSUCH{number:03}") for number in range(3)]
+    for result in client.lookup_many([*keys, *unknown]):
+        if result.key in keys:
+            assert result.device is not None
+            assert result.device.compliance.state == simulator.verdict(keys[result.key])
+        else:
+            assert (result.device, result.error) == (None, None)
+    device = next(iter(keys.values()))
+    assert client.lookup(Guid(device.guid)).guid == device.guid
+    assert client.lookup(Guid(UNKNOWN["guid"])) is None
+
+
+def test_lost_rows_make_the_list_incomplete(start: Start, mdm_connect: Connect) -> None:
+    for cap in (500, 4):
+        running = start(lost_rows=2, page_cap=cap)
+        with pytest.raises(IncompleteListError):
+            list(mdm_connect(**running.settings).noncompliant())
+
+
+def test_a_record_is_read_from_its_better_source(start: Start, mdm_connect: Connect) -> None:
+    # Summer, so that the server's own zone is an hour ahead.
+    running = start(zone="Asia/Tokyo")
+    device = running.simulator.fleet[0]
+    key = Serial(device.serial_number)
+    settings = {name: value for name, value in running.settings.items() if name != "time_zone"}
+    assert mdm_connect(**settings).lookup(key).last_check_in == device.last_check_in
+    assert mdm_connect(**running.settings, details=False).lookup(key).last_check_in == device.last_check_in
+    assert mdm_connect(**settings, details=False).lookup(key).last_check_in != device.last_check_in
+
+
+def test_security_answers_are_never_asked_for(
+    start: Start, mdm_connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    running = start()
+    client = mdm_connect(**running.settings, keep_raw=True)
+    devices = list(client.devices())
+    found = [client.lookup(Guid(device.guid)) for device in devices[:5]]
+    told = [client.reasons(device) for device in client.noncompliant()]
+    text = "".join(device.model_dump_json() for device in (*devices, *found, *told))
+    assert running.simulator.security_reads == 0
+    assert "SIMULATED-" not in text + caplog.text
+    for secret in ("simulated-password", "simulated-tenant-code"):
+        assert secret not in text + caplog.text
+    assert find_secrets(caplog.text) == []
+
+
+def test_the_log_names_no_device(
+    start: Start, mdm_connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="mdmsdk")
+    running = start()
+    device = running.simulator.fleet[0]
+    mdm_connect(**running.settings).lookup(Serial(device.serial_number))
+    assert device.serial_number not in caplog.text
+
+
+# --- bad input ---
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind", "words", "hint"),
+    [
+        ({"password": "wrong"}, AuthenticationError, "1005", "user name and password"),
+        ({"username": "nobody"}, AuthenticationError, "1005", "user name and password"),
+        ({"tenant_code": "wrong"}, PermissionDeniedError, "1013", "tenant_code"),
+        ({"organization_group": 999}, ResponseError, "organisation group", "organization_group"),
+    ],
+)
+def test_wrong_settings_have_their_own_errors(
+    *, start: Start, mdm_connect: Connect, wrong: dict[str, Any], kind: type[MdmError], words: str, hint: str
+) -> None:
+    running = start()
+    client = mdm_connect(**{**running.settings, **wrong})
+    for call in (client.heartbeat, lambda: list(client.noncompliant())):
+        with pytest.raises(kind) as caught:
+            call()
+        assert words in str(caught.value)
+        assert hint in str(caught.value.hint)
+        assert caught.value.request_id or kind is AuthenticationError
+
+
+def test_an_unknown_group_in_version_3(start: Start, mdm_connect: Connect) -> None:
+    running = start()
+    group = "00000000-0000-4000-8000-000000000001"
+    client = mdm_connect(**running.settings, api_version=3, organization_group=group)
+    with pytest.raises(EndpointNotFoundError) as caught:
+        client.heartbeat()
+    assert "organization_group" in str(caught.value.hint)
+    known = {"organization_group": running.simulator.habits.group_uuid, "api_version": 3}
+    assert set(listed(mdm_connect(**running.settings, **known))) == truth(running)
+
+
+def test_a_tenant_code_that_oauth_does_need(start: Start, mdm_connect: Connect) -> None:
+    running = start(login="oauth", oauth_needs_tenant_code=True)
+    assert mdm_connect(**running.settings).heartbeat()
+    with pytest.raises(PermissionDeniedError) as caught:
+        mdm_connect(**{**running.settings, "tenant_code": None}).heartbeat()
+    assert "tenant_code" in str(caught.value.hint)
+
+
+def test_a_role_without_devices(start: Start, mdm_connect: Connect) -> None:
+    running = start(may_read_devices=False)
+    with pytest.raises(PermissionDeniedError) as caught:
+        mdm_connect(**running.settings).heartbeat()
+    assert "role" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("path", ["/console", "/api/v2"])
+def test_a_wrong_address_is_told(start: Start, mdm_connect: Connect, path: str) -> None:
+    running = start()
+    settings = {**running.settings, "base_url": running.origin + path}
+    with pytest.raises(EndpointNotFoundError) as caught:
+        mdm_connect(**settings).heartbeat()
+    assert "base_url" in str(caught.value.hint)
+
+
+def test_a_login_page_in_front_is_told(start: Start, mdm_connect: Connect) -> None:
+    running = start()
+    running.simulator.faults.add(Fault("login_page"))
+    with pytest.raises(MalformedResponseError) as caught:
+        mdm_connect(**running.settings).heartbeat()
+    assert "base_url" in str(caught.value.hint)
+
+
+def test_the_quota_is_shown_and_its_end_is_told(start: Start, mdm_connect: Connect) -> None:
+    running = start(quota=3)
+    client = mdm_connect(**running.settings)
+    quota = client.heartbeat().extra["quota"]
+    assert (quota["limit"], quota["remaining"]) == (3, 1)
+    assert quota["resets_at"]
+    first, second = (Guid(device.guid) for device in running.simulator.fleet[:2])
+    assert client.lookup(first)
+    with pytest.raises(RateLimitedError) as caught:
+        client.lookup(second)
+    assert "quota of 3 requests is spent" in str(caught.value)
+    assert caught.value.retry_after == pytest.approx(86_400, abs=5)
+    assert "quota" in str(caught.value.hint)
+    assert len(running.simulator.requests) == 4
+
+
+def test_a_version_that_the_server_lacks(start: Start, mdm_connect: Connect) -> None:
+    running = start(search_version=2)
+    with pytest.raises(VersionMismatchError) as caught:
+        mdm_connect(**running.settings, api_version=3).heartbeat()
+    assert "api_version to 2" in str(caught.value.hint)
+
+
+def test_a_device_that_left_is_not_compliant(start: Start, mdm_connect: Connect, small_fleet: Fleet) -> None:
+    gone = small_fleet.replace(small_fleet[0], registered=False, managed=False, compliance="compliant")
+    running = start(gone)
+    found = mdm_connect(**running.settings).lookup(Guid(gone[0].guid))
+    assert (found.registered, found.compliance.state) == (False, ComplianceState.UNKNOWN)
