@@ -165,8 +165,10 @@ def _resolve(model: type[BaseModel], values: dict[str, Any], folder: Path) -> di
 
 def kinds_of(annotation: Any) -> set[Any]:
     """The types that an annotation mentions."""
+    if isinstance(annotation, list):  # the arguments of a Callable
+        return set().union(*map(kinds_of, annotation))
     inner = get_args(annotation)
-    return {annotation} if not inner else set().union(*map(kinds_of, inner))
+    return set().union(*map(kinds_of, inner)) if inner else {annotation}
 
 
 def read_secret(source: dict[str, Any], folder: Path = Path()) -> str:

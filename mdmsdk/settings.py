@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-__all__ = ["Policy", "ProviderSettings", "TlsSettings", "is_loopback"]
+__all__ = ["Policy", "ProviderSettings", "Settings", "TlsSettings", "Url", "is_loopback"]
 
 
 def is_loopback(host: str) -> bool:

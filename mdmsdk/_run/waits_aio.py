@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import anyio.to_thread
 
+from mdmsdk._run.budget import Cancelled
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
@@ -66,12 +68,12 @@ async def gather(jobs: Sequence[Callable[[], Awaitable[T]]], stop: Callable[[], 
     if len(jobs) <= 1:
         return [await job() for job in jobs]
     results: dict[int, T] = {}
-    failures: dict[int, Exception] = {}
+    failures: dict[int, Exception | Cancelled] = {}
 
     async def run(index: int, job: Callable[[], Awaitable[T]]) -> None:
         try:
             results[index] = await job()
-        except Exception as error:  # noqa: BLE001 - raised again below, alone and not in a group
+        except (Exception, Cancelled) as error:  # noqa: BLE001 - raised again below, alone and not in a group
             failures[index] = error
             stop()
             group.cancel_scope.cancel()
@@ -80,5 +82,7 @@ async def gather(jobs: Sequence[Callable[[], Awaitable[T]]], stop: Callable[[], 
         for index, job in enumerate(jobs):
             group.start_soon(run, index, job)
     if failures:
-        raise failures[min(failures)]
+        # Cancelled ones ended because of another failure, which is the one to tell.
+        told = [index for index, error in failures.items() if not isinstance(error, Cancelled)]
+        raise failures[min(told or failures)]
     return [results[index] for index in range(len(jobs))]

@@ -51,6 +51,7 @@ UNKNOWN = {
 
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "link", "location"})
 _ACCOUNT = re.compile("user|client|tenant|account|organization|network|space|partition")
+_SENT_AGAIN = frozenset({429, 503})
 # The library's own transport classes are patched, so these parts are what both of them send.
 _MATCH_ON = ("method", "scheme", "host", "path", "query")
 
@@ -172,7 +173,9 @@ def recording(
     serializer = _Serializer(source, pseudonyms, origins)
     recorder = _recorder(serializer)
 
-    def learn(response: dict[str, Any]) -> dict[str, Any]:
+    def learn(response: dict[str, Any]) -> dict[str, Any] | None:
+        if response["status"]["code"] in _SENT_AGAIN:
+            return None  # a replay gives the first answer for ever
         pseudonyms.learn_body(_text(response["body"]["string"]))
         return response
 

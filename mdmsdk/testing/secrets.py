@@ -29,7 +29,7 @@ _PATTERNS = {
         re.IGNORECASE,
     ),
 }
-_LONG_WORD = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}")
+_LONG_WORD = re.compile(r"[A-Za-z0-9+_-]{40,}={0,2}")
 _LIKE_A_KEY = 4.5  # bits a character; prose, paths, hex and repeated text stay below
 
 

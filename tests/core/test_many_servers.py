@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import SecretStr
 
-from mdmsdk.config import find_config, load_config, read_secret
+from mdmsdk.config import find_config, kinds_of, load_config, read_secret
 from mdmsdk.errors import (
     ConfigurationError,
     IncompleteListError,
@@ -27,7 +29,7 @@ from mdmsdk.testing import Modal, open_client, open_federation
 from tests.core.conftest import SECRET, Answer, Script, TinyProvider, TinySettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 MAC = "00:1B:44:11:3A:B7"
 ISE = """
@@ -161,6 +163,13 @@ class TestConfig:
         assert "hunter2" not in str(caught.value) + str(caught.value.__cause__) + str(
             caught.value.__context__
         )
+
+
+def test_the_types_in_an_annotation_are_found() -> None:
+    assert kinds_of(SecretStr | None) == {SecretStr, type(None)}
+    assert kinds_of(dict[str, list[int]]) == {str, int}
+    assert {Path, int} <= kinds_of(Callable[[Path], int] | None)
+    assert kinds_of(Callable[[], int]) == {int}
 
 
 class TestSecrets:
