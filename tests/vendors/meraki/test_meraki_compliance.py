@@ -1,0 +1,258 @@
+"""What decides about compliance: tags, patterns, rules; never compliant because something is missing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from mdmsdk.client.build import checked
+from mdmsdk.errors import ConfigurationError
+from mdmsdk_meraki import ComplianceSettings, MerakiSettings
+from mdmsdk_meraki.compliance import judge, needed_fields, tag_matches
+
+NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+
+
+def verdict(source: dict[str, Any], **row: Any) -> Any:
+    return judge(ComplianceSettings(**source), row, NOW)
+
+
+POLICY: dict[str, Any] = {"source": "policy-tags"}
+EVERY_RULE: dict[str, Any] = {
+    "source": "rules",
+    "rules": ["not-rooted", "passcode", "encryption", "no-missing-apps", "not-quarantined"],
+    "max_contact_age": 30,
+}
+HEALTHY: dict[str, Any] = {
+    "osName": "Android 15",
+    "isRooted": False,
+    "passCodeLock": True,
+    "diskEncryptionEnabled": True,
+    "missingAppsCount": 0,
+    "quarantined": False,
+    "lastConnected": int(NOW.timestamp()) - 3600,
+}
+
+
+def test_without_a_source_the_state_is_unknown_with_a_hint() -> None:
+    found = judge(None, {"autoTags": ["A compliant"]}, NOW)
+    assert found.state == "unknown"
+    assert "setting compliance" in found.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("tags", "state", "source"),
+    [
+        (["Base violating"], "noncompliant", "Base"),
+        (["base VIOLATING"], "noncompliant", "base"),
+        (["Base-violating", "Other compliant"], "noncompliant", "Base"),
+        (["Base violating", "Base compliant"], "noncompliant", "Base"),
+        (["A violating", "B_violating"], "noncompliant", "A, B"),
+        (["violating"], "noncompliant", "violating"),
+        (["Base compliant"], "compliant", "Base"),
+        (["Base: Compliant", "iOS"], "compliant", "Base"),
+        (["A.b compliant", "C compliant"], "compliant", "A.b, C"),
+        (["Admin compliant"], "compliant", "Admin"),
+        ([], "unknown", "policy-tags"),
+        (["compliant"], "unknown", "policy-tags"),
+        (["Base noncompliant"], "unknown", "policy-tags"),
+        (["Base non-compliant"], "unknown", "policy-tags"),
+        (["Base not compliant"], "unknown", "policy-tags"),
+        (["Basenoncompliant"], "unknown", "policy-tags"),
+        (["Base compliant since yesterday"], "unknown", "policy-tags"),
+        (["x" * 300, "Base compliant"], "unknown", "policy-tags"),
+        (["Base compliant", 7], "unknown", "policy-tags"),
+        ("Base compliant", "unknown", "policy-tags"),
+        (None, "unknown", "policy-tags"),
+    ],
+)
+def test_policy_tags(tags: Any, state: str, source: str) -> None:
+    found = verdict(POLICY, autoTags=tags)
+    assert (found.state, found.source) == (state, source)
+    assert bool(found.reasons) == (state != "compliant")
+
+
+def test_reasons_name_policy_and_tag() -> None:
+    found = verdict(POLICY, autoTags=["Base violating"])
+    assert found.reasons == ("Base is violated (tag 'Base violating')",)
+    assert found.vendor_state == "Base violating"
+
+
+@pytest.mark.parametrize(
+    ("tags", "state"),
+    [
+        (["A compliant", "B compliant"], "compliant"),
+        (["A compliant"], "unknown"),
+        (["A compliant", "Geofence compliant"], "unknown"),
+        (["A compliant", "B violating"], "noncompliant"),
+        (["A compliant", "B compliant", "C violating"], "compliant"),
+    ],
+)
+def test_patterns_for_each_policy_must_all_be_met(tags: list[str], state: str) -> None:
+    source = {
+        "source": "policy-tags",
+        "violating": ["A violating", "B violating"],
+        "compliant": ["A compliant", "B compliant"],
+    }
+    assert verdict(source, autoTags=tags).state == state
+
+
+@pytest.mark.parametrize(
+    ("tags", "state"),
+    [
+        (["nac-ok"], "compliant"),
+        (["nac-bad", "nac-ok"], "noncompliant"),
+        (["other"], "unknown"),
+        ([], "unknown"),
+    ],
+)
+def test_tags_of_your_own(tags: list[str], state: str) -> None:
+    source = {"source": "tags", "violating": ["nac-bad"], "compliant": ["nac-ok"]}
+    assert verdict(source, tags=tags, autoTags=["A compliant"]).state == state
+
+
+def test_without_patterns_of_compliance_nothing_is_compliant() -> None:
+    assert verdict({"source": "tags", "violating": ["nac-bad"]}, tags=["fine"]).state == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "tag", "name"),
+    [
+        ("* violating", "Base  -  violating", "Base"),
+        ("* violating", "Baseviolating", None),
+        ("policy * bad", "Policy A bad", "A"),
+        ("exact", "EXACT", "EXACT"),
+        ("exact", "exactly", None),
+        ("a.b", "axb", None),
+        ("*x", "x", "x"),
+    ],
+)
+def test_patterns(pattern: str, tag: str, name: str | None) -> None:
+    assert tag_matches(pattern, tag) == name
+
+
+@pytest.mark.parametrize(
+    "pattern", ["", " ", "*", "* *", "--", "^x$", "(a|b)", "[ab]", "a?", "a\\d", "*a*b*c*", "a\x00b"]
+)
+def test_a_malformed_pattern_is_told(pattern: str) -> None:
+    with pytest.raises(ConfigurationError, match="tag pattern") as caught:
+        checked(
+            MerakiSettings,
+            {"api_key": "x" * 40, "compliance": {"source": "tags", "violating": [pattern]}},
+            "'meraki'",
+        )
+    assert "compliance.violating.0" in str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"source": "rules"},
+        {"source": "rules", "rules": ["not-rooted"], "violating": ["x"]},
+        {"source": "tags"},
+        {"source": "tags", "violating": ["x"], "rules": ["passcode"]},
+        {"source": "policy-tags", "max_contact_age": 3},
+        {"source": "rules", "max_contact_age": 0},
+        {"source": "rules", "rules": ["none-such"]},
+        {"source": "stars"},
+    ],
+)
+def test_settings_that_contradict_each_other(source: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ComplianceSettings(**source)
+
+
+def test_a_healthy_device_keeps_every_rule() -> None:
+    found = verdict(EVERY_RULE, **HEALTHY)
+    assert found.state == "compliant"
+    assert (
+        found.source == "not-rooted, passcode, encryption, no-missing-apps, not-quarantined, max_contact_age"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"isRooted": True}, "not-rooted"),
+        ({"isRooted": "true"}, "not-rooted"),
+        ({"passCodeLock": False}, "passcode"),
+        (
+            {"osName": "macOS 15.5", "passCodeLock": None, "loginRequired": True, "screenLockEnabled": False},
+            "passcode",
+        ),
+        ({"diskEncryptionEnabled": "0"}, "encryption"),
+        ({"missingAppsCount": 2}, "no-missing-apps"),
+        ({"missingAppsCount": "1"}, "no-missing-apps"),
+        ({"quarantined": True}, "not-quarantined"),
+        ({"lastConnected": NOW.timestamp() - 31 * 86400}, "max_contact_age"),
+        ({"lastConnected": (NOW.timestamp() - 31 * 86400) * 1000}, "max_contact_age"),
+    ],
+)
+def test_a_broken_rule_is_named(change: dict[str, Any], rule: str) -> None:
+    found = verdict(EVERY_RULE, **HEALTHY | change)
+    assert (found.state, found.source) == ("noncompliant", rule)
+    assert [reason.partition(":")[0] for reason in found.reasons] == [rule]
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["isRooted", "passCodeLock", "diskEncryptionEnabled", "missingAppsCount", "quarantined", "lastConnected"],
+)
+@pytest.mark.parametrize("value", [None, "", "perhaps", [], {}, -1])
+def test_a_rule_that_cannot_be_judged_leaves_it_unknown(field: str, value: Any) -> None:
+    found = verdict(EVERY_RULE, **HEALTHY | {field: value})
+    assert found.state == "unknown"
+    assert found.reasons
+
+
+def test_without_the_servers_time_nothing_is_said_about_age() -> None:
+    source = ComplianceSettings(source="rules", max_contact_age=30)
+    assert judge(source, HEALTHY, None).state == "unknown"
+    assert judge(source, HEALTHY, NOW).state == "compliant"
+
+
+def test_encryption_of_an_iphone_is_its_hardwares() -> None:
+    phone = HEALTHY | {"osName": "iOS 18.5", "diskEncryptionEnabled": None}
+    assert verdict(EVERY_RULE, **phone, hardwareEncryptionCaps="Block level").state == "compliant"
+    assert verdict(EVERY_RULE, **phone, hardwareEncryptionCaps="none").state == "unknown"
+    assert verdict(EVERY_RULE, **phone).state == "unknown"
+
+
+def test_needed_fields() -> None:
+    assert needed_fields(ComplianceSettings(**POLICY)) == {"autoTags"}
+    assert needed_fields(ComplianceSettings(source="tags", compliant=("x",))) == {"tags"}
+    assert needed_fields(ComplianceSettings(source="rules", rules=("not-rooted",), max_contact_age=1)) == {
+        "isRooted",
+        "lastConnected",
+    }
+
+
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.text()), st.just({})
+)
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(HEALTHY, VALUES)))
+def test_no_row_breaks_the_rules_engine(row: dict[str, Any]) -> None:
+    found = verdict(EVERY_RULE, **row)
+    if found.state == "compliant":
+        assert row["isRooted"] in (False, "false", "False", "0", "no", 0) or not row["isRooted"]
+        assert row["quarantined"] is not True
+
+
+@given(st.lists(st.text(alphabet="ABcnoimplatvg -_", max_size=40)))
+def test_a_tag_that_says_violating_is_never_overruled(tags: list[str]) -> None:
+    found = verdict(POLICY, autoTags=[*tags, "Base violating", "Base compliant"])
+    assert found.state == "noncompliant"
+
+
+@given(st.lists(st.text()))
+def test_only_a_good_word_makes_compliant(tags: list[str]) -> None:
+    if verdict(POLICY, autoTags=tags).state == "compliant":
+        assert any(tag.lower().endswith("compliant") for tag in tags)

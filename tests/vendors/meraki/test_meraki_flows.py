@@ -1,0 +1,502 @@
+"""Flows on given answers: discovery, lookups, lists, login; what they ask and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mdmsdk.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    EndpointNotFoundError,
+    FilterIgnoredError,
+    IncompleteListError,
+    MalformedResponseError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RedirectError,
+    ServerError,
+    TokenError,
+)
+from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
+from mdmsdk.models import ServerInfo
+from mdmsdk.testing import Played, play
+from mdmsdk.wire import Request, Response
+
+ORG = {"id": "29", "name": "Ours", "api": {"enabled": True}}
+SM = {"id": "N_1", "organizationId": "29", "name": "Phones", "productTypes": ["systemsManager"]}
+CABLES = {"id": "N_2", "organizationId": "29", "name": "Cables", "productTypes": ["switch"]}
+
+
+def info(*networks: str, organization: str = "29") -> ServerInfo:
+    rows = [{"id": name, "organization": organization, "name": None} for name in networks or ("N_1",)]
+    return ServerInfo(extra={"networks": rows})
+
+
+@pytest.fixture
+def ask(dashboard: Any) -> Any:
+    """Plays a provider's flow on answers by the end of the path."""
+
+    def ask(provider: Any, flow: Any, answers: Any, record: Played | None = None) -> Any:
+        def answer(request: Request) -> Any:
+            if callable(answers):
+                return answers(request)
+            path = request.url.removeprefix(dashboard.base)
+            body = answers[path]
+            return (
+                body
+                if isinstance(body, Response | Exception)
+                else dashboard.answer(body, url=request.full_url)
+            )
+
+        return play(flow, answer, provider=provider, record=record)
+
+    return ask
+
+
+NAMELESS = {"/organizations": [ORG], "/organizations/29/networks": [{"id": "N_1"}]}
+DISCOVERY: dict[str, Any] = {"/organizations": [ORG], "/organizations/29/networks": [SM, CABLES]}
+
+
+def test_discovery(dashboard: Any, ask: Any) -> None:
+    provider, played = dashboard.provider(compliance={"source": "policy-tags"}), Played()
+    found = ask(provider, provider.heartbeat(), DISCOVERY, played)
+    assert found.extra == {
+        "organizations": ["29"],
+        "networks": [{"id": "N_1", "organization": "29", "name": "Phones"}],
+        "compliance": "policy-tags",
+    }
+    assert (found.vendor, found.product) == ("Cisco Meraki", "Meraki Systems Manager")
+    first, second = played.requests
+    assert first.full_url == f"{dashboard.base}/organizations"
+    assert second.full_url.endswith("/networks?productTypes%5B%5D=systemsManager&perPage=1000")
+    assert (first.lane, second.lane) == ("", "29")
+    application, _, vendor = first.headers["User-Agent"].partition(" ")
+    assert application.replace("/", "").replace(".", "").isalnum()
+    assert vendor.isalnum()
+
+
+def test_given_organisations_are_asked_directly(dashboard: Any, ask: Any) -> None:
+    provider, played = dashboard.provider(organizations=["29"], networks=["N_1"]), Played()
+    ask(provider, provider.heartbeat(), {"/organizations/29/networks": [SM]}, played)
+    assert len(played.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "answers", "error", "words", "hint"),
+    [
+        ({}, {"/organizations": []}, ConfigurationError, "no organisation", "access"),
+        (
+            {},
+            {**DISCOVERY, "/organizations/29/networks": [CABLES]},
+            ConfigurationError,
+            "no Systems Manager network",
+            "Systems Manager is licensed",
+        ),
+        ({"networks": ["N_9"]}, DISCOVERY, ConfigurationError, "N_9 is no Systems Manager", "N_1 (Phones)"),
+        ({"networks": ["N_2"]}, DISCOVERY, ConfigurationError, "N_2 is no Systems Manager", "networks"),
+        (
+            {},
+            {"/organizations": [{**ORG, "api": {"enabled": False}}]},
+            PermissionDeniedError,
+            "29 (Ours) does not allow the API",
+            "API & Webhooks",
+        ),
+        ({}, {"/organizations": [{"name": "x"}]}, MalformedResponseError, "without an id", "base_url"),
+        ({}, NAMELESS, MalformedResponseError, "network", "base_url"),
+    ],
+)  # fmt: skip
+def test_discovery_fails_in_the_open(
+    dashboard: Any, ask: Any, *, settings: Any, answers: Any, error: Any, words: str, hint: str
+) -> None:
+    provider = dashboard.provider(**settings)
+    with pytest.raises(error) as caught:
+        ask(provider, provider.heartbeat(), answers)
+    assert words in str(caught.value)
+    assert hint in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("key", "filters"),
+    [
+        (Mac("00-1B-44-11-3A-B7"), "wifiMacs%5B%5D=00%3A1b%3A44%3A11%3A3a%3Ab7"),
+        (Mac("001b.4411.3ab7"), "wifiMacs%5B%5D=00%3A1b%3A44%3A11%3A3a%3Ab7"),
+        (Serial("ser1"), "serials%5B%5D=ser1"),
+        (Udid("uuid-1"), "uuids%5B%5D=uuid-1"),
+        (Guid("128"), "ids%5B%5D=128"),
+        (Guid("ID:MerakiSM:DeviceID:128"), "ids%5B%5D=128"),
+        (DeviceId("128"), "ids%5B%5D=128"),
+    ],
+)
+def test_a_lookup_asks_every_network(dashboard: Any, ask: Any, key: Key, filters: str) -> None:
+    provider, played = dashboard.provider(), Played()
+    answers = {"/networks/N_1/sm/devices": [dashboard.row()], "/networks/L_2/sm/devices": []}
+    (device,) = ask(provider, provider.find(info("N_1", "L_2"), key), answers, played)
+    assert device.matches(key)
+    assert device.id == "128"
+    assert device.provider == "meraki"
+    assert len(played.requests) == 2
+    for request in played.requests:
+        assert filters in request.full_url
+        assert "fields%5B%5D=autoTags" in request.full_url
+        assert "perPage=1000" in request.full_url
+        assert request.lane == "29"
+
+
+def test_the_other_name_of_the_serial_number_counts_too(dashboard: Any, ask: Any) -> None:
+    provider = dashboard.provider()
+    row = dashboard.row(serialNumber="A1", serial="B2")
+    for name in ("a1", "B2"):
+        (device,) = ask(provider, provider.find(info(), Serial(name)), {"/networks/N_1/sm/devices": [row]})
+        assert device.matches(Serial(name))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [{"wifiMac": "00:1b:44:11:3a:b8"}, {"wifiMac": None}, {"wifiMac": "00:00:00:00:00:00"}, {"wifiMac": ""}],
+)
+def test_rows_of_others_are_no_answer(dashboard: Any, ask: Any, row: dict[str, Any]) -> None:
+    provider = dashboard.provider()
+    answers = {"/networks/N_1/sm/devices": [dashboard.row(), dashboard.row(id="129", **row)]}
+    with pytest.raises(FilterIgnoredError):
+        ask(provider, provider.find(info(), Mac("00:1b:44:11:3a:b7")), answers)
+
+
+def test_a_batch_is_one_request_for_each_network(dashboard: Any, ask: Any) -> None:
+    provider, played = dashboard.provider(), Played()
+    keys = [Serial(f"S{number}") for number in range(100)]
+    answers = {
+        "/networks/N_1/sm/devices": [dashboard.row(id="1", serialNumber="S7")],
+        "/networks/N_2/sm/devices": [
+            dashboard.row(id="2", serialNumber="s7"),
+            dashboard.row(id="3", serialNumber="S8"),
+        ],
+    }
+    found = ask(provider, provider.find_batch(info("N_1", "N_2"), keys), answers, played)
+    assert len(played.requests) == 2
+    assert list(found) == keys
+    assert [device.id for device in found[Serial("S7")]] == ["1", "2"]
+    assert [device.id for device in found[Serial("S8")]] == ["3"]
+    assert found[Serial("S9")] == []
+
+
+def test_long_keys_are_spread_over_several_urls(dashboard: Any, ask: Any) -> None:
+    provider, played = dashboard.provider(), Played()
+    keys = [Serial("é" * 60 + str(number)) for number in range(40)]
+    ask(provider, provider.find_batch(info(), keys), {"/networks/N_1/sm/devices": []}, played)
+    assert len(played.requests) > 1
+    assert max(len(request.full_url) for request in played.requests) < 8000
+    assert sum(request.full_url.count("serials%5B%5D") for request in played.requests) == 40
+
+
+def test_by_imei_the_personal_data_search_names_the_device(dashboard: Any, ask: Any) -> None:
+    provider, played = dashboard.provider(), Played()
+    answers = {
+        "/networks/N_1/pii/smDevicesForKey": {"N_1": ["128"], "N_77": ["9"]},
+        "/networks/N_2/pii/smDevicesForKey": {},
+        "/networks/N_1/sm/devices": [dashboard.row(imei="990000862471854")],
+    }
+    (device,) = ask(provider, provider.find(info("N_1", "N_2"), Imei("990000862471854")), answers, played)
+    assert device.id == "128"
+    assert [request.url.rpartition("/")[2] for request in played.requests] == [
+        "smDevicesForKey", "devices", "smDevicesForKey",
+    ]  # fmt: skip
+    assert "?imei=990000862471854" in played.requests[0].full_url
+
+
+@pytest.mark.parametrize("imei", [None, "350000862471854"])
+def test_an_imei_that_the_record_does_not_confirm_is_no_answer(
+    dashboard: Any, ask: Any, imei: str | None
+) -> None:
+    provider = dashboard.provider()
+    answers = {
+        "/networks/N_1/pii/smDevicesForKey": {"N_1": ["128"]},
+        "/networks/N_1/sm/devices": [dashboard.row(imei=imei)],
+    }
+    with pytest.raises(FilterIgnoredError):
+        ask(provider, provider.find(info(), Imei("990000862471854")), answers)
+
+
+@pytest.mark.parametrize("body", [[], None, {"N_1": "128"}, {"N_1": [None]}, {"N_1": [{}]}])
+def test_a_personal_data_answer_of_another_form(dashboard: Any, ask: Any, body: Any) -> None:
+    provider = dashboard.provider()
+    with pytest.raises(MalformedResponseError):
+        ask(
+            provider,
+            provider.find(info(), Imei("990000862471854")),
+            {"/networks/N_1/pii/smDevicesForKey": body},
+        )
+
+
+WIRED = Mac("00:1b:44:11:3a:ff")
+WIRED_ANSWERS: dict[str, Any] = {
+    "/networks/N_1/pii/smDevicesForKey": {"N_1": ["128"]},
+    "/networks/N_1/sm/devices/128/networkAdapters": [{"mac": "00:1B:44:11:3A:FF"}, {"mac": None}],
+}
+
+
+def by_filter(dashboard: Any, answers: dict[str, Any]) -> Any:
+    def answer(request: Request) -> Any:
+        path = request.url.removeprefix(dashboard.base)
+        rows = [dashboard.row()] if "ids[]" in request.params else []
+        return dashboard.answer(answers.get(path, rows), url=request.full_url)
+
+    return answer
+
+
+def test_wired_addresses_are_asked_for_only_if_wanted(dashboard: Any, ask: Any) -> None:
+    provider, played = dashboard.provider(), Played()
+    assert ask(provider, provider.find(info(), WIRED), by_filter(dashboard, WIRED_ANSWERS), played) == []
+    assert len(played.requests) == 1
+    provider, played = dashboard.provider(wired_macs=True), Played()
+    (device,) = ask(provider, provider.find(info(), WIRED), by_filter(dashboard, WIRED_ANSWERS), played)
+    assert device.mac_addresses == (Mac("00:1b:44:11:3a:b7"), WIRED)
+    assert len(played.requests) == 4
+
+
+def test_a_wired_address_that_no_adapter_has_is_no_match(dashboard: Any, ask: Any) -> None:
+    provider = dashboard.provider(wired_macs=True)
+    answers = {
+        **WIRED_ANSWERS,
+        "/networks/N_1/sm/devices/128/networkAdapters": [{"mac": "00:1b:44:11:3a:fe"}],
+    }
+    assert ask(provider, provider.find(info(), WIRED), by_filter(dashboard, answers)) == []
+
+
+def test_pages_of_a_lookup_end(dashboard: Any, ask: Any) -> None:
+    provider = dashboard.provider()
+
+    def circle(request: Request) -> Any:
+        return dashboard.answer(
+            [dashboard.row()], link=f"<{dashboard.base}/again>; rel=next", url=request.full_url
+        )
+
+    with pytest.raises(IncompleteListError, match="do not come to an end"):
+        ask(provider, provider.find(info(), Guid("128")), circle)
+
+    numbers = iter(range(100_000))
+
+    def endless(request: Request) -> Any:
+        link = f"<{dashboard.base}/page/{next(numbers)}>; rel=next"
+        return dashboard.answer([dashboard.row()], link=link, url=request.full_url)
+
+    provider = dashboard.provider(policy={"max_pages": 5})
+    with pytest.raises(IncompleteListError):
+        ask(provider, provider.find(info(), Guid("128")), endless)
+
+
+TAGGED = {"source": "policy-tags"}
+
+
+def test_the_list_walks_through_all_networks(dashboard: Any, ask: Any) -> None:
+    provider = dashboard.provider(compliance=TAGGED)
+    bad = {"autoTags": ["Base violating"]}
+    pages = {
+        "/networks/N_1/sm/devices": dashboard.answer(
+            [dashboard.row(id="1", **bad), dashboard.row(id="2")],
+            link=f"<{dashboard.base}/networks/N_1/sm/devices/two>; rel=next",
+        ),
+        "/networks/N_1/sm/devices/two": [dashboard.row(id="3", isManaged=False, **bad)],
+        "/networks/N_2/sm/devices": [],
+        "/networks/N_3/sm/devices": [dashboard.row(id="4", **bad)],
+    }
+    cursor, listed = None, []
+    for _ in range(4):
+        page = ask(provider, provider.noncompliant_page(info("N_1", "N_2", "N_3"), cursor), pages)
+        listed += [device.id for device in page.items]
+        cursor = page.next_cursor
+    assert cursor is None
+    assert listed == ["1", "4"]
+
+
+def test_the_list_breaks_off_when_networks_change(dashboard: Any, ask: Any) -> None:
+    provider = dashboard.provider(compliance=TAGGED)
+    page = ask(
+        provider, provider.noncompliant_page(info("N_1", "N_2"), None), {"/networks/N_1/sm/devices": []}
+    )
+    with pytest.raises(IncompleteListError, match="changed"):
+        ask(provider, provider.noncompliant_page(info("N_1", "N_3"), page.next_cursor), {})
+
+
+def test_without_a_source_there_is_no_list(dashboard: Any, ask: Any) -> None:
+    provider, played = dashboard.provider(), Played()
+    with pytest.raises(ConfigurationError) as caught:
+        ask(provider, provider.noncompliant_page(info(), None), {}, played)
+    assert "compliance" in (caught.value.hint or "")
+    assert played.requests == []
+
+
+@pytest.mark.parametrize("source", [TAGGED, {"source": "rules", "rules": ["not-rooted", "passcode"]}])
+def test_a_list_without_the_fields_that_decide_is_no_list(dashboard: Any, ask: Any, source: Any) -> None:
+    provider = dashboard.provider(compliance=source)
+    row = dashboard.row()
+    del row["autoTags"]
+    with pytest.raises(MalformedResponseError, match="nobody can tell"):
+        ask(provider, provider.noncompliant_page(info(), None), {"/networks/N_1/sm/devices": [row]})
+    # A device that is looked up is unknown then, and not an error.
+    (device,) = ask(provider, provider.find(info(), Guid("128")), {"/networks/N_1/sm/devices": [row]})
+    assert device.compliance.state == "unknown"
+
+
+def test_the_age_of_the_last_contact_counts_from_the_servers_clock(dashboard: Any, ask: Any) -> None:
+    provider = dashboard.provider(compliance={"source": "rules", "max_contact_age": 30})
+    for seen, state in ((1768478400 - 86400, "compliant"), (1768478400 - 40 * 86400, "noncompliant")):
+        answers = {"/networks/N_1/sm/devices": [dashboard.row(lastConnected=seen)]}
+        (device,) = ask(provider, provider.find(info(), Guid("128")), answers)
+        assert device.compliance.state == state
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "hint"),
+    [
+        (400, {"errors": ["bad 'perPage'"]}, None, ""),
+        (401, {"errors": ["Missing API key"]}, AuthenticationError, "api_key"),
+        (403, {"errors": ["no"]}, PermissionDeniedError, "sm:config:read"),
+        (404, {"errors": ["no"]}, EndpointNotFoundError, "organizations and networks"),
+        (404, "<html>no</html>", EndpointNotFoundError, "/api/v1"),
+        (429, {"errors": ["slow down"]}, RateLimitedError, ""),
+        (500, {"errors": []}, ServerError, ""),
+        (502, "<html></html>", ServerError, ""),
+    ],
+)
+def test_refusals(dashboard: Any, status: int, body: Any, error: Any, hint: str) -> None:
+    provider = dashboard.provider()
+    content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    with pytest.raises(error or Exception) as caught:
+        provider.check(Response(status, {}, content, dashboard.base))
+    failure: Any = caught.value
+    assert hint in (failure.hint or "")
+    assert failure.status == status
+    if isinstance(body, dict) and body["errors"]:
+        assert repr(body["errors"][0]) in str(failure)
+
+
+def test_a_refusal_never_shows_a_credential(dashboard: Any) -> None:
+    provider = dashboard.provider()
+    for text in (f"key {dashboard.key} is\x1b[31m wrong", "x" * 5000):
+        with pytest.raises(AuthenticationError) as caught:
+            provider.check(dashboard.answer({"errors": [text]}, status=401))
+        assert dashboard.key not in f"{caught.value}{caught.value!r}{caught.value.hint}"
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"errors": "x"}', b'{"errors": [{}]}', b"\xff"])
+def test_refusals_of_any_form(dashboard: Any, body: bytes) -> None:
+    with pytest.raises(PermissionDeniedError):
+        dashboard.provider().check(Response(403, {}, body, dashboard.base))
+
+
+def test_a_foreign_link_has_a_hint_of_its_own(dashboard: Any, ask: Any) -> None:
+    provider = dashboard.provider()
+    with pytest.raises(RedirectError) as caught:
+        ask(provider, provider.heartbeat(), {"/organizations": RedirectError("elsewhere")})
+    assert "redirect_hosts" in (caught.value.hint or "")
+
+
+def test_a_token_without_renewal_is_final(dashboard: Any, ask: Any) -> None:
+    provider = dashboard.provider(api_key=None, access_token="a-1")
+    for _ in range(2):
+        token = ask(provider, provider.login("api"), {})
+        assert (token.value, token.static, token.scheme) == ("a-1", True, "Bearer")
+    with pytest.raises(AuthenticationError) as caught:
+        provider.check(dashboard.answer({"errors": ["x"]}, status=401))
+    assert "60 minutes" in (caught.value.hint or "")
+
+
+class Renewals:
+    """A token service, and the application's store."""
+
+    def __init__(self) -> None:
+        self.stored: list[str] = []
+        self.requests: list[Request] = []
+        self.broken = 0
+
+    def on_refresh(self, token: str) -> None:
+        if self.broken:
+            self.broken -= 1
+            raise OSError("disk full")
+        self.stored.append(token)
+
+    def answer(self, request: Request) -> Response:
+        self.requests.append(request)
+        number = len(self.requests)
+        # Handed over before it is used: the one that is sent was stored, but for the first.
+        used = (request.form or {})["refresh_token"]
+        assert used == (self.stored[-1] if self.stored else "r-0")
+        body = {"access_token": f"a-{number}", "refresh_token": f"r-{number}", "expires_in": 3600}
+        return Response(200, {}, json.dumps(body).encode(), request.url)
+
+
+@pytest.fixture
+def renewals() -> Renewals:
+    return Renewals()
+
+
+def oauth(dashboard: Any, renewals: Renewals, **changes: Any) -> Any:
+    given = {
+        "refresh_token": "r-0",
+        "client_id": "app",
+        "client_secret": "s",
+        "on_refresh": renewals.on_refresh,
+    }
+    return dashboard.provider(api_key=None, **{**given, **changes})
+
+
+def test_each_refresh_token_is_handed_over_before_it_is_used(
+    dashboard: Any, ask: Any, renewals: Renewals
+) -> None:
+    provider = oauth(dashboard, renewals)
+    tokens = [ask(provider, provider.login("api"), renewals.answer) for _ in range(3)]
+    assert [(token.value, token.static, token.expires_in) for token in tokens] == [
+        ("a-1", False, 3600.0), ("a-2", False, 3600.0), ("a-3", False, 3600.0),
+    ]  # fmt: skip
+    assert renewals.stored == ["r-1", "r-2", "r-3"]
+    request = renewals.requests[0]
+    assert (request.method, request.url, request.audience) == (
+        "POST",
+        "https://as.meraki.com/oauth/token",
+        None,
+    )
+    assert not request.idempotent
+    assert request.headers["Authorization"] == "Basic YXBwOnM="
+    assert "r-0" not in repr(request)
+
+
+def test_an_access_token_that_is_given_comes_first(dashboard: Any, ask: Any, renewals: Renewals) -> None:
+    provider = oauth(dashboard, renewals, access_token="a-0")
+    tokens = [ask(provider, provider.login("api"), renewals.answer) for _ in range(2)]
+    assert [(token.value, token.static) for token in tokens] == [("a-0", False), ("a-1", False)]
+
+
+def test_a_token_that_was_not_stored_is_handed_over_again(
+    dashboard: Any, ask: Any, renewals: Renewals
+) -> None:
+    provider = oauth(dashboard, renewals)
+    renewals.broken = 2
+    for _ in range(2):
+        with pytest.raises(TokenError, match="OSError") as caught:
+            ask(provider, provider.login("api"), renewals.answer)
+        assert (caught.value.step, caught.value.retryable) == ("on_refresh", True)
+        assert "disk full" not in str(caught.value)
+        assert len(renewals.requests) == 1
+    assert ask(provider, provider.login("api"), renewals.answer).value == "a-2"
+    assert renewals.stored == ["r-1", "r-2"]
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, "invalid_grant"), (401, "invalid_client")])
+def test_a_refused_refresh(dashboard: Any, ask: Any, renewals: Renewals, status: int, code: str) -> None:
+    provider = oauth(dashboard, renewals)
+    with pytest.raises(TokenError) as caught:
+        ask(provider, provider.login("api"), lambda _: dashboard.answer({"error": code}, status=status))
+    assert (caught.value.vendor_code, caught.value.step) == (code, "refresh")
+    assert "authorise" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("body", [[], {}, {"access_token": 5}, None])
+def test_a_token_service_that_gives_none(dashboard: Any, ask: Any, renewals: Renewals, body: Any) -> None:
+    provider = oauth(dashboard, renewals)
+    with pytest.raises(MalformedResponseError):
+        ask(provider, provider.login("api"), lambda _: dashboard.answer(body))

@@ -1,0 +1,260 @@
+"""From rows to devices, pages and links, from bytes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mdmsdk.errors import MalformedResponseError
+from mdmsdk.identifiers import Mac
+from mdmsdk.models import Device
+from mdmsdk_meraki.pages import read_page, server_time
+from mdmsdk_meraki.rows import FIELDS, count, flag, moment, read_device, text
+
+
+def test_a_whole_row() -> None:
+    device = read_device(
+        {
+            "id": "1284392014819",
+            "name": "Ada's phone",
+            "tags": ["x"],
+            "wifiMac": "00:11:22:33:44:55",
+            "osName": "iOS 9.3.5",
+            "systemModel": "iPhone",
+            "uuid": "3d990628ede4c628d52",
+            "serialNumber": "F5XKHEBX",
+            "serial": "F5XKHEBX",
+            "imei": "990000862471854",
+            "phoneNumber": "+12015550123",
+            "ownerEmail": "ada@example.com",
+            "ownerUsername": "ada",
+            "isManaged": True,
+            "isRooted": False,
+            "passCodeLock": True,
+            "hardwareEncryptionCaps": "Block level",
+            "lastConnected": 1768478400,
+            "hasChromeMdm": False,
+        },
+        provider="meraki",
+        keep_raw=True,
+    )
+    assert (device.id, device.guid, device.udid) == ("1284392014819", "1284392014819", "3d990628ede4c628d52")
+    assert device.mac_addresses == (Mac("00:11:22:33:44:55"),)
+    assert (device.os, device.os_version, device.model, device.manufacturer) == (
+        "iOS",
+        "9.3.5",
+        "iPhone",
+        "Apple",
+    )
+    assert (device.registered, device.passcode_set, device.jailbroken, device.disk_encrypted) == (
+        True,
+        True,
+        False,
+        True,
+    )
+    assert device.last_check_in == datetime(2026, 1, 15, 12, tzinfo=UTC)
+    assert (device.user, device.serial_number) == ("ada", "F5XKHEBX")
+    assert device.raw["hasChromeMdm"] is False
+
+
+@pytest.mark.parametrize(
+    ("fields", "registered"),
+    [
+        ({"isManaged": True, "hasMdm": False}, True),
+        ({"isManaged": None, "hasMdm": True}, True),
+        ({"isManaged": False, "hasMdm": False, "hadMdm": True}, False),
+        ({"isManaged": False}, False),
+        ({"hadMdm": True}, False),
+        ({}, True),
+        ({"isManaged": "true"}, True),
+    ],
+)
+def test_registered(fields: dict[str, Any], registered: bool) -> None:
+    assert read_device({"id": "1", **fields}).registered is registered
+
+
+def test_what_is_not_reported_is_none() -> None:
+    device = read_device({"id": 7})
+    assert device.id == "7"
+    reported = (device.disk_encrypted, device.passcode_set, device.jailbroken, device.last_check_in)
+    assert reported == (None, None, None, None)
+    assert device.compliance.state == "unknown"
+
+
+@pytest.mark.parametrize("row", [{}, {"id": None}, {"id": ""}, {"id": []}, {"id": True}])
+def test_a_row_without_id_is_malformed(row: dict[str, Any]) -> None:
+    with pytest.raises(MalformedResponseError):
+        read_device(row)
+
+
+@pytest.mark.parametrize(
+    ("name", "system", "version"),
+    [
+        ("iOS 9.3.5", "iOS", "9.3.5"),
+        ("Mac OS X 10.15.7", "Mac OS X", "10.15.7"),
+        ("Windows 10.0.26100.4061", "Windows", "10.0.26100.4061"),
+        ("Windows 11 Pro", "Windows 11 Pro", None),
+        ("Android", "Android", None),
+        ("", None, None),
+        (None, None, None),
+    ],
+)
+def test_operating_systems(name: str | None, system: str | None, version: str | None) -> None:
+    device = read_device({"id": "1", "osName": name})
+    assert (device.os, device.os_version) == (system, version)
+
+
+@pytest.mark.parametrize(
+    ("model", "maker"),
+    [
+        ("iPhone 15", "Apple"),
+        ("MacBook Air", "Apple"),
+        ("Mac mini", "Apple"),
+        ("Pixel 8", None),
+        (None, None),
+    ],
+)
+def test_only_apple_is_inferred(model: str | None, maker: str | None) -> None:
+    assert read_device({"id": "1", "systemModel": model}).manufacturer == maker
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1768478400, datetime(2026, 1, 15, 12, tzinfo=UTC)),
+        ("1768478400", datetime(2026, 1, 15, 12, tzinfo=UTC)),
+        (1768478400000, datetime(2026, 1, 15, 12, tzinfo=UTC)),
+        ("2026-01-15T12:00:00Z", datetime(2026, 1, 15, 12, tzinfo=UTC)),
+        (0, None),
+        (-5, None),
+        (True, None),
+        ("never", None),
+        (float("nan"), None),
+        (1e300, None),
+        ("9999-12-31T00:00:00Z", None),
+        (3, None),
+        ([], None),
+        ({}, None),
+        ("inf", None),
+    ],
+)
+def test_times(value: Any, expected: datetime | None) -> None:
+    assert moment({"x": value}, "x") == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (True, True),
+        (False, False),
+        ("True", True),
+        ("no", False),
+        (1, True),
+        (0, False),
+        (2, None),
+        (None, None),
+        ("", None),
+        ([], None),
+    ],
+)
+def test_flags(value: Any, expected: bool | None) -> None:
+    assert flag({"x": value}, "x") is expected
+
+
+NUMBERS: list[Any] = [0, "3", -1, "³", True, None]
+TEXTS: list[Any] = [" a ", "", 3, True, None, []]
+
+
+def test_numbers_and_texts() -> None:
+    assert [count({"x": value}, "x") for value in NUMBERS] == [
+        0,
+        3,
+        None,
+        None,
+        None,
+        None,
+    ]
+    assert [text({"x": value}, "x") for value in TEXTS] == [
+        "a",
+        None,
+        "3",
+        None,
+        None,
+        None,
+    ]
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    st.lists,
+    max_leaves=4,
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"id": st.integers(min_value=1)}, optional=dict.fromkeys([*FIELDS, "osName", "wifiMac", "uuid"], ANY)
+    )
+)
+def test_any_row_is_read(row: dict[str, Any]) -> None:
+    device = read_device(row)
+    assert isinstance(device, Device)
+    assert device.compliance.state == "unknown"
+
+
+HERE = "https://n1.meraki.com/api/v1/x?perPage=3"
+LINK = f"<{HERE}&startingAfter=a,b>; rel={{}}, <{HERE}>; rel=first"
+
+
+@pytest.mark.parametrize("relation", ["next", '"next"', '"prev next"', "NEXT"])
+def test_the_next_link(dashboard: Any, relation: str) -> None:
+    page = read_page(dashboard.answer([{}], link=LINK.format(relation)), 1000)
+    assert page.next_url == f"{HERE}&startingAfter=a,b"
+
+
+@pytest.mark.parametrize("link", [None, "", LINK.format("prev"), LINK.format('"nextish"')])
+def test_no_next_link(dashboard: Any, link: str | None) -> None:
+    assert read_page(dashboard.answer([{}], link=link), 1000).next_url is None
+
+
+def test_a_relative_link_counts_from_the_answer(dashboard: Any) -> None:
+    answer = dashboard.answer(
+        [], link="</api/v1/y?startingAfter=1>; rel=next", url="https://n1.meraki.com/api/v1/y"
+    )
+    assert read_page(answer, 1000).next_url == "https://n1.meraki.com/api/v1/y?startingAfter=1"
+
+
+@pytest.mark.parametrize("body", [{}, {"devices": []}, "x", None, [1], [[]]])
+def test_what_is_no_list_of_objects(dashboard: Any, body: Any) -> None:
+    with pytest.raises(MalformedResponseError, match="list of objects"):
+        read_page(dashboard.answer(body), 1000)
+
+
+def test_a_link_header_that_cannot_be_read_is_no_last_page(dashboard: Any) -> None:
+    with pytest.raises(MalformedResponseError, match="Link header"):
+        read_page(dashboard.answer([], link="https://x; rel=next"), 1000)
+
+
+def test_a_link_to_nowhere_is_no_last_page(dashboard: Any) -> None:
+    with pytest.raises(MalformedResponseError, match="unreadable"):
+        read_page(dashboard.answer([], link="<http://[>; rel=next"), 1000)
+
+
+def test_a_full_page_without_link_header_may_not_be_the_last(dashboard: Any) -> None:
+    assert read_page(dashboard.answer([{}, {}]), 3).next_url is None
+    with pytest.raises(MalformedResponseError, match="full page") as caught:
+        read_page(dashboard.answer([{}, {}, {}]), 3)
+    assert "proxy" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("date", [None, "yesterday", "Thu, 15 Jan 2026 12:00:00 -0000"])
+def test_a_clock_that_cannot_be_read(dashboard: Any, date: str | None) -> None:
+    assert server_time(dashboard.answer([], date=date)) is None
+
+
+def test_the_servers_clock(dashboard: Any) -> None:
+    assert server_time(dashboard.answer([])) == datetime(2026, 1, 15, 12, tzinfo=UTC)
