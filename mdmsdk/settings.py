@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-__all__ = ["Policy", "ProviderSettings", "Settings", "TlsSettings", "Url", "is_loopback"]
+__all__ = ["BasicUsername", "Policy", "ProviderSettings", "Settings", "TlsSettings", "Url", "is_loopback"]
 
 
 def is_loopback(host: str) -> bool:
@@ -42,6 +42,17 @@ def _check_url(url: str) -> str:
 
 Url = Annotated[str, AfterValidator(_check_url)]
 """A base address: https, or http for loopback; no credential, no query; no slash at the end."""
+
+
+def _check_username(text: str) -> str:
+    # RFC 7617, section 2: the first colon ends the user name.
+    if not text.strip() or ":" in text:
+        raise ValueError("a user name is wanted; HTTP Basic authentication allows no colon in it")
+    return text
+
+
+BasicUsername = Annotated[str, AfterValidator(_check_username)]
+"""A user name that HTTP Basic authentication can carry."""
 
 
 class Settings(BaseModel):

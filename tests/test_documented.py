@@ -2,9 +2,9 @@
 
 A name counts as documented where an entry of the page that it belongs to begins with it, as code: in the
 first cell of a table's row, in a heading, or in the term of a definition. A mention in passing is none. A
-setting of a table inside the settings may also stand under its path, as ``policy.timeout`` does. A vendor's settings
-belong on the vendor's page, except the common ones and those of the Cisco ISE MDM API. Signatures come from
-docstrings, by way of the API page.
+setting of a table inside the settings may also stand under its path, as ``policy.timeout`` does. A vendor's
+settings belong on the vendor's page, except the common ones and those of the Cisco ISE MDM API. Signatures
+come from docstrings, by way of the API page.
 """
 
 from __future__ import annotations

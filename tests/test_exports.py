@@ -40,6 +40,7 @@ def test_every_error_provider_and_model_is_at_hand() -> None:
     for home in ("errors", "identifiers", "settings"):
         assert set(importlib.import_module(f"mdmsdk.{home}").__all__) - set(mdmsdk.__all__) <= {
             "KEY_KINDS",
+            "BasicUsername",
             "Settings",
             "Url",
             "is_loopback",

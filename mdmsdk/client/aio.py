@@ -261,7 +261,9 @@ class AsyncMdmClient:
                     yield verdict.settle(device, self.server, self.provider.name)
             except MdmError as error:
                 error.locate(server=self.server, provider=self.provider.name, operation=operation)
-                if listing.collected and not isinstance(error, IncompleteListError):
+                if isinstance(error, IncompleteListError):
+                    error.collected = listing.collected
+                elif listing.collected:
                     raise listing.broken_off(error) from error
                 raise
 

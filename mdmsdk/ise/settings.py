@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from mdmsdk.settings import ProviderSettings
+from mdmsdk.settings import BasicUsername, ProviderSettings
 
 __all__ = ["IseDialectSettings", "IseSettings"]
 
@@ -26,13 +26,6 @@ def _check_path(text: str) -> str:
 def _check_filter(text: str) -> str:
     if not _FILTER.fullmatch(text):
         raise ValueError("all, or attribute names joined by +, are wanted")
-    return text
-
-
-def _check_username(text: str) -> str:
-    # RFC 7617, section 2: the first colon ends the user name.
-    if not text.strip() or ":" in text:
-        raise ValueError("a user name is wanted; HTTP Basic authentication allows no colon in it")
     return text
 
 
@@ -71,5 +64,5 @@ class IseSettings(IseDialectSettings):
         password: its password.
     """
 
-    username: Annotated[str, AfterValidator(_check_username)]
+    username: BasicUsername
     password: SecretStr

@@ -209,7 +209,7 @@ class IseSimulator(Simulator[IseHabits]):
         if wait is not None:
             return self._error(503, "too many lists", {"Retry-After": str(wait)})
         if supported:
-            rows = self._rows(query)
+            rows = self.rows(query)
         else:
             rows = self.fleet[:] if self.habits.unsupported_criterion == "everything" else ()
         return self._page(query, rows[: self.habits.total_cap], start)
@@ -224,7 +224,8 @@ class IseSimulator(Simulator[IseHabits]):
         self._next_bulk = time.monotonic() + self.habits.bulk_interval
         return None
 
-    def _rows(self, query: Query) -> Sequence[SimDevice]:
+    def rows(self, query: Query) -> Sequence[SimDevice]:
+        """Give the records that answer a query, for a dialect that shows them otherwise."""
         habits, fleet = self.habits, self.fleet
         if query.criterion == "compliance" and habits.wrong_filter != "everything":
             if query.values[0].lower() == "false":

@@ -93,9 +93,12 @@ class Pseudonyms:
             for value, made_up in list(self._table.items()):
                 self._table.setdefault(quote(value, safe=""), quote(made_up, safe=""))
             longest_first = sorted(self._table, key=len, reverse=True)
-            # Not inside a longer word or number: "1234" must not change "812345".
+            # Not inside a longer word or number: "1234" must not change "812345". A percent-escape before it
+            # is no part of the word.
             self._pattern = re.compile(
-                r"(?<![0-9A-Za-z])(?:" + "|".join(map(re.escape, longest_first)) + r")(?![0-9A-Za-z])"
+                r"(?:(?<![0-9A-Za-z])|(?<=%[0-9A-Fa-f]{2}))(?:"
+                + "|".join(map(re.escape, longest_first))
+                + r")(?![0-9A-Za-z])"
             )
         return self._pattern.sub(lambda found: self._table[found[0]], text)
 

@@ -278,6 +278,20 @@ class TestLists:
         assert (caught.value.server, caught.value.operation) == ("tiny", "noncompliant")
         assert caught.value.hint
 
+    def test_a_provider_that_gives_a_list_up_does_not_know_what_was_handed_out(
+        self, tiny: Connect, script: Script
+    ) -> None:
+        class GivesUp(TinyProvider):
+            def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+                if cursor:
+                    raise IncompleteListError("rows moved")
+                return (yield from super().noncompliant_page(info, cursor))
+
+        self.pages(script, {"rows": [1, 2], "next": "1"}, {"rows": []})
+        with pytest.raises(IncompleteListError, match="rows moved") as caught:
+            list(tiny(kind=GivesUp).noncompliant())
+        assert caught.value.collected == 2
+
     def test_a_list_has_a_largest_number_of_pages(self, tiny: Connect, script: Script) -> None:
         script.routes["/page"] = lambda request: json.dumps(
             {"rows": [], "next": request.query_params["cursor"] + "x"}

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from mdmsdk.identifiers import Guid
-from mdmsdk.settings import ProviderSettings, Settings, Url
+from mdmsdk.settings import BasicUsername, ProviderSettings, Settings, Url
 
 __all__ = ["TOKEN_URLS", "CertificateSettings", "WorkspaceOneSettings"]
 
@@ -27,13 +27,6 @@ def _check_zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError("an IANA time zone is wanted, such as Europe/Berlin or UTC") from None
     return name
-
-
-def _check_username(text: str) -> str:
-    # RFC 7617, section 2: the first colon ends the user name.
-    if not text.strip() or ":" in text:
-        raise ValueError("a user name is wanted; HTTP Basic authentication allows no colon in it")
-    return text
 
 
 class CertificateSettings(Settings):
@@ -76,7 +69,7 @@ class WorkspaceOneSettings(ProviderSettings):
     """
 
     tenant_code: SecretStr | None = None
-    username: Annotated[str, AfterValidator(_check_username)] | None = None
+    username: BasicUsername | None = None
     password: SecretStr | None = None
     client_id: str | None = None
     client_secret: SecretStr | None = None

@@ -1,0 +1,19 @@
+"""Ivanti EPMM (MobileIron Core) and Ivanti Neurons for MDM (MobileIron Cloud) for mdmsdk.
+
+Four providers: ``ivanti-core`` and ``ivanti-cloud`` speak the products' own REST APIs, ``ivanti-core-ise``
+and ``ivanti-cloud-ise`` the Cisco ISE MDM API.
+"""
+
+from mdmsdk_ivanti.cloud.provider import IvantiCloudProvider
+from mdmsdk_ivanti.core.provider import IvantiCoreProvider
+from mdmsdk_ivanti.ise.provider import IvantiCloudIseProvider, IvantiCoreIseProvider
+from mdmsdk_ivanti.settings import IvantiCloudSettings, IvantiCoreSettings
+
+__all__ = [
+    "IvantiCloudIseProvider",
+    "IvantiCloudProvider",
+    "IvantiCloudSettings",
+    "IvantiCoreIseProvider",
+    "IvantiCoreProvider",
+    "IvantiCoreSettings",
+]

@@ -1,0 +1,292 @@
+"""What both products share: login, errors, device spaces, masks, lookups whose rows are checked, lists."""
+
+from __future__ import annotations
+
+import logging
+import re
+from abc import abstractmethod
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mdmsdk.errors import (
+    ConfigurationError,
+    FilterIgnoredError,
+    IncompleteListError,
+    ResponseError,
+    UnsupportedOperationError,
+)
+from mdmsdk.flow import done, send, together
+from mdmsdk.identifiers import Guid, Imei, Mac, Serial, Udid
+from mdmsdk.models import ComplianceState
+from mdmsdk.provider import Capability, Limits, MdmProvider, Page, basic_token, check_status
+from mdmsdk.wire import Request
+from mdmsdk_ivanti.answers import HEADERS, integer, mapping, objects, refusal
+from mdmsdk_ivanti.paging import Row, Slice, walk
+from mdmsdk_ivanti.records import Facts, masked_kinds, text
+from mdmsdk_ivanti.settings import PAGE_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from mdmsdk.flow import Flow
+    from mdmsdk.identifiers import Key
+    from mdmsdk.models import Device, ServerInfo
+    from mdmsdk.provider import Token
+    from mdmsdk.wire import Response
+    from mdmsdk_ivanti.settings import IvantiSettings
+
+__all__ = ["IvantiProvider"]
+
+_log = logging.getLogger("mdmsdk.ivanti")
+
+_SAMPLE = 50
+"""Rows that are looked at for masked values."""
+_SAMPLED_SCOPES = 3
+_LONGEST_COMPLAINT = 300
+_MASK_HINT = (
+    "The account's GDPR profile disguises these values, so that no search finds them: take the profile off "
+    "this API user, leave the fields out of it, or ask by GUID."
+)
+_SHARED_HINT = "Ask by another identifier: this one is on more records than one answer holds."
+
+
+class IvantiProvider(MdmProvider):
+    """Both products, as far as they are alike; a subclass states addresses, queries and what rows mean."""
+
+    vendor = "Ivanti"
+    keys: ClassVar[frozenset[type[Key]]] = frozenset({Mac, Udid, Guid, Serial, Imei})
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.INVENTORY})
+    # Neither product publishes a general limit. Its sister interface is shared by all tenants of a cluster,
+    # and the vendor asks its users to be gentle: Common Platform Services API guide, "Rate limits".
+    limits: ClassVar[Limits] = Limits(concurrency=5, page_size=PAGE_SIZE)
+
+    hints: ClassVar[Mapping[int, str]] = {}
+    """What an administrator should do about an error status."""
+    complaint_hints: ClassVar[Sequence[tuple[str, str]]] = ()
+    """The same for a refused request (400): a pattern for what the server says, and the advice."""
+
+    settings: IvantiSettings
+
+    def __init__(self, settings: IvantiSettings) -> None:
+        super().__init__(settings)
+        self._masks = re.compile(settings.mask_pattern, re.IGNORECASE | re.DOTALL)
+        self._warned = False
+
+    # --- what a product states ---
+
+    @abstractmethod
+    def search(self, info: ServerInfo, query: str, *, scope: str, offset: int, limit: int) -> Flow[Slice]:
+        """Ask for `limit` rows from `offset` on that `query` finds in one device space; "" finds all."""
+
+    @abstractmethod
+    def queries(self, info: ServerInfo, keys: Sequence[Key]) -> list[str]:
+        """The queries that together find the records of these keys, and only those.
+
+        Raises:
+            InvalidIdentifierError: a value cannot stand in a query.
+        """
+
+    @abstractmethod
+    def read(self, row: Row) -> Facts:
+        """What a record says."""
+
+    @abstractmethod
+    def noncompliant_query(self, info: ServerInfo) -> str:
+        """The query for registered devices that do not comply."""
+
+    # --- login and errors ---
+
+    def login(self, audience: str) -> Flow[Token]:
+        """The user name and password of the settings; costs no request."""
+        del audience
+        settings: Any = self.settings  # those of either product, which see to it that both are there
+        return done(basic_token(settings.username, settings.password.get_secret_value()))
+
+    def check(self, response: Response) -> Response:
+        """Turn an error status into an error that quotes the server's complaint."""
+        if response.status < 300:  # noqa: PLR2004 - HTTP's own numbers
+            return check_status(response)
+        said = "; ".join(refusal(response))[:_LONGEST_COMPLAINT]
+        try:
+            return check_status(response, hint=self.advice(response.status, said))
+        except ResponseError as error:
+            if said:
+                error.message += f": {said}"
+            raise
+
+    def advice(self, status: int, said: str) -> str | None:
+        """What an administrator should do about an error status; `said` is the server's own complaint."""
+        if status == 400:  # noqa: PLR2004 - Bad Request
+            for pattern, hint in self.complaint_hints:
+                if re.search(pattern, said, re.IGNORECASE):
+                    return hint
+        return self.hints.get(status)
+
+    def get(self, url: str, params: Mapping[str, str | int] | None = None) -> Flow[dict[str, Any]]:
+        """Ask an address for a JSON object."""
+        response = yield from send(Request("GET", url, params=params or {}, headers=HEADERS))
+        return mapping(response.json(), f"JSON object of {self.vendor}")
+
+    # --- device spaces ---
+
+    @staticmethod
+    def read_spaces(value: object) -> list[dict[str, str]]:
+        """The device spaces of an answer, with their numbers and names as text."""
+        spaces = []
+        for space in objects(value, "device spaces"):
+            number = str(integer(space.get("id"), "number of a device space"))
+            spaces.append({"id": number, "name": text(space.get("name")) or number})
+        return spaces
+
+    def scopes(self, info: ServerInfo) -> list[str]:
+        """The numbers of the device spaces to look into."""
+        return [space["id"] for space in info.extra["spaces"]]
+
+    def choose(
+        self, known: list[dict[str, str]], wanted: Sequence[str], setting: str
+    ) -> list[dict[str, str]]:
+        """The device spaces that the settings name, of those that the account sees.
+
+        Raises:
+            ConfigurationError: there is none, or not the one that is wanted.
+        """
+        listed = ", ".join(f"{space['name']} ({space['id']})" for space in known) or "none"
+        chosen = []
+        for name in wanted:
+            found = [space for space in known if name == space["id"]] or [
+                space for space in known if name.casefold() == space["name"].casefold()
+            ]
+            if len(found) != 1:
+                raise ConfigurationError(
+                    f"the account sees no single device space {name!r}; it sees: {listed}",
+                    hint=f"Correct the setting {setting}, or assign the account to that space.",
+                )
+            chosen += found
+        if not known:
+            raise ConfigurationError(
+                "the account sees no device space",
+                hint="Assign the API user to the device spaces it is to see.",
+            )
+        return list({space["id"]: space for space in chosen}.values()) if wanted else known
+
+    # --- masks ---
+
+    # Ivanti's guides for administrators, "GDPR profile": an API user may have one, and then chosen fields are
+    # disguised in all answers to it. A search by such a field finds nothing, and says nothing about why.
+    def find_masks(self, info: ServerInfo) -> Flow[list[str]]:
+        """The kinds of key that the server disguises for this account, from a look at some devices."""
+        hidden: set[str] = set()
+        clear: set[str] = set()
+        for scope in self.scopes(info)[:_SAMPLED_SCOPES]:
+            part = yield from self.search(info, "", scope=scope, offset=0, limit=_SAMPLE)
+            now = masked_kinds((self.read(row) for _, row in part.rows), self._masks)
+            hidden, clear = hidden | now[0], clear | now[1]
+            if {"serial", "imei"} <= hidden | clear:
+                break
+        # A profile disguises all values of a field; one odd value among others is the device's own.
+        hidden -= clear
+        if hidden and not self._warned:
+            self._warned = True
+            _log.warning("%s disguises: %s. %s", self.vendor, ", ".join(sorted(hidden)), _MASK_HINT)
+        return sorted(hidden)
+
+    def _refuse_masked(self, kinds: Iterable[str]) -> None:
+        if hidden := ", ".join(sorted(kinds)):
+            raise UnsupportedOperationError(
+                f"this account does not see the {hidden} of devices, and so cannot search by it",
+                hint=_MASK_HINT,
+            )
+
+    # --- lookups ---
+
+    def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
+        """Every record of this key; [] where the server does not know it.
+
+        Raises:
+            UnsupportedOperationError: the account's profile disguises this kind of key.
+            FilterIgnoredError: the server answered about other devices.
+            IncompleteListError: more records have this key than one answer holds.
+        """
+        found = yield from self.find_batch(info, [key])
+        return found[key]
+
+    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[dict[Key, list[Device]]]:
+        """`find` for several keys, in as few queries as they fit into."""
+        self._refuse_masked({key.kind for key in keys} & set(info.extra["masked"]))
+        parts = yield from together(
+            *(
+                self.search(info, query, scope=scope, offset=0, limit=self.page_size)
+                for query in self.queries(info, keys)
+                for scope in self.scopes(info)
+            )
+        )
+        rows = [row for part in parts for _, row in part.rows]
+        found = self.assign(keys, rows)
+        if any(len(part.rows) < part.total for part in parts):
+            raise IncompleteListError(
+                f"more devices have this {keys[0].kind} than one answer holds", hint=_SHARED_HINT
+            )
+        return found
+
+    def assign(self, keys: Sequence[Key], rows: Iterable[Row]) -> dict[Key, list[Device]]:
+        """Give each record to the keys that it really has.
+
+        Raises:
+            FilterIgnoredError: a record has none of them.
+            UnsupportedOperationError: it cannot be told, because the value is disguised.
+        """
+        found: dict[Key, dict[tuple[str | None, str | None], Device]] = {key: {} for key in keys}
+        for row in rows:
+            facts = self.read(row)
+            device = self._device(facts, row)
+            owners = [key for key in keys if device.matches(key)]
+            if not owners:
+                self._refuse_masked({key.kind for key in keys} & facts.masked(self._masks))
+                raise FilterIgnoredError(
+                    f"the server answered about other devices than the {keys[0].kind} asked for"
+                )
+            for key in owners:
+                found[key][device.id, device.guid] = device
+        return {key: list(devices.values()) for key, devices in found.items()}
+
+    def _device(self, facts: Facts, row: Row) -> Device:
+        return facts.build(self._masks, provider=self.name, raw=row if self.settings.keep_raw else None)
+
+    # --- lists ---
+
+    @property
+    def page_size(self) -> int:
+        """Rows to ask for on one page."""
+        return self.settings.page_size
+
+    def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+        """One page of the registered devices that do not comply, one device space after the other.
+
+        Raises:
+            IncompleteListError: the list changed so that devices may be missing.
+            FilterIgnoredError: it holds devices that comply, or have left.
+        """
+        search = partial(self._search_scope, info, self.noncompliant_query(info))
+        rows, following = yield from walk(search, self.scopes(info), cursor, self.page_size)
+        return Page([device for row in rows if (device := self.listed(row))], following)
+
+    def inventory_scopes(self, info: ServerInfo) -> Sequence[str]:
+        """The scopes that together hold all devices."""
+        return self.scopes(info)
+
+    def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+        """One page of all devices, those included that have left."""
+        search = partial(self._search_scope, info, "")
+        scopes = self.inventory_scopes(info)
+        rows, following = yield from walk(search, scopes, cursor, self.page_size)
+        return Page([self._device(self.read(row), row) for row in rows], following)
+
+    def listed(self, row: Row) -> Device | None:
+        """The device of a row of the noncompliant list; None for one that a product lets slip in."""
+        device = self._device(self.read(row), row)
+        if device.registered and device.compliance.state is ComplianceState.NONCOMPLIANT:
+            return device
+        raise FilterIgnoredError("the list of noncompliant devices holds one that complies or has left")
+
+    def _search_scope(self, info: ServerInfo, query: str, scope: str, offset: int, limit: int) -> Flow[Slice]:
+        return self.search(info, query, scope=scope, offset=offset, limit=limit)

@@ -1,0 +1,1 @@
+"""Ivanti Neurons for MDM, formerly MobileIron Cloud."""

@@ -1,0 +1,1 @@
+"""Ivanti EPMM, formerly MobileIron Core."""

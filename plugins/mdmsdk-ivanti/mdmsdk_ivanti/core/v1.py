@@ -1,0 +1,80 @@
+"""Version 1 of EPMM's API, for servers that refuse version 2. Pure; deprecated by the vendor since 2020.
+
+Source: MobileIron Core Web Service API guide, "Device management". It searches by nothing but UUID and MAC
+address, and cannot ask for noncompliant devices: their list is made from all managed ones.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from mdmsdk.errors import MalformedResponseError, UnsupportedOperationError
+from mdmsdk.identifiers import Guid, Key, Mac
+from mdmsdk.wire import Request
+from mdmsdk_ivanti.answers import HEADERS, integer, mapping, objects
+from mdmsdk_ivanti.paging import Row, Slice
+
+if TYPE_CHECKING:
+    from mdmsdk.wire import Response
+
+__all__ = ["device_request", "is_unknown_device", "list_request", "read_devices", "read_list"]
+
+_PATH = "/api/v1/dm/devices"
+_ANSWER = "answer of version 1 of EPMM's API"
+_HINT = (
+    "Version 1 of EPMM's API knows only these two: ask by GUID or MAC address, or make version 2 reachable."
+)
+
+
+def list_request(base: str, status: str, offset: int, limit: int) -> Request:
+    """Ask for devices of one status."""
+    params: dict[str, str | int] = {"status": status, "limit": limit, "offset": offset}
+    return Request("GET", f"{base}{_PATH}", params=params, headers=HEADERS)
+
+
+def device_request(base: str, key: Key) -> Request:
+    """Ask for one device.
+
+    Raises:
+        UnsupportedOperationError: this version cannot search by that.
+    """
+    if isinstance(key, Mac):
+        return Request("GET", f"{base}{_PATH}/mac/{key.hex}", headers=HEADERS)
+    if isinstance(key, Guid):
+        return Request("GET", f"{base}{_PATH}/{quote(key.value, safe='')}", headers=HEADERS)
+    raise UnsupportedOperationError(f"version 1 of the API cannot look a device up by {key.kind}", hint=_HINT)
+
+
+# For an unknown device, and for a list without any, the answer has status 404 and a body that counts no
+# devices; a 404 without such a body comes from a wrong address.
+def is_unknown_device(response: Response) -> bool:
+    """Whether a 404 means that there is no such device."""
+    if _PATH not in response.url:
+        return False
+    try:
+        body = response.json()
+    except MalformedResponseError:
+        return False
+    return isinstance(body, dict) and str(body.get("totalCount")) == "0"
+
+
+def read_devices(response: Response) -> list[Row]:
+    """The devices of an answer, whichever of the two forms it has."""
+    body = mapping(response.json(), _ANSWER)
+    if body.get("totalCount") in {0, "0"}:
+        return []
+    if "device" in body:
+        return _several(body["device"])
+    return _several(mapping(body.get("devices"), _ANSWER).get("device"))
+
+
+def read_list(response: Response) -> Slice:
+    """One page of a list."""
+    rows = [(integer(row.get("@id"), "number of a device"), row) for row in read_devices(response)]
+    return Slice(rows, integer(mapping(response.json(), _ANSWER).get("totalCount"), "count of devices"))
+
+
+def _several(value: object) -> list[Row]:
+    # A list of one comes as that one, without the list.
+    return objects([value] if isinstance(value, dict) else value, "devices")

@@ -1,0 +1,1 @@
+"""Both products as Cisco ISE asks them: the Cisco ISE MDM API."""

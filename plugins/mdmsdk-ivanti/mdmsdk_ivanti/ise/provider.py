@@ -1,0 +1,53 @@
+"""The Cisco ISE MDM API of Ivanti EPMM and Ivanti Neurons for MDM: what differs from the protocol.
+
+Source: Cisco, "Integrate MDM and UEM Servers with Cisco ISE", chapter "Integrate Ivanti (previously
+MobileIron) UEM".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from mdmsdk.ise import IseProvider
+from mdmsdk.provider import Limits
+from mdmsdk_ivanti.advice import CLOUD_ADDRESS, CORE_ADDRESS, CORE_LOGIN, NO_PASSWORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["IvantiCloudIseProvider", "IvantiCoreIseProvider"]
+
+
+class _IvantiIseProvider(IseProvider):
+    vendor = "Ivanti"
+    limits: ClassVar[Limits] = Limits(concurrency=5)
+
+
+class IvantiCoreIseProvider(_IvantiIseProvider):
+    """EPMM; GUIDs, and with them version 3, from release 11.3.0.0 build 24 on."""
+
+    name = "ivanti-core-ise"
+    # The chapter's section "Create a MobileIron Core User and Assign API Permissions".
+    hints: ClassVar[Mapping[int, str]] = {
+        401: CORE_LOGIN,
+        403: (
+            "Select the user under Admin > Admins, choose Actions > Assign to Space, and give it the API "
+            "role; it needs the permissions of a tenant administrator."
+        ),
+        404: CORE_ADDRESS,
+    }
+
+
+class IvantiCloudIseProvider(_IvantiIseProvider):
+    """Neurons for MDM: Cisco's own example of the protocol, with ``/ciscoise/mdmapi/v3`` as its path."""
+
+    name = "ivanti-cloud-ise"
+    # The chapter's section "Create a MobileIron Cloud User Account and Assign the Cisco ISE Operations Role".
+    hints: ClassVar[Mapping[int, str]] = {
+        401: f"Check username and password of the API user. {NO_PASSWORDS}: use ivanti-cloud with a token.",
+        403: (
+            "Give the API user the role 'Cisco ISE Operations' (Users > Add API User > Assign Roles). Only "
+            "the super administrator has it at first, and can pass it on."
+        ),
+        404: CLOUD_ADDRESS,
+    }

@@ -1,0 +1,23 @@
+from typing import ClassVar
+
+from mdmsdk.testing import BaseProviderContract
+
+
+class TestIvantiCore(BaseProviderContract):
+    provider = "ivanti-core"
+    paging: ClassVar = {"page_cap": 3}
+
+
+class TestIvantiCloud(BaseProviderContract):
+    provider = "ivanti-cloud"
+    paging: ClassVar = {"page_cap": 3}
+
+
+class TestIvantiCoreIse(BaseProviderContract):
+    provider = "ivanti-core-ise"
+    paging: ClassVar = {"page_size": 3, "query_max_size": 3}
+
+
+class TestIvantiCloudIse(BaseProviderContract):
+    provider = "ivanti-cloud-ise"
+    paging: ClassVar = {"page_size": 3, "query_max_size": 3}
