@@ -46,7 +46,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"(mdmsdk\.[\w.]*\.)?_\w+"),
     (r"py:class", r"mdmsdk\.(ise\.discovery\.IseDiscovery|models\.FrozenModel|settings\.Settings)"),
     # Annotated texts, which a type alias names; before a colon in their docstring a type is expected.
-    (r"py:class", r"(mdmsdk\.\w+\.)?(BasicUsername|ServerPath|Url)|A base address"),
+    (r"py:class", r"(mdmsdk\.\w+\.)?(BasicUsername|ServerPath|Url)"),
     # Of the attributes "form, json, body" all but the last are taken for a type.
     (r"py:class", r"form|json"),
 ]

@@ -34,12 +34,10 @@ class FederationSettings(Settings):
         order: the servers that are asked, the preferred ones first; default: all, as in the file.
         merge: which record stands for a device that several servers know: the one with the
             strictest compliance state deciding, the first in order, or the newest check-in.
-        cache_ttl: seconds for which a compliance answer may be used again; 0 asks each time.
     """
 
     order: tuple[str, ...] = ()
     merge: Literal["strictest", "first", "newest"] = "strictest"
-    cache_ttl: float = Field(default=0.0, ge=0)
 
 
 class _File(Settings):

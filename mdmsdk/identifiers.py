@@ -42,6 +42,10 @@ _PLACEHOLDERS = frozenset(
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
+def _shorten(text: str) -> str:
+    return text if len(text) <= 64 else text[:61] + "..."  # noqa: PLR2004 - what fits a line
+
+
 class Key:
     """One identifier of one kind; `value` is its normalised text.
 
@@ -73,8 +77,7 @@ class Key:
         return value.casefold()
 
     def _refuse(self, text: str, why: str) -> InvalidIdentifierError:
-        shown = text if len(text) <= 64 else text[:61] + "..."  # noqa: PLR2004 - what fits a line
-        return InvalidIdentifierError(f"{shown!r} is not a {self.kind}: {why}")
+        return InvalidIdentifierError(f"{_shorten(text)!r} is not a {self.kind}: {why}")
 
     @classmethod
     def parse(cls, text: str | None) -> Self | None:
@@ -322,9 +325,10 @@ def parse_key(text: str) -> Key:
     if len(candidates) == 1:
         return candidates[0](text)
     kinds = [candidate.kind for candidate in candidates]
+    shown = _shorten(text)
     raise InvalidIdentifierError(
-        f"{text!r} could be a {' or a '.join(kinds)}",
-        hint=f"Say which, as in {kinds[0]}:{text} (on the command line also --by {kinds[0]}).",
+        f"{shown!r} could be of these kinds: {', '.join(kinds)}",
+        hint=f"Say which, as in {kinds[0]}:{shown} (on the command line also --by {kinds[0]}).",
     )
 
 

@@ -6,7 +6,7 @@ Nothing is imported but the one plugin that is asked for; a broken plugin harms 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, metadata
 from typing import Any
 
 from stevedore.named import NamedExtensionManager
@@ -49,7 +49,7 @@ def _load(group: str, name: str) -> Any:
         raise UnknownProviderError(
             f"no installed plugin provides {name!r}; installed are: {known}",
             provider=name,
-            hint=f"Check the spelling, or install the plugin: pip install mdmsdk-{name.removesuffix('-ise')}",
+            hint=_how_to_get(name),
         )
     if len({plugin.target for plugin in named}) > 1:
         owners = " and ".join(sorted(str(plugin.distribution) for plugin in named))
@@ -69,6 +69,14 @@ def _load(group: str, name: str) -> Any:
             hint=f"Reinstall it with what it needs: pip install --force-reinstall {owner}",
         ) from cause
     return manager[name].plugin
+
+
+def _how_to_get(name: str) -> str:
+    # Only plugins that core itself names: a made-up name might belong to somebody else.
+    vendor = name.partition("-")[0]
+    if vendor in (metadata("mdmsdk").get_all("Provides-Extra") or []):
+        return f"Check the spelling, or install the plugin: pip install 'mdmsdk[{vendor}]'"
+    return "Check the spelling, or install the plugin that provides it."
 
 
 def load_provider(name: str) -> type[MdmProvider]:

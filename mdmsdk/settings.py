@@ -41,7 +41,7 @@ def _check_url(url: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(_check_url)]
-"""A base address: https, or http for loopback; no credential, no query; no slash at the end."""
+"""A base address, https or http for loopback; no credential, no query, no slash at its end."""
 
 
 def _check_username(text: str) -> str:

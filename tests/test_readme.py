@@ -432,6 +432,7 @@ def page(
 ) -> Iterator[Page]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MDMSDK_CONFIG", raising=False)
+    monkeypatch.delenv("COLUMNS", raising=False)  # where it is set, tables are made to fit
     running = Page(tmp_path, capsys)
     yield running
     running.stop()

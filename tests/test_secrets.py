@@ -25,13 +25,26 @@ def test_there_are_cassettes() -> None:
     assert len(CASSETTES) > 10
 
 
-def test_samples_and_documents_hold_no_secret() -> None:
-    command = ["git", "ls-files", "tests/samples", "docs", "*.md", "*.toml", "*.yml"]
-    files = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+def published(*patterns: str) -> list[Path]:
+    """The files of the repository under these patterns."""
+    command = ["git", "ls-files", "--", *patterns]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    return [path for name in listed if (path := ROOT / name).is_file()]
+
+
+def test_samples_hold_no_secret() -> None:
+    samples = published("tests/samples")
+    found = {path: find_secrets(path.read_text(encoding="utf-8", errors="replace")) for path in samples}
+    assert {path: secrets for path, secrets in found.items() if secrets} == {}
+
+
+def test_documents_hold_no_secret() -> None:
+    # Examples show where a secret belongs; what no example needs is one that looks real.
+    shown = ("a secret field", "a credential in a URL")
     found = {
-        name: secrets
-        for name in files
-        if (ROOT / name).is_file()
-        and (secrets := find_secrets((ROOT / name).read_text(encoding="utf-8", errors="replace")))
+        f"{path.relative_to(ROOT)} {secret}"
+        for path in published("docs", "*.md", "*.toml", "*.yml")
+        for secret in find_secrets(path.read_text(encoding="utf-8"))
+        if not secret.endswith(shown)
     }
-    assert found == {}
+    assert found == set()

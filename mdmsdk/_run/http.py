@@ -106,7 +106,6 @@ class _Http(ABC):
             "User-Agent": _user_agent(),
             "Accept": "*/*",
             "Accept-Encoding": ACCEPTED,
-            "Connection": "keep-alive",
         }
 
     @abstractmethod
@@ -336,8 +335,11 @@ class _DeadlineStream:
         timeout = _left(timeout, _core.ConnectTimeout)
         return _DeadlineStream(self._inner.start_tls(ssl_context, server_hostname, timeout))
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+    def close(self) -> None:
+        self._inner.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
 
 
 def _left(timeout: float | None, expired: type[Exception]) -> float:

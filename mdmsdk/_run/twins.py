@@ -22,6 +22,7 @@ _WORDS = [
     (r"\bwaits_aio\b", "waits_sync"),
     (r"\.aio\b", ".sync"),
     (r"\b(in|The) async\b", r"\1 sync"),
+    (r"\bmany tasks\b", "many threads"),
     (r"\bAwaitable\[(\w+)\]", r"\1"),
     (r"\bAwaitable, ", ""),
 ]

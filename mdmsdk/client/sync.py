@@ -43,7 +43,7 @@ class _Description:
 class MdmClient:
     """One MDM server, as an application uses it; made by `mdmsdk.connect`.
 
-    Use it as a context manager, or call `close`. It may be used by many tasks at once.
+    Use it as a context manager, or call `close`. It may be used by many threads at once.
 
     Attributes:
         server: the name under which errors and devices mention the server.

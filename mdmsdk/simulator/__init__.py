@@ -1,5 +1,7 @@
 """Local servers of MDM vendors' APIs over a synthetic fleet, to test an application without a tenant.
 
+In a test::
+
     with serve(IseSimulator(Fleet.generate(size=50))) as running:
         client = mdmsdk.connect(**running.settings)
 

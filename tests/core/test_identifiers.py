@@ -159,7 +159,7 @@ def test_plain_text_is_read_as_what_it_must_be(text: str, key: Key) -> None:
 def test_what_could_be_several_kinds_is_not_guessed(text: str, kinds: list[str]) -> None:
     with pytest.raises(InvalidIdentifierError) as caught:
         parse_key(text)
-    assert str(caught.value).endswith(" could be a " + " or a ".join(kinds))
+    assert str(caught.value).endswith(" could be of these kinds: " + ", ".join(kinds))
     assert f"{kinds[0]}:{text}" in (caught.value.hint or "")
 
 
