@@ -1,0 +1,259 @@
+"""From Graph's records to devices, and one verdict from two."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mdmsdk.errors import MalformedResponseError
+from mdmsdk.identifiers import Mac
+from mdmsdk.models import Compliance, ComplianceState, Device
+from mdmsdk_intune.devices import read_device, server_time, settle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = datetime(2026, 1, 20, tzinfo=UTC)
+ROW = {"id": "6f1b0e52-9a55-4c0c-8d14-0d5a3c1f7e01", "complianceState": "compliant"}
+
+
+def read(**changes: Any) -> Device:
+    return read_device({**ROW, **changes}, provider="intune", now=NOW, stale_days=30)
+
+
+@pytest.fixture
+def samples(request: pytest.FixtureRequest) -> Path:
+    return request.path.parents[2] / "samples/intune"
+
+
+def test_a_phone_with_odd_values(samples: Path) -> None:
+    row = json.loads((samples / "phone.json").read_text(encoding="utf-8"))
+    device = read_device(row, provider="intune")
+    assert device.id is None  # zeros: not known to Entra ID
+    assert device.guid == "0b7d5a1e-52c4-4e0f-9a63-7c1f3f6e2d10"
+    assert device.serial_number is None  # "0" is no serial number
+    assert device.mac_addresses == (Mac("A0:00:00:5E:00:01"),)
+    assert (device.udid, device.meid, device.user) == (None, None, None)
+    assert device.imei == "001012345678905"
+    assert device.last_check_in is None
+    assert device.disk_encrypted is None  # not False: it never said
+    assert device.jailbroken is None
+    assert device.compliance.state is ComplianceState.GRACE
+    assert "2026-02-01" in device.compliance.reasons[0]
+    assert "never checked in" in str(device.compliance.remediation)
+
+
+def test_a_laptop_with_everything(samples: Path) -> None:
+    row = json.loads((samples / "laptop.json").read_text(encoding="utf-8"))
+    device = read_device(row, provider="intune", keep_raw=True, portal="https://portal.example.com")
+    assert device.mac_addresses == (Mac("00:00:5E:00:00:0A"), Mac("00:00:5E:00:00:0B"))
+    assert device.id == "c2a1e7d4-8f39-4b6a-90d5-1e4f7a2b3c58"
+    assert device.last_check_in == datetime(2026, 1, 14, 8, 15, 30, 123456, tzinfo=UTC)
+    assert (device.disk_encrypted, device.jailbroken, device.registered) == (True, False, True)
+    assert (
+        device.compliance.remediation
+        == "Open https://portal.example.com on the device, or sync it in the Company Portal app."
+    )
+    assert device.raw["futureProperty"] == {"nested": [1]}
+
+
+@pytest.mark.parametrize(
+    ("word", "state", "reasons"),
+    [
+        ("compliant", ComplianceState.COMPLIANT, 0),
+        ("noncompliant", ComplianceState.NONCOMPLIANT, 0),
+        ("inGracePeriod", ComplianceState.GRACE, 0),
+        ("conflict", ComplianceState.NONCOMPLIANT, 1),
+        ("error", ComplianceState.NONCOMPLIANT, 1),
+        ("unknown", ComplianceState.UNKNOWN, 1),
+        ("configManager", ComplianceState.UNKNOWN, 1),
+        ("brandNewWord", ComplianceState.UNKNOWN, 0),
+        ("", ComplianceState.UNKNOWN, 0),
+        (None, ComplianceState.UNKNOWN, 0),
+        (True, ComplianceState.UNKNOWN, 0),
+        (1, ComplianceState.UNKNOWN, 0),
+    ],
+)
+def test_each_state(word: object, state: ComplianceState, reasons: int) -> None:
+    compliance = read(complianceState=word).compliance
+    assert compliance.state is state
+    assert len(compliance.reasons) == reasons
+    assert compliance.vendor_state == (word if isinstance(word, str) else None)
+
+
+@given(st.text())
+def test_only_the_one_word_is_a_pass(word: str) -> None:
+    state = read(complianceState=word).compliance.state
+    assert (state is ComplianceState.COMPLIANT) == (word.lower() == "compliant")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("True", True),
+        ("False", False),
+        ("true", True),
+        ("Unknown", None),
+        ("", None),
+        (None, None),
+        (True, None),
+    ],
+)
+def test_jailbroken_is_a_text(text: object, expected: bool | None) -> None:
+    assert read(jailBroken=text).jailbroken is expected
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59Z", "", None, "soon"],
+)
+def test_sentinel_dates_are_none(moment: str | None) -> None:
+    assert read(lastSyncDateTime=moment).last_check_in is None
+
+
+@pytest.mark.parametrize(
+    "moment", ["2026-01-15T12:00:00Z", "2026-01-15T12:00:00.000000Z", "2026-01-15T12:00:00.0000000Z"]
+)
+def test_dates_of_any_precision(moment: str) -> None:
+    assert read(lastSyncDateTime=moment).last_check_in == datetime(2026, 1, 15, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("changes", "registered"),
+    [
+        ({}, True),
+        ({"managementState": "managed", "deviceRegistrationState": "registered"}, True),
+        ({"managementState": "unhealthy"}, True),
+        ({"managementState": "wipeCanceled"}, True),
+        ({"managementState": "somethingNew"}, True),
+        ({"managementState": "retireIssued"}, False),
+        ({"managementState": "wipePending"}, False),
+        ({"managementState": "discovered"}, False),
+        ({"deviceRegistrationState": "revoked"}, False),
+        ({"deviceRegistrationState": "notRegistered"}, False),
+    ],
+)
+def test_a_device_on_its_way_out_is_not_registered(changes: dict[str, Any], registered: bool) -> None:
+    assert read(**changes).registered is registered
+
+
+@pytest.mark.parametrize(
+    ("seen", "hint"),
+    [
+        ("2026-01-19T00:00:00Z", None),
+        ("2025-12-01T00:00:00Z", "for 50 days"),
+        ("2026-01-25T00:00:00Z", None),
+        (None, "never checked in"),
+    ],
+)
+def test_a_device_that_does_not_check_in_gets_a_hint_and_keeps_its_verdict(
+    seen: str | None, hint: str | None
+) -> None:
+    compliance = read(lastSyncDateTime=seen).compliance
+    assert compliance.state is ComplianceState.COMPLIANT
+    assert (hint in str(compliance.remediation)) if hint else compliance.remediation is None
+
+
+def test_a_record_without_id_is_malformed() -> None:
+    with pytest.raises(MalformedResponseError):
+        read(id="")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "serialNumber",
+                "imei",
+                "jailBroken",
+                "wiFiMacAddress",
+                "isEncrypted",
+                "lastSyncDateTime",
+                "managementState",
+                "deviceName",
+                "azureADDeviceId",
+            ]
+        ),
+        JSON,
+    )
+)
+def test_any_value_in_any_field_gives_a_device(changes: dict[str, Any]) -> None:
+    assert read(**changes).guid == ROW["id"]
+
+
+@pytest.mark.parametrize("text", ["", None, "yesterday", "Tue, 99 Foo 2026"])
+def test_a_date_that_is_none(text: str | None) -> None:
+    assert server_time(text) is None
+
+
+def test_the_servers_date_is_its_time() -> None:
+    assert server_time("Tue, 20 Jan 2026 10:00:00 GMT") == datetime(2026, 1, 20, 10, tzinfo=UTC)
+
+
+# --- two services, one verdict ---
+
+C, G, U, N = (
+    ComplianceState.COMPLIANT,
+    ComplianceState.GRACE,
+    ComplianceState.UNKNOWN,
+    ComplianceState.NONCOMPLIANT,
+)
+
+
+@pytest.mark.parametrize(
+    ("graph", "retrieval", "expected", "says_so"),
+    [
+        (C, C, C, False),
+        (N, N, N, False),
+        (G, C, G, False),  # a boolean has no word for grace
+        (C, N, N, True),
+        (N, C, N, True),
+        (G, N, N, True),
+        (U, C, U, True),
+        (U, N, N, True),
+        (C, U, U, True),
+        (U, U, U, False),
+    ],
+)
+def test_the_strictest_counts(graph: Any, retrieval: Any, expected: Any, says_so: bool) -> None:
+    own = Device(
+        guid="g", compliance=Compliance(state=graph, vendor_state=f"graph-{graph}", reasons=("own",))
+    )
+    other = Device(guid="g", compliance=Compliance(state=retrieval, vendor_state="x"))
+    compliance = settle(own, [other]).compliance
+    assert compliance.state is expected
+    assert any("strictest" in reason for reason in compliance.reasons) == says_so
+    assert (compliance.source is not None) == says_so
+
+
+def test_what_retrieval_does_not_know_nobody_vouches_for() -> None:
+    own = Device(guid="g", compliance=Compliance(state=C, vendor_state="compliant"))
+    compliance = settle(own, []).compliance
+    assert compliance.state is U
+    assert "does not know" in compliance.reasons[-1]
+
+
+def test_either_can_say_that_a_device_has_left() -> None:
+    own = Device(guid="g", compliance=Compliance(state=C))
+    assert (
+        settle(own, [Device(guid="g", registered=False, compliance=Compliance(state=C))]).registered is False
+    )
+
+
+@given(st.sampled_from([C, G, U, N]), st.lists(st.sampled_from([C, G, U, N]), max_size=3))
+def test_a_pass_takes_both(own: Any, others: list[Any]) -> None:
+    rows = [Device(guid="g", compliance=Compliance(state=state)) for state in others]
+    state = settle(Device(guid="g", compliance=Compliance(state=own)), rows).compliance.state
+    assert (state is C) == (own is C and bool(others) and all(other is C for other in others))
