@@ -129,7 +129,7 @@ class IseDiscovery(MdmProvider):
                 spoken = effective_version(version, answer.text("api_version"))
                 base = yield from self._locate(root, path, spoken)
                 return self.server_info(answer, spoken, base)
-        raise _no_api(tried, failures)
+        raise _no_api(tried, failures, self.hints.get(404))
 
     def reported_path(self, answer: Answer) -> str | None:
         """The path in a description; None only where the settings have one.
@@ -164,7 +164,7 @@ class IseDiscovery(MdmProvider):
             f"no device API at {' or '.join(map(hide_values, urls))}",
             status=404,
             url=hide_values(urls[0]),
-            hint=_INSTANCE_HINT,
+            hint=self.hints.get(404),
         )
 
     # Cisco ISE MDM API v2 and v3, server info; 5000 records a page where the server does not say.
@@ -220,7 +220,9 @@ def _says_try_another(error: ResponseError | MalformedResponseError) -> bool:
     return isinstance(error, MalformedResponseError) or error.status in _TRY_ANOTHER
 
 
-def _no_api(tried: Sequence[str], failures: Sequence[ResponseError | MalformedResponseError]) -> MdmError:
+def _no_api(
+    tried: Sequence[str], failures: Sequence[ResponseError | MalformedResponseError], hint: str | None
+) -> MdmError:
     """The error after every address has failed: the one that tells most, or where nothing was found."""
     for error in failures:
         if isinstance(error, MalformedResponseError) or error.status >= 500:  # noqa: PLR2004 - server errors
@@ -229,5 +231,5 @@ def _no_api(tried: Sequence[str], failures: Sequence[ResponseError | MalformedRe
         f"no Cisco ISE MDM API found; tried {', '.join(map(hide_values, tried))}",
         status=404,
         url=hide_values(tried[0]),
-        hint=_INSTANCE_HINT,
+        hint=hint,
     )

@@ -31,7 +31,7 @@ _PERSONAL = re.compile(
 # Fields named so that hold words of the protocol and not of a person.
 _PUBLIC = re.compile(
     r"usergroup|phonenumbertype|serialport|machine|macos|userapproved|querymaxsize|emailenabled"
-    r"|tokensource|tokentype|tokenendpoint"
+    r"|tokensource|tokentype|tokenendpoint|groupname"
 )
 _SECRET = re.compile(
     r"token|secret|password|authorization|cookie|assertion|apikey|credential|escrow|recoverykey|bypasscode|unlockcode"

@@ -1,0 +1,367 @@
+"""Jamf Pro as a provider: its server, its lookups, its lists.
+
+The API describes itself on each server under ``/api/doc``; the Classic API, under ``/JSSResource``, is asked
+only for what the newer one lacks. Both are documented at https://developer.jamf.com/jamf-pro.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import quote
+
+from mdmsdk.errors import (
+    ConfigurationError,
+    EndpointNotFoundError,
+    FilterIgnoredError,
+    IncompleteListError,
+    MalformedResponseError,
+    PermissionDeniedError,
+    ResponseError,
+    UnsupportedOperationError,
+    VersionMismatchError,
+)
+from mdmsdk.flow import done, send, together
+from mdmsdk.identifiers import Guid, Mac
+from mdmsdk.models import ComplianceState, ServerInfo
+from mdmsdk.provider import Capability, Limits, MdmProvider, Page, check_status
+from mdmsdk.wire import Request
+from mdmsdk_jamf import login, sources
+from mdmsdk_jamf.inventory import COMPUTERS, MOBILE_DEVICES, REALMS, Record, identifiers, text
+from mdmsdk_jamf.paging import Place, read_page, step
+from mdmsdk_jamf.refusals import refuse
+from mdmsdk_jamf.rsql import any_of, chunks, encoded
+from mdmsdk_jamf.settings import JamfSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from mdmsdk.flow import Flow
+    from mdmsdk.identifiers import Key
+    from mdmsdk.models import Device
+    from mdmsdk.provider import Token
+    from mdmsdk.wire import Response
+    from mdmsdk_jamf.inventory import Realm
+    from mdmsdk_jamf.paging import Row, Rows
+
+__all__ = ["JamfProvider"]
+
+_JSON: Final = {"Accept": "application/json"}
+_V4_SINCE: Final = (11, 30)
+_STATES_AT_ONCE: Final = 100
+"""Rows of a page whose states have to be asked for one by one."""
+_ERROR: Final = 400
+_TOO_MUCH: Final = frozenset({400, 414})
+_NO_SOURCE_HINT: Final = (
+    "Jamf Pro has no compliance state of its own. Set compliance, for example to "
+    '{ source = "smart-group", computers = "Compliant Macs", mobile_devices = "Compliant devices" }.'
+)
+_NO_MATCH_HINT: Final = (
+    "The search of the Classic API is deprecated and gone here, or something before the server hides "
+    '/JSSResource. Set secondary_macs to "sweep" to read through all computers instead, or to "off".'
+)
+
+
+class JamfProvider(MdmProvider):
+    """Computers and mobile devices of one Jamf Pro server, from 10.39 on."""
+
+    name = "jamf"
+    vendor = "Jamf Pro"
+    settings_type: ClassVar[type[JamfSettings]] = JamfSettings
+    keys: ClassVar[frozenset[type[Key]]] = frozenset(chain(*(realm.fields for realm in REALMS.values())))
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.BATCH, Capability.INVENTORY})
+    # "Jamf Pro API Scalability Best Practices": no limiter, but at most five connections at once.
+    limits: ClassVar[Limits] = Limits(concurrency=5, batch_size=500, page_size=1000)
+
+    settings: JamfSettings
+
+    def __init__(self, settings: JamfSettings) -> None:
+        super().__init__(settings)
+        self._session: Token | None = None
+
+    # --- login ---
+
+    def login(self, audience: str) -> Flow[Token]:
+        """The token of the API client, or of the user: from the password, afterwards from the token before.
+
+        Raises:
+            TokenError, AuthenticationError: the server refuses the client or the user.
+        """
+        del audience
+        given = self.settings
+        if given.client_id and given.client_secret:
+            secret = given.client_secret.get_secret_value()
+            return (yield from login.by_client(given.base_url, given.client_id, secret))
+        before, self._session = self._session, None
+        token = (yield from login.keep_alive(given.base_url, before)) if before else None
+        if token is None and given.username and given.password:
+            password = given.password.get_secret_value()
+            token = yield from login.by_password(given.base_url, given.username, password)
+        self._session = token
+        if token is None:
+            raise ConfigurationError("there is no credential for Jamf Pro", hint="Set client_id or username.")
+        return token
+
+    def logout(self, token: Token) -> Flow[None]:
+        """End a user's token; that an API client's can be ended is not described."""
+        self._session = None
+        return done(None) if self.settings.client_id else login.give_back(self.settings.base_url, token)
+
+    def check(self, response: Response) -> Response:
+        """Turn an error status into an error that names the privilege or setting."""
+        return check_status(response) if response.status < _ERROR else refuse(response)
+
+    # --- server ---
+
+    def heartbeat(self) -> Flow[ServerInfo]:
+        """Whether the server is up, whether the login works, and what the server offers.
+
+        Raises:
+            ServerError, TransportError: the server is down: the health check comes first, without a login.
+            TokenError, AuthenticationError: it is up, but the login does not work.
+            VersionMismatchError: it is older than the inventory API.
+            ConfigurationError: it has no group or search of the name in the settings.
+        """
+        yield from self._check_health()
+        payload = (yield from self._get("/api/v1/jamf-pro-version")).json()
+        version = text(payload.get("version")) if isinstance(payload, dict) else None
+        if version is None:
+            raise MalformedResponseError("Jamf Pro does not say which version it is")
+        api_version, count = yield from self._find_inventory(version)
+        compliance = self.settings.compliance
+        named = (yield from sources.resolve(self._get, compliance)) if compliance else {}
+        return ServerInfo(
+            provider=self.name,
+            vendor="Jamf",
+            product="Jamf Pro",
+            version=version,
+            api_version=api_version,
+            extra={
+                "computers": count,
+                "compliance": named,
+                "login": "API client" if self.settings.client_id else "user",
+            },
+        )
+
+    # "Get Jamf Pro API status" has no login and no content; older servers are asked for their version next.
+    def _check_health(self) -> Flow[None]:
+        try:
+            yield from send(Request("GET", f"{self.settings.base_url}/api/v1/health-check", audience=None))
+        except EndpointNotFoundError:
+            return
+
+    def _find_inventory(self, version: str) -> Flow[tuple[str, int | None]]:
+        """The newest version of the inventory that this server has, and how many computers it holds."""
+        numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+        for candidate in COMPUTERS.versions:
+            if candidate == "v4" and numbers < _V4_SINCE:
+                continue
+            try:
+                path = COMPUTERS.path.format(version=candidate)
+                response = yield from self._get(path, {"section": "GENERAL", "page": 0, "page-size": 1})
+            except EndpointNotFoundError:
+                continue
+            except PermissionDeniedError:
+                return candidate, None  # it is there; what needs it will name the privilege
+            return candidate, read_page(response.json())[1]
+        raise VersionMismatchError(
+            f"Jamf Pro {version} has none of the inventory versions {', '.join(COMPUTERS.versions)}",
+            hint="Update Jamf Pro: the inventory API exists from version 10.39 on. If this server is newer, "
+            "look at what stands between here and it.",
+        )
+
+    # --- lookups ---
+
+    def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
+        """Every computer and mobile device with this key.
+
+        Raises:
+            FilterIgnoredError: the server answered about other devices.
+            UnsupportedOperationError: the server cannot search for second MAC addresses any more.
+        """
+        found = yield from self.find_batch(info, [key])
+        return found[key]
+
+    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[dict[Key, list[Device]]]:
+        """`find` for many keys of one kind, with as few requests as fit into URLs."""
+        kind = type(keys[0])
+        jobs = [
+            self._search(info, realm, part, keys)
+            for realm in REALMS.values()
+            if kind in realm.fields
+            for part in chunks(keys, len(realm.fields[kind]))
+        ]
+        records = list(chain(*(yield from together(*jobs))))
+        known = {key for record in records for key in identifiers(record.device, kind)}
+        missing = [key for key in keys if key not in known]
+        if missing and kind is Mac and self.settings.secondary_macs != "off":
+            records += yield from self._second_addresses(info, missing)
+        devices = yield from self._judged(info, records)
+        found: dict[Key, list[Device]] = {key: [] for key in keys}
+        for device in devices:
+            for key in identifiers(device, kind) & found.keys():
+                # A GUID may be either of two identifiers; the answer shows the one that was asked for.
+                found[key].append(device.model_copy(update={"guid": key.value}) if kind is Guid else device)
+        return found
+
+    def _search(
+        self, info: ServerInfo, realm: Realm, keys: Sequence[Key], asked: Collection[Key]
+    ) -> Flow[list[Record]]:
+        """The records of some keys; in halves where the server takes the whole filter for bad or too long."""
+
+        def is_asked(record: Record) -> bool:
+            if identifiers(record.device, type(keys[0])).isdisjoint(asked):
+                raise FilterIgnoredError(
+                    f"Jamf Pro answered with another of its {realm.name} ({record.id}) than the "
+                    f"{type(keys[0]).kind} asked for"
+                )
+            return True
+
+        try:
+            return (yield from self._walk(info, realm, realm.search(keys), is_asked))
+        except ResponseError as error:
+            if error.status not in _TOO_MUCH or len(keys) == 1:
+                raise
+        half = len(keys) // 2
+        halves = (self._search(info, realm, part, asked) for part in (keys[:half], keys[half:]))
+        return list(chain(*(yield from together(*halves))))
+
+    # The second address of a computer (Ethernet beside Wi-Fi, a dock) is no filter field in any version.
+    # "/computers/match" searches as the web interface does; that it sees the second address is inferred.
+    def _second_addresses(self, info: ServerInfo, macs: Sequence[Key]) -> Flow[list[Record]]:
+        wanted = set(macs)
+        pages = -(-(info.extra["computers"] or 0) // self.settings.page_size)
+        if self.settings.secondary_macs == "sweep" or len(macs) > max(1, pages):
+            return (yield from self._walk(info, COMPUTERS, "", self._has(wanted)))
+        try:
+            ids = set(chain(*(yield from together(*(self._match(mac) for mac in macs)))))
+        except EndpointNotFoundError as error:
+            raise UnsupportedOperationError(
+                "this Jamf Pro server has no search for the second MAC addresses of computers",
+                hint=_NO_MATCH_HINT,
+            ) from error
+        search = any_of([COMPUTERS.id_field], sorted(ids))
+        return (yield from self._walk(info, COMPUTERS, search, self._has(wanted, ids))) if ids else []
+
+    @staticmethod
+    def _has(macs: Collection[Key], ids: Collection[str] = ()) -> Callable[[Record], bool]:
+        def has_one(record: Record) -> bool:
+            if ids and record.id not in ids:
+                raise FilterIgnoredError("Jamf Pro answered with other computers than those asked for")
+            return not identifiers(record.device, Mac).isdisjoint(macs)
+
+        return has_one
+
+    def _match(self, mac: Key) -> Flow[list[str]]:
+        """Ids of the computers with an address; the search looks for texts, so its rows are checked."""
+        path = f"/JSSResource/computers/match/{quote(mac.value, safe='')}"
+        rows = sources.classic_rows((yield from self._get(path)).json(), "computers")
+        own = [
+            (row, [Mac.parse(text(row.get(name))) for name in ("mac_address", "alt_mac_address")])
+            for row in rows
+        ]
+        return [found for row, macs in own if mac in macs and (found := text(row.get("id")))]
+
+    # --- lists ---
+
+    def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+        """The managed devices of one page of the inventory that do not comply; pages may be empty.
+
+        Raises:
+            ConfigurationError: the settings name no source of compliance.
+        """
+        compliance = self.settings.compliance
+        if compliance is None:
+            raise ConfigurationError("there is no source of compliance", hint=_NO_SOURCE_HINT)
+        realms = [name for name in REALMS if not compliance.named or name in info.extra["compliance"]]
+        devices, following = yield from self._page(info, realms, cursor)
+        failed = [one for one in devices if one.compliance.state is ComplianceState.NONCOMPLIANT]
+        return Page([device for device in failed if device.registered], following)
+
+    def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+        """One page of all computers and mobile devices, also of those that are no longer managed."""
+        return Page(*(yield from self._page(info, list(REALMS), cursor)))
+
+    def _page(
+        self, info: ServerInfo, realms: Sequence[str], cursor: str | None
+    ) -> Flow[tuple[list[Device], str | None]]:
+        name, _, place = (cursor or f"{realms[0]}:").partition(":")
+        realm = REALMS[name]
+        start = Place.read(place) if place else Place(self._page_size)
+        records, following = yield from self._step(info, realm, "", start)
+        devices = yield from self._judged(info, records)
+        if following:
+            return devices, f"{name}:{following.write()}"
+        later = realms[realms.index(name) + 1 :]
+        return devices, f"{later[0]}:" if later else None
+
+    @property
+    def _page_size(self) -> int:
+        compliance = self.settings.compliance
+        one_by_one = compliance and compliance.source == "conditional-access"
+        return min(self.settings.page_size, _STATES_AT_ONCE) if one_by_one else self.settings.page_size
+
+    # --- records ---
+
+    def _judged(self, info: ServerInfo, records: Sequence[Record]) -> Flow[list[Device]]:
+        """The devices of records, with their compliance."""
+        verdicts = yield from sources.judge(
+            self._get, self.settings.compliance, info.extra["compliance"], records
+        )
+        devices = []
+        for record, verdict in zip(records, verdicts, strict=True):
+            failed = verdict.state is ComplianceState.NONCOMPLIANT
+            told = (
+                verdict.model_copy(update={"remediation": self.settings.remediation}) if failed else verdict
+            )
+            raw = {"raw": record.row} if self.settings.keep_raw else {}
+            devices.append(
+                record.device.model_copy(update={"compliance": told, "provider": self.name, **raw})
+            )
+        return devices
+
+    def _walk(
+        self, info: ServerInfo, realm: Realm, search: str, keep: Callable[[Record], bool]
+    ) -> Flow[list[Record]]:
+        """The records of a filter, all pages, as far as they are to be kept."""
+        kept: dict[str, Record] = {}
+        place = Place(self.settings.page_size)
+        for _ in range(self.settings.policy.max_pages):
+            records, following = yield from self._step(info, realm, search, place)
+            kept |= {record.id: record for record in records if keep(record)}
+            if following is None:
+                return list(kept.values())
+            place = following
+        raise IncompleteListError("Jamf Pro's pages do not come to an end", collected=len(kept))
+
+    def _step(
+        self, info: ServerInfo, realm: Realm, search: str, place: Place
+    ) -> Flow[tuple[list[Record], Place | None]]:
+        """The records of one page, and where the next one is."""
+        version = info.api_version if realm is COMPUTERS else MOBILE_DEVICES.versions[0]
+        path = realm.path.format(version=version)
+        answered = None
+
+        def fetch(page: int, size: int) -> Flow[Rows]:
+            nonlocal answered
+            params = {
+                "section": realm.sections,
+                "page": page,
+                "page-size": size,
+                "sort": f"{realm.id_field}:asc",
+            }
+            response = yield from self._get(path, {**params, **realm.params}, search)
+            answered = login.server_time(response)
+            return read_page(response.json())
+
+        rows, following = yield from step(fetch, place, realm.id_of, piecewise=not search)
+        return [self._record(realm, row, answered) for row in rows], following
+
+    @staticmethod
+    def _record(realm: Realm, row: Row, answered: Any) -> Record:
+        return Record(realm, realm.id_of(row), row, realm.read(row), answered)
+
+    def _get(self, path: str, params: Mapping[str, Any] | None = None, search: str = "") -> Flow[Response]:
+        url = self.settings.base_url + path + (f"?filter={encoded(search)}" if search else "")
+        return send(Request("GET", url, params or {}, headers=_JSON))

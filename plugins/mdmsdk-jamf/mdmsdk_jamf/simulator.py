@@ -1,0 +1,458 @@
+"""A local Jamf Pro server: the parts of the Jamf Pro API and of the Classic API that concern compliance.
+
+Built from the descriptions of both APIs (Jamf Pro 11.30, on every server under ``/api/doc``) and from what
+https://developer.jamf.com/jamf-pro says about authentication, filters, pages and errors.
+"""
+
+import asyncio
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from html import escape
+from http import HTTPStatus
+from typing import Any, ClassVar, Final
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mdmsdk.simulator import Fleet, SimDevice, Simulator, basic_credentials
+from mdmsdk_jamf import _simulator_records as records
+from mdmsdk_jamf._simulator_habits import ALL_PRIVILEGES, JamfHabits
+from mdmsdk_jamf._simulator_rsql import BadFilterError, Predicate, parse
+
+__all__ = ["ALL_PRIVILEGES", "AppleFleet", "JamfHabits", "JamfSimulator"]
+
+_NODE: Final = "jpro-ingress"
+# From which release on each version of the inventory is there; of versions 2 and 3 the release is assumed.
+_INVENTORY_SINCE: Final = {"1": (10, 39), "2": (11, 10), "3": (11, 20), "4": (11, 30)}
+_LENIENT_SINCE: Final = (11, 29)
+_NEW_GROUPS_SINCE: Final = (11, 28)
+_OAUTH_SINCE: Final = (10, 49)
+_NEW_OAUTH_SINCE: Final = (11, 0)
+_UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _TOO_LONG = 401, 403, 404, 414
+
+
+class AppleFleet:
+    """Mixin of simulators that know Apple's devices only: the others of a fleet never enrolled here."""
+
+    _fleet: Fleet
+
+    @property
+    def fleet(self) -> Fleet:
+        """The devices that the server knows."""
+        return self._fleet
+
+    @fleet.setter
+    def fleet(self, fleet: Fleet) -> None:
+        self._fleet = Fleet(fleet.select(lambda device: device.platform in records.APPLE))
+
+
+@dataclass(slots=True)
+class _Session:
+    """One token: when it ends, how often it may still be used, and whether it is a user's."""
+
+    ends: float
+    uses: int | None
+    user: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Stock:
+    """The records of one fleet in one version, made once."""
+
+    fleet: Fleet
+    rows: Mapping[bool, Sequence[tuple[SimDevice, Mapping[str, Any], Mapping[str, Sequence[str]]]]]
+
+
+class _Refusal(Exception):  # noqa: N818 - no error of ours: an answer on its way
+    def __init__(self, status: int, code: str | None = None, field: str | None = None) -> None:
+        super().__init__(status)
+        self.status, self.code, self.field = status, code, field
+
+
+class JamfSimulator(AppleFleet, Simulator[JamfHabits]):
+    """A local Jamf Pro server.
+
+    Attributes:
+        logins: Tokens given for a secret or password.
+        renewals: Tokens given for an older token.
+        given_back: Tokens ended by the client.
+        busiest: Most requests that were under way at once.
+    """
+
+    name: ClassVar[str] = "jamf"
+    habits_type: ClassVar[type[JamfHabits]] = JamfHabits
+
+    def __init__(self, fleet: Fleet | None = None, **habits: Any) -> None:
+        """Prepare a server.
+
+        Args:
+            fleet: Devices; by default the 200 that `Fleet.generate` invents. Apple's are known.
+            **habits: Fields of `JamfHabits` that differ from their defaults.
+        """
+        super().__init__(fleet, **habits)
+        self.logins = self.renewals = self.given_back = self.busiest = 0
+        self._busy = 0
+        self._sessions: dict[str, _Session] = {}
+        self._stocks: dict[tuple[int, JamfHabits], _Stock] = {}
+        self._lock = threading.Lock()
+
+    # --- what tests and applications ask ---
+
+    def settings(self, origin: str) -> dict[str, Any]:
+        """Give what an administrator writes into `mdm.toml` for this server."""
+        habits = self.habits
+        account = {"client_id": habits.client_id, "client_secret": habits.client_secret}
+        if habits.login == "user":
+            account = {"username": habits.username, "password": habits.password}
+        settings = {"provider": self.name, "base_url": origin + habits.context, **account}
+        source = self._source()
+        return settings | ({"compliance": source, "remediation": "Open Self Service."} if source else {})
+
+    def _source(self) -> dict[str, Any]:
+        habits = self.habits
+        which = 0 if habits.members == "compliant" else 1
+        names = records.GROUPS if habits.source == "smart-group" else records.SEARCHES
+        named = {"computers": names[True][which][0], "mobile_devices": names[False][which][0]}
+        match habits.source:
+            case "none":
+                return {}
+            case "conditional-access":
+                return {"source": habits.source}
+            case "rules":
+                rules = {"filevault": True, "passcode": True, "no_jailbreak": True}
+                return {"source": habits.source, "rules": rules}
+            case _:
+                return {"source": habits.source, **named, "members": habits.members}
+
+    def identifiers(self, device: SimDevice) -> dict[str, str]:
+        """Give the identifiers of a record; a computer's name is its host name."""
+        found = super().identifiers(device)
+        del found["id"]  # computers and mobile devices are numbered apart
+        return found if records.is_computer(device) else {**found, "hostname": device.name}
+
+    def verdict(self, device: SimDevice) -> str:
+        """Give the state that the configured source leaves."""
+        state = "compliant" if device.compliance == "grace" else device.compliance
+        if self.habits.source == "none":
+            return "unknown"
+        if self.habits.source == "rules":
+            sound = None if device.jailbroken is None else not device.jailbroken
+            facts = [device.disk_encrypted] if records.is_computer(device) else [device.passcode_set, sound]
+            state = "noncompliant" if False in facts else "unknown" if None in facts else "compliant"
+        elif records.reported(device) is None:
+            state = "unknown"
+        return state if device.registered or state == "noncompliant" else "unknown"
+
+    def second_mac(self, device: SimDevice) -> str | None:
+        """Give the address of a computer that only the record shows, and no filter finds."""
+        return records.alternative_mac(device) if records.is_computer(device) else None
+
+    # --- the server ---
+
+    @property
+    def release(self) -> tuple[int, ...]:
+        """The numbers of the version."""
+        return tuple(int(number) for number in re.findall(r"\d+", self.habits.version)[:2])
+
+    def routes(self) -> Sequence[Route]:
+        """Give the one route; what is there depends on the version, so paths are read when they come."""
+        return [Route("/{path:path}", self._answer, methods=["GET", "POST"])]
+
+    async def _answer(self, request: Request) -> Response:
+        with self._lock:
+            self._busy += 1
+            self.busiest = max(self.busiest, self._busy)
+        try:
+            form = dict(parse_qsl((await request.body()).decode("utf-8", errors="replace")))
+            try:
+                response = self._serve(request, form)
+            except _Refusal as refusal:
+                response = self._error(request, refusal)
+            if self.habits.latency:
+                await asyncio.sleep(self.habits.latency)
+            return response
+        finally:
+            with self._lock:
+                self._busy -= 1
+
+    def _serve(self, request: Request, form: Mapping[str, Any]) -> Response:
+        target = request.scope["raw_path"].decode("ascii") + "?" + request.url.query
+        if len(target) > self.habits.max_url:
+            raise _Refusal(_TOO_LONG)
+        path = request.url.path
+        if not path.startswith(self.habits.context + "/"):
+            raise _Refusal(_NOT_FOUND)
+        path = path.removeprefix(self.habits.context)
+        if request.method == "POST":
+            return self._log_in(request, path, form)
+        if path == "/api/v1/health-check":
+            return Response(status_code=204)
+        self._authorise(request)
+        for pattern, handler in self._handlers():
+            if found := re.fullmatch(pattern, path):
+                return handler(request, *found.groups())
+        raise _Refusal(_NOT_FOUND)
+
+    def _handlers(self) -> list[tuple[str, Callable[..., Response]]]:
+        new = self.release >= _NEW_GROUPS_SINCE
+        return [
+            ("/api/v1/jamf-pro-version", lambda _request: JSONResponse({"version": self.habits.version})),
+            (r"/api/v(\d)/computers-inventory", self._computers),
+            ("/api/v2/mobile-devices/detail", self._mobile_devices),
+            (f"/api/v{3 if new else 2}/computer-groups/smart-groups", self._computer_groups),
+            (f"/api/v{2 if new else 1}/mobile-device-groups/smart-groups", self._mobile_groups),
+            ("/api/v1/computer-groups", self._all_computer_groups),
+            (
+                r"/api/v1/conditional-access/device-compliance-information/(computer|mobile)/(\d+)",
+                self._states,
+            ),
+            ("/JSSResource/computers/match/(.+)", self._match),
+            (r"/JSSResource/advanced(computer|mobiledevice)searches", self._searches),
+            (r"/JSSResource/advanced(computer|mobiledevice)searches/id/(\d+)", self._search),
+        ]
+
+    # --- authentication ---
+
+    def _log_in(self, request: Request, path: str, form: Mapping[str, Any]) -> Response:
+        match path:
+            case "/api/v1/oauth/token" | "/api/oauth/token" if self._has_oauth(new="/v1/" in path):
+                return self._client_token(form)
+            case "/api/v1/auth/token":
+                return self._user_token(request)
+            case "/api/v1/auth/keep-alive":
+                self._end(request)
+                self.renewals += 1
+                return self._user_answer()
+            case "/api/v1/auth/invalidate-token":
+                self._end(request)
+                self.given_back += 1
+                return Response(status_code=204)
+        raise _Refusal(_NOT_FOUND)
+
+    def _has_oauth(self, *, new: bool) -> bool:
+        paths, release = self.habits.oauth_path, self.release
+        if paths == "auto":
+            return release >= (_NEW_OAUTH_SINCE if new else _OAUTH_SINCE)
+        return paths in {"both", "new" if new else "legacy"}
+
+    def _client_token(self, form: Mapping[str, Any]) -> Response:
+        habits = self.habits
+        if form.get("grant_type") != "client_credentials":
+            return JSONResponse({"error": "unsupported_grant_type"}, 400)
+        if (form.get("client_id"), form.get("client_secret")) != (habits.client_id, habits.client_secret):
+            return JSONResponse({"error": "invalid_client", "error_description": "unknown client"}, 400)
+        self.logins += 1
+        answer = {
+            "access_token": self._new_token(user=False),
+            "token_type": "Bearer",
+            "expires_in": int(habits.token_lifetime),
+            "scope": "api-role:1 api-role:2",
+        }
+        return self._with_cookie(JSONResponse(answer))
+
+    def _user_token(self, request: Request) -> Response:
+        habits = self.habits
+        given = basic_credentials(request.headers.get("authorization", ""))
+        if not habits.basic or given != (habits.username, habits.password):
+            raise _Refusal(_UNAUTHORISED)  # both alike, and without a word about the cause
+        if habits.password_expired:
+            raise _Refusal(_UNAUTHORISED, "USER_EXPIRED_PASSWORD")
+        self.logins += 1
+        return self._user_answer()
+
+    def _user_answer(self) -> Response:
+        ends = datetime.now(UTC) + timedelta(seconds=self.habits.token_lifetime)
+        answer = {"token": self._new_token(user=True), "expires": f"{ends:%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"}
+        return self._with_cookie(JSONResponse(answer))
+
+    def _new_token(self, *, user: bool) -> str:
+        token = secrets.token_urlsafe(24)
+        ends = time.monotonic() + self.habits.token_lifetime + self.habits.token_grace
+        self._sessions[token] = _Session(ends, self.habits.token_uses, user)
+        return token
+
+    def _with_cookie(self, response: Response) -> Response:
+        response.set_cookie(_NODE, "node-1", path="/", httponly=True)
+        return response
+
+    def _authorise(self, request: Request) -> str:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        session = self._sessions.get(token) if scheme == "Bearer" else None
+        known = session is not None and session.ends > time.monotonic() and session.uses != 0
+        if session is None or not known or (self.habits.sticky and _NODE not in request.cookies):
+            raise _Refusal(_UNAUTHORISED, "INVALID_TOKEN")
+        if session.uses is not None:
+            session.uses -= 1
+        return token
+
+    def _end(self, request: Request) -> None:
+        token = self._authorise(request)
+        if not self._sessions.pop(token).user:
+            raise _Refusal(_UNAUTHORISED, "INVALID_TOKEN")  # an API client's token cannot be prolonged
+
+    def _need(self, *privileges: str) -> None:
+        if not self.habits.privileges.issuperset(privileges):
+            raise _Refusal(_FORBIDDEN, "INVALID_PRIVILEGE")
+
+    # --- inventories ---
+
+    def _rows(self, version: int) -> _Stock:
+        habits = self.habits
+        stock = self._stocks.get((version, habits))
+        if stock is None or stock.fleet is not self.fleet:
+            rows: dict[bool, list[Any]] = {True: [], False: []}
+            for device in self.fleet:
+                computer = records.is_computer(device)
+                row = (
+                    records.computer(device, habits, version) if computer else records.mobile(device, habits)
+                )
+                rows[computer].append((device, row, records.filter_values(row)))
+            self._stocks[version, habits] = stock = _Stock(self.fleet, rows)
+        return stock
+
+    def _computers(self, request: Request, version: str) -> Response:
+        if self.release < _INVENTORY_SINCE.get(version, (99,)):
+            raise _Refusal(_NOT_FOUND)
+        self._need("Read Computers")
+        return self._inventory(request, computers=True, version=int(version))
+
+    def _mobile_devices(self, request: Request) -> Response:
+        self._need("Read Mobile Devices")
+        return self._inventory(request, computers=False, version=2)
+
+    def _inventory(self, request: Request, *, computers: bool, version: int) -> Response:
+        stock = self._rows(version).rows[computers]
+        fits = self._predicate(request, computers=computers)
+        found = [entry for entry in stock if fits(entry[2])]
+        if request.query_params.get("filter") and self.habits.wrong_filter != "no":
+            other = [entry for entry in stock if entry not in found][:1]
+            found = list(stock) if self.habits.wrong_filter == "everything" else other
+        if not request.query_params.get("sort", "").startswith(("id:asc", "mobileDeviceId:asc")):
+            found.sort(key=lambda entry: entry[0].name.casefold())
+        page = _cut(found, request, self.habits.page_cap)
+        lenient = self.release >= _LENIENT_SINCE and not computers
+        lenient = lenient and request.query_params.get("exception-handling") == "LENIENT"
+        if not lenient and any(device.id in self.habits.damaged for device, *_ in page):
+            raise _Refusal(500, "PROCESSING_ERROR")
+        names = records.COMPUTER_SECTIONS if computers else records.MOBILE_SECTIONS
+        asked = request.query_params.getlist("section")
+        wanted = {names.get(name) for part in asked for name in part.split(",")} or {"general"}
+        if None in wanted:
+            raise _Refusal(400, "INVALID_FIELD", "section")
+        wanted = {"general"} if self.habits.ignores_sections else wanted
+        rows = []
+        for device, record, _ in page:
+            absent = {name: None for name in names.values() if name not in wanted}
+            if device.id in self.habits.damaged:
+                absent |= {"security": None, "groups": None}
+            rows.append({**record, **absent})
+        return JSONResponse({"totalCount": len(found), "results": rows})
+
+    def _predicate(self, request: Request, *, computers: bool) -> Predicate:
+        fields = records.COMPUTER_FIELDS if computers else records.MOBILE_FIELDS
+        try:
+            return parse(request.query_params.get("filter", ""), fields, has_in=self.habits.has_in)
+        except BadFilterError as error:
+            raise _Refusal(400, "INVALID_FILTER", error.field) from None
+
+    # --- groups, states ---
+
+    def _computer_groups(self, request: Request) -> Response:
+        self._need("Read Smart Computer Groups")
+        return self._listing(request, records.group_rows(self.fleet, self.habits, computers=True))
+
+    def _mobile_groups(self, request: Request) -> Response:
+        self._need("Read Smart Mobile Device Groups")
+        return self._listing(request, records.group_rows(self.fleet, self.habits, computers=False))
+
+    def _listing(self, request: Request, rows: Sequence[Any]) -> Response:
+        return JSONResponse({"totalCount": len(rows), "results": _cut(rows, request, self.habits.page_cap)})
+
+    def _all_computer_groups(self, _request: Request) -> Response:
+        self._need("Read Smart Computer Groups", "Read Static Computer Groups")
+        smart = records.group_rows(self.fleet, self.habits, computers=True)
+        rows = [{"id": row["id"], "name": row["name"], "smartGroup": True} for row in smart]
+        return JSONResponse([*rows, {"id": "19", "name": "Hand-picked Macs", "smartGroup": False}])
+
+    def _states(self, _request: Request, realm: str, number: str) -> Response:
+        self._need("Read Device Compliance Information")
+        device = self.fleet.by_id(number)
+        if device is None or records.is_computer(device) != (realm == "computer"):
+            raise _Refusal(_NOT_FOUND, "INVALID_ID")
+        return JSONResponse(records.states(device))
+
+    # --- Classic API ---
+
+    def _match(self, _request: Request, text: str) -> Response:
+        habits = self.habits
+        if habits.match == "gone":
+            raise _Refusal(_NOT_FOUND)
+        self._need("Read Computers")
+        names = ["name", "serial_number", "mac_address", "username"]
+        names += ["alt_mac_address"] if habits.match == "both" else []
+        # Like the search field of the web interface: any part of a text will do.
+        wanted = text.strip("*").casefold()
+        rows = [records.classic_row(device, habits) for device in self.fleet if records.is_computer(device)]
+        found = [row for row in rows if any(wanted in str(row[name]).casefold() for name in names)]
+        return self._classic({"computers": records.listed(found, self.habits)})
+
+    def _searches(self, _request: Request, kind: str) -> Response:
+        computers = self._need_search(kind)
+        rows = [{"id": number, "name": name} for number, name in records.SEARCHES[computers]]
+        name = f"advanced_{'computer' if computers else 'mobile_device'}_searches"
+        return self._classic({name: records.listed(rows, self.habits)})
+
+    def _search(self, _request: Request, kind: str, number: str) -> Response:
+        computers = self._need_search(kind)
+        searches = records.SEARCHES[computers]
+        if int(number) not in dict(searches):
+            raise _Refusal(_NOT_FOUND)
+        return self._classic(
+            records.search_content(self.fleet, self.habits, int(number), computers=computers)
+        )
+
+    def _need_search(self, kind: str) -> bool:
+        computers = kind == "computer"
+        self._need(f"Read Advanced {'Computer' if computers else 'Mobile Device'} Searches")
+        return computers
+
+    @staticmethod
+    def _classic(content: Any) -> Response:
+        # Whatever the Accept header says, JSON comes under this name.
+        response = JSONResponse(content)
+        response.headers["content-type"] = "text/plain;charset=UTF-8"
+        return response
+
+    # --- errors ---
+
+    def _error(self, request: Request, refusal: _Refusal) -> Response:
+        status, path = refusal.status, request.url.path
+        if "/api/" not in path or self.habits.html_errors or status == _TOO_LONG:
+            phrase = escape(HTTPStatus(status).phrase)
+            page = f"<html><head><title>Status page</title></head><body><p>{phrase}</p></body></html>"
+            return Response(page, status, media_type="text/html")
+        causes = []
+        if refusal.code:
+            text = HTTPStatus(status).phrase
+            causes = [{"code": refusal.code, "description": text, "id": "0", "field": refusal.field}]
+        return JSONResponse({"httpStatus": status, "errors": causes}, status)
+
+
+def _cut(rows: Sequence[Any], request: Request, cap: int) -> list[Any]:
+    """Give the rows of the page that is asked for; more than the server's own limit are not given."""
+    try:
+        page = int(request.query_params.get("page", "0"))
+        size = int(request.query_params.get("page-size", "100"))
+    except ValueError:
+        raise _Refusal(400, "INVALID_FIELD", "page") from None
+    if page < 0 or size < 1:
+        raise _Refusal(400, "INVALID_FIELD", "page-size")
+    size = min(size, cap)
+    return list(rows[page * size : (page + 1) * size])

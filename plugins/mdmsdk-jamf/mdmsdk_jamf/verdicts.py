@@ -1,0 +1,158 @@
+"""From what Jamf Pro says about a device to its compliance. Pure.
+
+Jamf Pro has no verdict of its own: an administrator says which group, search, state or rules decide. Whatever
+they leave open is unknown, and never compliant.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from mdmsdk.errors import FilterIgnoredError, MalformedResponseError
+from mdmsdk.models import Compliance, ComplianceState
+from mdmsdk_jamf.inventory import COMPUTERS, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from mdmsdk.models import Device
+    from mdmsdk_jamf.inventory import Record
+    from mdmsdk_jamf.settings import Rules
+
+__all__ = ["UNCONFIGURED", "by_membership", "by_rules", "by_vendors", "group_of", "not_covered"]
+
+UNCONFIGURED: Final = Compliance(
+    reasons=("No source of compliance is configured for this Jamf Pro server: see the setting compliance.",)
+)
+_NOT_EVALUATED: Final = "The device has not sent its inventory yet, so Jamf Pro has not evaluated it."
+
+
+def not_covered(record: Record) -> Compliance:
+    """The verdict on a device of a kind for which the settings name nothing."""
+    kind = record.realm.name
+    return Compliance(reasons=(f"No source of compliance is configured for {kind}: see compliance.{kind}.",))
+
+
+def group_of(record: Record, group_id: str) -> Mapping[str, Any] | None:
+    """The group among those that the record lists; None where the device is no member.
+
+    Raises:
+        MalformedResponseError: the record does not list its groups, which proves nothing.
+    """
+    groups = record.row.get(record.realm.groups)
+    if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
+        raise MalformedResponseError(
+            f"Jamf Pro left the groups out of a record of {record.realm.name} ({record.id})",
+            hint="Have its inventory updated; if all records lack them, check the account's privileges.",
+        )
+    return next((group for group in groups if text(group.get("groupId")) == group_id), None)
+
+
+# In the vendor's own integration with Entra, a member of the compliance group complies, and a device that
+# leaves it does not: "Integrating with Microsoft Intune", https://docs.jamf.com. The setting turns it round.
+def by_membership(
+    record: Record, *, member: bool, means_compliant: bool, source: str, description: str | None = None
+) -> Compliance:
+    """The verdict of a smart group or an advanced search.
+
+    Args:
+        record: the device's record.
+        member: whether it is in the group or search.
+        means_compliant: what being in it means.
+        source: the group or search, as in ``smart group 'Compliant'``.
+        description: what the group's own description says.
+    """
+    vendor_state = f"{'in' if member else 'not in'} {source}"
+    if not record.reported:
+        return Compliance(reasons=(_NOT_EVALUATED,), vendor_state=vendor_state, source=source)
+    if member == means_compliant:
+        return Compliance(state=ComplianceState.COMPLIANT, vendor_state=vendor_state, source=source)
+    reason = (description if member else None) or f"The device is {vendor_state}."
+    return Compliance(
+        state=ComplianceState.NONCOMPLIANT, reasons=(reason,), vendor_state=vendor_state, source=source
+    )
+
+
+# "Return basic compliance information for the given device": one state for each vendor that is told about it;
+# none at all is possible. That all vendors to which it applies must agree is inferred.
+def by_vendors(record: Record, answer: Any) -> Compliance:
+    """The verdict of the states that Jamf Pro keeps for conditional access.
+
+    Raises:
+        MalformedResponseError: this is no list of states.
+        FilterIgnoredError: they belong to another device.
+    """
+    if not isinstance(answer, list) or not all(isinstance(state, dict) for state in answer):
+        raise MalformedResponseError("Jamf Pro answered with something else than compliance information")
+    if any(text(state.get("deviceId")) not in {record.id, None} for state in answer):
+        raise FilterIgnoredError("Jamf Pro answered with the compliance information of another device")
+    applying = [state for state in answer if state.get("applicable") is not False]
+    words = [str(state.get("complianceState")) for state in applying]
+    failed = [state for state, word in zip(applying, words, strict=True) if word == "NON_COMPLIANT"]
+    reasons = tuple(f"NON_COMPLIANT ({text(state.get('complianceVendor')) or 'unnamed'})" for state in failed)
+    sure = all(state.get("applicable") is True and text(state.get("deviceId")) for state in applying)
+    verdict = ComplianceState.UNKNOWN
+    if failed:
+        verdict = ComplianceState.NONCOMPLIANT
+    elif set(words) == {"COMPLIANT"} and sure:
+        verdict = ComplianceState.COMPLIANT
+    return Compliance(
+        state=verdict,
+        reasons=reasons,
+        vendor_state=", ".join(dict.fromkeys(words)) or None,
+        source="conditional access",
+    )
+
+
+def by_rules(record: Record, rules: Rules) -> Compliance:
+    """The verdict of rules over the inventory: compliant if some apply and all of those are fulfilled."""
+    outcomes = dict(_outcomes(record, rules))
+    broken = tuple(reason for reason, fulfilled in outcomes.items() if fulfilled is False)
+    if broken:
+        return Compliance(state=ComplianceState.NONCOMPLIANT, reasons=broken, source="rules")
+    open_points = tuple(f"Not known: {reason}" for reason, fulfilled in outcomes.items() if fulfilled is None)
+    if open_points or not outcomes:
+        return Compliance(reasons=open_points or ("No rule applies to this kind of device.",), source="rules")
+    return Compliance(state=ComplianceState.COMPLIANT, source="rules")
+
+
+def _outcomes(record: Record, rules: Rules) -> list[tuple[str, bool | None]]:
+    """What each rule that applies says: the reason if it is broken, and whether it is fulfilled."""
+    device, computer = record.device, record.realm is COMPUTERS
+    found: list[tuple[str, bool | None]] = []
+    if rules.filevault and computer:
+        found.append(("FileVault is not on.", device.disk_encrypted))
+    if rules.passcode and not computer:
+        found.append(("No passcode is set.", device.passcode_set))
+    if rules.no_jailbreak and not computer:
+        found.append(
+            ("A jailbreak was detected.", None if device.jailbroken is None else not device.jailbroken)
+        )
+    if (days := rules.max_days_since_contact) is not None:
+        reason = f"The device has had no contact for more than {days} days."
+        found.append((reason, _is_recent(device.last_check_in, record.answered, days)))
+    if minimum := rules.minimum_os.get(device.os or ""):
+        found.append((f"{device.os} is older than {minimum}.", _is_at_least(device, minimum)))
+    elif rules.minimum_os and device.os is None:
+        found.append(("The operating system is too old.", None))
+    return found
+
+
+def _is_recent(contact: datetime | None, now: datetime | None, days: int) -> bool | None:
+    return None if contact is None or now is None else now - contact <= timedelta(days=days)
+
+
+def _is_at_least(device: Device, minimum: str) -> bool | None:
+    found = re.match(r"\d+(?:\.\d+)*", device.os_version or "")
+    return _parts(found[0]) >= _parts(minimum) if found else None
+
+
+def _parts(version: str) -> list[int]:
+    """The numbers of a version, without the zeros at its end: 14.0 is 14."""
+    numbers = [int(number) for number in version.split(".")]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return numbers

@@ -1,0 +1,147 @@
+"""What records say: both inventories, every version, and what is missing."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mdmsdk.errors import MalformedResponseError
+from mdmsdk.identifiers import Guid, Mac, Serial, Udid
+from mdmsdk.models import Device
+from mdmsdk_jamf.inventory import COMPUTERS, MOBILE_DEVICES, REALMS, Realm, identifiers
+
+SAMPLES = Path(__file__).parents[2] / "samples" / "jamf"
+
+
+def sample(name: str) -> dict[str, Any]:
+    return dict(json.loads((SAMPLES / name).read_text(encoding="utf-8"))["results"][0])
+
+
+def test_a_computer_of_version_4() -> None:
+    assert COMPUTERS.read(sample("computers-v4.json")) == Device(
+        id="17",
+        name="mac-0017",
+        guid="11c1f3f6-6c1c-4ae2-9a27-3a4f5b1f0e17",
+        udid="5F8E0C7A-2D4B-4F0E-9C55-0A1B2C3D4E5F",
+        serial_number="SIMAC00017",
+        mac_addresses=(Mac("00:00:5E:00:53:11"), Mac("00:00:5E:00:53:12")),
+        user="ada",
+        phone_number="555-0117",
+        manufacturer="Apple",
+        model="MacBook Air (13-inch, M3, 2024)",
+        os="macOS",
+        os_version="15.5.0",
+        registered=True,
+        disk_encrypted=True,
+        last_check_in=datetime(2026, 1, 15, 11, 58, 0, 250000, tzinfo=UTC),
+    )
+
+
+def test_a_computer_of_an_earlier_version_has_its_contact_elsewhere() -> None:
+    row = sample("computers-v4.json")
+    contact = row["general"].pop("lastContact")
+    del row["general"]["lastCheckIn"]
+    row["general"]["lastContactTime"] = contact
+    assert COMPUTERS.read(row) == COMPUTERS.read(sample("computers-v4.json"))
+
+
+def test_a_mobile_device() -> None:
+    device = MOBILE_DEVICES.read(sample("mobile-devices.json"))
+    assert (device.id, device.guid) == ("17", "22d2f3f6-6c1c-4ae2-9a27-3a4f5b1f0e22")
+    assert device.udid == "00008999-000000000000001E"
+    assert (device.imei, device.meid) == ("001001000000017", None)
+    assert device.mac_addresses == (Mac("02:00:5E:00:53:21"),)
+    assert (device.os, device.os_version, device.registered) == ("iOS", "18.5", True)
+    assert (device.disk_encrypted, device.passcode_set, device.jailbroken) == (True, True, False)
+    assert device.last_check_in == datetime(2026, 1, 15, 9, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("realm", "id_field"), [(COMPUTERS, "id"), (MOBILE_DEVICES, "mobileDeviceId")])
+def test_sections_that_were_not_given_leave_values_open(realm: Realm, id_field: str) -> None:
+    device = realm.read({id_field: "1", "general": None, "hardware": None, "security": None, "network": None})
+    assert (device.disk_encrypted, device.passcode_set, device.jailbroken) == (None, None, None)
+    assert device.mac_addresses == ()
+    assert device.last_check_in is None
+    assert not device.registered
+
+
+@pytest.mark.parametrize(
+    ("row", "encrypted"),
+    [
+        ({"diskEncryption": {"fileVault2Enabled": False}}, False),
+        (
+            {"diskEncryption": {"bootPartitionEncryptionDetails": {"partitionFileVault2State": "ENCRYPTED"}}},
+            True,
+        ),
+        (
+            {
+                "diskEncryption": {
+                    "bootPartitionEncryptionDetails": {"partitionFileVault2State": "ENCRYPTING"}
+                }
+            },
+            None,
+        ),
+        ({"operatingSystem": {"fileVault2Status": "BOOT_ENCRYPTED"}}, True),
+        ({"operatingSystem": {"fileVault2Status": "SOME_ENCRYPTED"}}, False),
+        ({"operatingSystem": {"fileVault2Status": "NOT_APPLICABLE"}}, None),
+        ({"operatingSystem": {"fileVault2Status": "A_NEW_WORD"}}, None),
+    ],
+)
+def test_encryption_of_computers(row: dict[str, Any], encrypted: bool | None) -> None:
+    assert COMPUTERS.read({"id": "1", **row}).disk_encrypted is encrypted
+
+
+@pytest.mark.parametrize(
+    ("security", "encrypted"),
+    [({"dataProtected": False, "hardwareEncryption": 3}, False), ({"hardwareEncryption": 3}, True)]
+    + [({"hardwareEncryption": 1}, None)],
+)
+def test_encryption_of_mobile_devices(security: dict[str, Any], encrypted: bool | None) -> None:
+    assert MOBILE_DEVICES.read({"mobileDeviceId": "1", "security": security}).disk_encrypted is encrypted
+
+
+def test_texts_are_no_flags() -> None:
+    row = {"mobileDeviceId": "1", "security": {"jailBreakDetected": "Normal", "passcodePresent": "true"}}
+    device = MOBILE_DEVICES.read(row)
+    assert (device.jailbroken, device.passcode_set) == (None, None)
+
+
+def test_a_device_is_known_by_two_guids_and_all_its_addresses() -> None:
+    device = COMPUTERS.read(sample("computers-v4.json"))
+    assert identifiers(device, Guid) == {Guid(device.guid or ""), Guid(device.udid or "")}
+    assert identifiers(device, Mac) == set(device.mac_addresses)
+    assert identifiers(device, Serial) == {Serial("simac00017")}
+    assert identifiers(Device(), Udid) == set()
+
+
+@pytest.mark.parametrize("realm", REALMS.values(), ids=list(REALMS))
+def test_a_record_without_an_id_or_with_odd_sections_is_refused(realm: Realm) -> None:
+    with pytest.raises(MalformedResponseError):
+        realm.id_of({})
+    with pytest.raises(MalformedResponseError):
+        realm.read({realm.id_field: "1", "general": "odd"})
+
+
+leaves = st.none() | st.booleans() | st.integers() | st.text()
+rows = st.dictionaries(
+    st.sampled_from(
+        ["id", "mobileDeviceId", "udid", "general", "hardware", "security", "network", "deviceType"]
+    ),
+    leaves
+    | st.dictionaries(st.sampled_from(["managed", "udid", "lastContact", "macAddress", "imei"]), leaves),
+)
+
+
+@given(rows, st.sampled_from(list(REALMS.values())))
+def test_any_record_is_a_device_or_refused(row: dict[str, Any], realm: Realm) -> None:
+    try:
+        device = realm.read(row)
+    except MalformedResponseError:
+        return
+    assert device.registered in {True, False}

@@ -1,0 +1,233 @@
+"""Compliance from each source: never better than what the server said about this device."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from mdmsdk.errors import FilterIgnoredError, MalformedResponseError
+from mdmsdk_jamf import ComplianceSettings, Rules, verdicts
+from mdmsdk_jamf.inventory import COMPUTERS, MOBILE_DEVICES, Realm, Record
+
+if TYPE_CHECKING:
+    from mdmsdk.models import Compliance
+
+NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+REPORTED = {"reportDate": "2026-01-15T11:00:00Z", "lastInventoryUpdateDate": "2026-01-15T11:00:00Z"}
+
+
+def record(realm: Realm = COMPUTERS, answered: datetime | None = NOW, **row: Any) -> Record:
+    row = {realm.id_field: "7", "general": REPORTED, **row}
+    return Record(realm, "7", row, realm.read(row), answered)
+
+
+def membership(
+    one: Record, *, member: bool, means_compliant: bool, description: str | None = None
+) -> Compliance:
+    return verdicts.by_membership(
+        one,
+        member=member,
+        means_compliant=means_compliant,
+        source="smart group 'Good'",
+        description=description,
+    )
+
+
+@pytest.mark.parametrize(
+    ("member", "means_compliant", "state"),
+    [(True, True, "compliant"), (False, True, "noncompliant"), (True, False, "noncompliant")]
+    + [(False, False, "compliant")],
+)
+def test_membership_means_what_the_settings_say(member: bool, means_compliant: bool, state: str) -> None:
+    verdict = membership(record(), member=member, means_compliant=means_compliant)
+    assert verdict.state == state
+    assert verdict.source == "smart group 'Good'"
+    assert verdict.vendor_state == f"{'in' if member else 'not in'} smart group 'Good'"
+    assert bool(verdict.reasons) == (state == "noncompliant")
+
+
+@pytest.mark.parametrize("general", [{}, {"reportDate": ""}, {"reportDate": "0001-01-01T00:00:00Z"}])
+@pytest.mark.parametrize("means_compliant", [True, False])
+@pytest.mark.parametrize("member", [True, False])
+def test_a_device_that_never_reported_was_not_evaluated(
+    general: dict[str, str], means_compliant: bool, member: bool
+) -> None:
+    assert (
+        membership(record(general=general), member=member, means_compliant=means_compliant).state == "unknown"
+    )
+
+
+def test_the_description_of_the_group_is_the_reason_for_its_members_only() -> None:
+    told = membership(record(), member=True, means_compliant=False, description="FileVault is off")
+    assert told.reasons == ("FileVault is off",)
+    others = membership(record(), member=False, means_compliant=True, description="Macs in order")
+    assert others.reasons == ("The device is not in smart group 'Good'.",)
+
+
+def test_groups_are_told_apart_by_id() -> None:
+    groups = [{"groupId": "1", "groupName": "A"}, {"groupId": "10", "groupName": "B"}]
+    assert verdicts.group_of(record(groupMemberships=groups), "10") == groups[1]
+    assert verdicts.group_of(record(groupMemberships=groups), "11") is None
+
+
+@pytest.mark.parametrize("groups", [None, {}, "x", ["x"]])
+def test_a_record_without_its_groups_proves_nothing(groups: Any) -> None:
+    with pytest.raises(MalformedResponseError):
+        verdicts.group_of(record(groupMemberships=groups), "10")
+
+
+def state(word: str, *, applicable: Any = True, **more: Any) -> dict[str, Any]:
+    return {
+        "deviceId": "7",
+        "applicable": applicable,
+        "complianceState": word,
+        "complianceVendor": "Entra",
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        ([state("COMPLIANT")], "compliant"),
+        ([state("COMPLIANT"), state("COMPLIANT")], "compliant"),
+        ([state("COMPLIANT"), state("UNKNOWN", applicable=False)], "compliant"),
+        ([state("COMPLIANT"), state("NON_COMPLIANT", applicable=False)], "compliant"),
+        ([state("COMPLIANT"), state("NON_COMPLIANT")], "noncompliant"),
+        ([state("NON_COMPLIANT", applicable=None)], "noncompliant"),
+        ([state("COMPLIANT"), state("UNKNOWN")], "unknown"),
+        ([state("COMPLIANT", applicable=False)], "unknown"),
+        ([state("COMPLIANT", applicable=None)], "unknown"),
+        ([state("COMPLIANT", deviceId=None)], "unknown"),
+        ([state("IN_GRACE")], "unknown"),
+        ([state("compliant")], "unknown"),
+        ([], "unknown"),
+    ],
+)
+def test_all_vendors_that_look_at_a_device_must_agree(states: list[dict[str, Any]], expected: str) -> None:
+    assert verdicts.by_vendors(record(), states).state == expected
+
+
+def test_the_vendor_is_part_of_the_reason() -> None:
+    verdict = verdicts.by_vendors(record(), [state("NON_COMPLIANT"), state("COMPLIANT")])
+    assert verdict.reasons == ("NON_COMPLIANT (Entra)",)
+    assert verdict.vendor_state == "NON_COMPLIANT, COMPLIANT"
+
+
+def test_states_of_another_device_are_no_verdict() -> None:
+    with pytest.raises(FilterIgnoredError):
+        verdicts.by_vendors(record(), [state("COMPLIANT", deviceId="8")])
+
+
+@pytest.mark.parametrize("answer", [None, {}, "COMPLIANT", ["COMPLIANT"]])
+def test_what_is_no_list_of_states_is_refused(answer: Any) -> None:
+    with pytest.raises(MalformedResponseError):
+        verdicts.by_vendors(record(), answer)
+
+
+MAC: dict[str, Any] = {
+    "general": {**REPORTED, "lastContact": "2026-01-10T12:00:00Z"},
+    "operatingSystem": {"name": "macOS", "version": "14.7.1"},
+    "diskEncryption": {"fileVault2Enabled": True},
+}
+PHONE: dict[str, Any] = {
+    "deviceType": "iOS",
+    "general": {**REPORTED, "lastContactDate": "2026-01-10T12:00:00Z", "osVersion": "17.7.2"},
+    "security": {"passcodePresent": True, "jailBreakDetected": False},
+}
+
+
+@pytest.mark.parametrize(
+    ("rules", "changes", "expected"),
+    [
+        ({"filevault": True}, {}, "compliant"),
+        ({"filevault": True}, {"diskEncryption": {"fileVault2Enabled": False}}, "noncompliant"),
+        ({"filevault": True}, {"diskEncryption": None}, "unknown"),
+        ({"passcode": True, "no_jailbreak": True}, {}, "unknown"),
+        ({"minimum_os": {"macOS": "14.7.1"}}, {}, "compliant"),
+        ({"minimum_os": {"macOS": "14.7"}}, {}, "compliant"),
+        ({"minimum_os": {"macOS": "14.10"}}, {}, "noncompliant"),
+        ({"minimum_os": {"macOS": "14.7.1.0"}}, {}, "compliant"),
+        ({"minimum_os": {"iOS": "17"}}, {}, "unknown"),
+        (
+            {"minimum_os": {"macOS": "14"}},
+            {"operatingSystem": {"name": "macOS", "version": "beta"}},
+            "unknown",
+        ),
+        ({"minimum_os": {"macOS": "14"}}, {"operatingSystem": None}, "unknown"),
+        ({"max_days_since_contact": 5}, {}, "compliant"),
+        ({"max_days_since_contact": 4}, {}, "noncompliant"),
+        ({"max_days_since_contact": 4}, {"general": {}}, "unknown"),
+        ({"filevault": True, "max_days_since_contact": 4}, {"diskEncryption": None}, "noncompliant"),
+    ],
+)
+def test_rules_over_computers(rules: dict[str, Any], changes: dict[str, Any], expected: str) -> None:
+    assert verdicts.by_rules(record(**{**MAC, **changes}), Rules(**rules)).state == expected
+
+
+@pytest.mark.parametrize(
+    ("rules", "security", "expected"),
+    [
+        ({"passcode": True, "no_jailbreak": True}, PHONE["security"], "compliant"),
+        ({"passcode": True}, {"passcodePresent": False}, "noncompliant"),
+        ({"no_jailbreak": True}, {"jailBreakDetected": True}, "noncompliant"),
+        ({"passcode": True, "no_jailbreak": True}, {"passcodePresent": True}, "unknown"),
+        ({"passcode": True}, None, "unknown"),
+        ({"filevault": True}, PHONE["security"], "unknown"),
+        ({"minimum_os": {"iOS": "18"}}, PHONE["security"], "noncompliant"),
+    ],
+)
+def test_rules_over_mobile_devices(rules: dict[str, Any], security: Any, expected: str) -> None:
+    one = record(MOBILE_DEVICES, **{**PHONE, "security": security})
+    assert verdicts.by_rules(one, Rules(**rules)).state == expected
+
+
+def test_without_the_servers_clock_nothing_is_recent() -> None:
+    assert (
+        verdicts.by_rules(record(answered=None, **MAC), Rules(max_days_since_contact=30)).state == "unknown"
+    )
+
+
+def test_every_broken_rule_is_a_reason() -> None:
+    one = record(**{**MAC, "diskEncryption": {"fileVault2Enabled": False}})
+    verdict = verdicts.by_rules(
+        one, Rules(filevault=True, minimum_os={"macOS": "15"}, max_days_since_contact=1)
+    )
+    assert len(verdict.reasons) == 3
+
+
+versions = st.lists(st.integers(0, 40), min_size=1, max_size=4)
+
+
+@given(versions, versions)
+def test_versions_are_compared_by_number(have: list[int], want: list[int]) -> None:
+    written = ".".join(map(str, have))
+    one = record(operatingSystem={"name": "macOS", "version": written})
+    rules = Rules(minimum_os={"macOS": ".".join(map(str, want))})
+    length = max(len(have), len(want))
+    enough = have + [0] * (length - len(have)) >= want + [0] * (length - len(want))
+    assert (verdicts.by_rules(one, rules).state == "compliant") == enough
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"source": "smart-group"},
+        {"source": "smart-group", "computers": ""},
+        {"source": "smart-group", "computers": 0},
+        {"source": "smart-group", "computers": "x", "rules": {"passcode": True}},
+        {"source": "rules"},
+        {"source": "rules", "rules": {}},
+        {"source": "rules", "rules": {"minimum_os": {"macOS": "fourteen"}}},
+        {"source": "conditional-access", "computers": "x"},
+        {"source": "astrology"},
+    ],
+)
+def test_sources_that_contradict_themselves_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ComplianceSettings.model_validate(settings)
