@@ -150,7 +150,7 @@ class Mac(Key):
             raise self._refuse(text, "the all-zero address belongs to no device")
         if int(digits[:2], 16) & _MULTICAST:
             raise self._refuse(text, "it is a multicast address")
-        return ":".join(re.findall("..", digits))
+        return ":".join([digits[start : start + 2] for start in range(0, 12, 2)])
 
     def _canonicalise(self, value: str) -> str:
         return value

@@ -98,7 +98,7 @@ class _Http(ABC):
     def __init__(self, settings: ProviderSettings, client: Any = None) -> None:
         self._settings = settings
         self._client = client
-        self._transports: dict[tuple[str, str], Any] = {}
+        self._transports: dict[tuple[bytes, bytes], Any] = {}
         self._opening = threading.Lock()
         self._cookies: Any = lib.Cookies()
         self._has_cookies = False
@@ -114,7 +114,8 @@ class _Http(ABC):
 
     def _transport(self, url: Any) -> Any:
         """The connections to a host; opened, with their trust and proxy, when first needed."""
-        known = self._transports.get((url.scheme, url.host))
+        origin = url.raw_scheme, url.raw_host
+        known = self._transports.get(origin)
         if known is not None:
             return known
         with self._opening:
@@ -142,7 +143,7 @@ class _Http(ABC):
                     f"the proxy is not usable ({type(error).__name__})",
                     hint="Write it as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT.",
                 ) from None
-            return self._transports.setdefault((url.scheme, url.host), transport)
+            return self._transports.setdefault(origin, transport)
 
     def _translate(self, request: Request, url: str, seconds: float) -> Any:
         """The library's request."""
@@ -163,14 +164,17 @@ class _Http(ABC):
             self._cookies.set_cookie_header(native)
         return native
 
-    def _finish(self, native: Any, answer: Any, reader: BodyReader, url: str) -> Response:
-        """Our response, once the body is read."""
-        headers = dict(answer.headers.items())
+    def _read_headers(self, native: Any, answer: Any) -> dict[str, str]:
+        """The header fields by lower-case name; repeated ones joined (RFC 9110, section 5.3)."""
+        headers: dict[str, str] = {}
+        for raw_name, raw_value in answer.headers.raw:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
         if "set-cookie" in headers and not self._client:
             answer.request = native
             self._cookies.extract_cookies(answer)
             self._has_cookies = True
-        return Response(answer.status_code, headers, reader.finish(), url)
+        return headers
 
 
 class Http(_Http):
@@ -199,10 +203,11 @@ class Http(_Http):
             else:
                 answer = self._transport(native.url).handle_request(native)
             try:
-                reader = BodyReader(answer.headers.get("content-encoding"), max_body)
+                headers = self._read_headers(native, answer)
+                reader = BodyReader(headers.get("content-encoding"), max_body)
                 for chunk in answer.stream:
                     reader.feed(chunk)
-                return self._finish(native, answer, reader, url)
+                return Response(answer.status_code, headers, reader.finish(), url)
             finally:
                 answer.close()
         except (lib.HTTPError, lib.InvalidURL) as error:
@@ -231,10 +236,11 @@ class AsyncHttp(_Http):
                 else:
                     answer = await self._transport(native.url).handle_async_request(native)
                 try:
-                    reader = BodyReader(answer.headers.get("content-encoding"), max_body)
+                    headers = self._read_headers(native, answer)
+                    reader = BodyReader(headers.get("content-encoding"), max_body)
                     async for chunk in answer.stream:
                         reader.feed(chunk)
-                    return self._finish(native, answer, reader, url)
+                    return Response(answer.status_code, headers, reader.finish(), url)
                 finally:
                     await answer.aclose()
         except (TimeoutError, lib.HTTPError, lib.InvalidURL) as error:
