@@ -25,6 +25,7 @@ _HOST: Final = "127.0.0.1"
 _START_LIMIT: Final = 10.0  # seconds
 _STOP_LIMIT: Final = 1.0
 _LOOK_AROUND: Final = 0.1
+_LATE_COMERS: Final = 5  # turns of the event loop in which a connection just being accepted shows up
 
 ServedT = TypeVar("ServedT")
 
@@ -262,10 +263,12 @@ class _Server(uvicorn.Server):
             server.close()
         for listener in sockets or []:
             listener.close()
-        for connection in list(self.server_state.connections):
-            transport = getattr(connection, "transport", None)
-            if transport is not None:
-                transport.abort()
+        for _ in range(_LATE_COMERS):
+            for connection in list(self.server_state.connections):
+                transport = getattr(connection, "transport", None)
+                if transport is not None:
+                    transport.abort()
+            await asyncio.sleep(0)
         # Answers that wait notice the end of their connection by themselves; whoever does not is cancelled.
         tasks = set(self.server_state.tasks)
         if tasks:
