@@ -71,7 +71,8 @@ def test_ctrl_c_does_not_wait_for_requests_in_other_threads(
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
     assert end(process)[0] == 130
-    assert time.monotonic() - began < 4
+    # Far less than the 10 s that each request may take; on a busy machine 5 s have been seen.
+    assert time.monotonic() - began < 9
 
 
 @posix
