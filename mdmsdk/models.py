@@ -6,7 +6,7 @@ All models are frozen; ``model_dump(mode="json")`` is the JSON that the command 
 from __future__ import annotations
 
 import contextlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -23,6 +23,7 @@ __all__ = [
     "ServerInfo",
     "clean_time",
     "parse_macs",
+    "seen_within",
 ]
 
 _SENTINEL_YEARS = (1, 1601, 1900, 9999)
@@ -51,6 +52,23 @@ def clean_time(value: datetime | str | float | None) -> datetime | None:
         return None
     value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     return value if value != _EPOCH else None
+
+
+def seen_within(days: float, seen: datetime | None, now: datetime | None) -> bool | None:
+    """Whether a device spoke with its server in the last days.
+
+    Args:
+        days: how many.
+        seen: when it last did, None if that is not known.
+        now: what the server's own clock says, None if it does not say.
+
+    Returns:
+        None where a time is missing, or the two contradict each other: a contact that is more than a day
+        ahead of the clock proves nothing.
+    """
+    if seen is None or now is None or seen - now > timedelta(days=1):
+        return None
+    return now - seen <= timedelta(days=days)
 
 
 def parse_macs(*values: str | None) -> tuple[Mac, ...]:

@@ -6,7 +6,6 @@ import base64
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -22,7 +21,7 @@ from mdmsdk.errors import (
 )
 from mdmsdk.flow import Flow, done, together
 from mdmsdk.settings import ProviderSettings
-from mdmsdk.wire import Request, Response, redact_url
+from mdmsdk.wire import Request, Response, http_date, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,18 +129,9 @@ def retry_after_seconds(response: Response) -> float | None:
     text = (response.header("retry-after") or "").strip()
     if text.isascii() and text.isdigit():
         return float(text)
-    if (until := _http_date(text)) is None:
+    if (until := http_date(text)) is None:
         return None
-    now = _http_date(response.header("date")) or datetime.now(UTC)
-    return max(0.0, (until - now).total_seconds())
-
-
-def _http_date(text: str | None) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text or "")
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (until - (response.date or datetime.now(UTC))).total_seconds())
 
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "client-request-id", "x-correlation-id", "x-trace-id")

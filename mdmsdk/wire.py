@@ -6,6 +6,8 @@ import codecs
 import json
 import re
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
@@ -14,7 +16,7 @@ from mdmsdk.errors import MalformedResponseError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Request", "Response", "origin_of", "redact_url"]
+__all__ = ["Request", "Response", "http_date", "origin_of", "redact_url"]
 
 # Query parameters whose values cannot be private; the values of all others are left out of messages.
 _HARMLESS = frozenset(
@@ -40,6 +42,15 @@ def redact_url(url: str) -> str:
     names = (pair.partition("=") for pair in parts.query.split("&") if pair)
     query = "&".join(f"{name}={value if name.lower() in _HARMLESS else '...'}" for name, _, value in names)
     return urlunsplit((parts.scheme, host, parts.path, query, ""))
+
+
+def http_date(text: str | None) -> datetime | None:
+    """The date of a header field (RFC 9110, section 5.6.7) as an aware time; None where it is none."""
+    try:
+        moment = parsedate_to_datetime(text or "")
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _encode(text: str) -> str:
@@ -114,6 +125,11 @@ class Response:
     def header(self, name: str) -> str | None:
         """The value of a header, whatever the case of its name."""
         return self.headers.get(name.lower())
+
+    @property
+    def date(self) -> datetime | None:
+        """What the server's clock said (RFC 9110, section 6.6.1); None where it did not say."""
+        return http_date(self.header("date"))
 
     @property
     def text(self) -> str:

@@ -14,10 +14,10 @@ from pydantic import ValidationError
 from mdmsdk import errors
 from mdmsdk.errors import IncompleteListError, MalformedResponseError, MdmError, RateLimitedError, ServerError
 from mdmsdk.identifiers import DeviceId, Guid, Hostname, Imei, Mac, Serial, Udid
-from mdmsdk.models import Compliance, Device, LookupResult, clean_time, parse_macs
+from mdmsdk.models import Compliance, Device, LookupResult, clean_time, parse_macs, seen_within
 from mdmsdk.provider import Token, basic_token, check_status, retry_after_seconds
 from mdmsdk.settings import Policy, ProviderSettings, TlsSettings, is_loopback
-from mdmsdk.wire import Request, Response, origin_of, redact_url
+from mdmsdk.wire import Request, Response, http_date, origin_of, redact_url
 
 
 class TestRequests:
@@ -144,6 +144,7 @@ class TestStatus:
             ({"retry-after": "-7"}, None),
             ({"retry-after": "soon"}, None),
             ({"retry-after": "1e9999"}, None),
+            ({"retry-after": "Fri, 20 Nov 99999999999999999999 10:00:00 GMT"}, None),
             ({"retry-after": "Fri, 20 Nov 2026 10:01:00 GMT", "date": "Fri, 20 Nov 2026 10:00:00 GMT"}, 60),
             ({"retry-after": "Fri, 20 Nov 2026 09:00:00 GMT", "date": "Fri, 20 Nov 2026 10:00:00 GMT"}, 0),
         ],
@@ -229,6 +230,44 @@ class TestModels:
             "error": {"type": "ServerError", "message": "failed", "hint": "wait"},
             "elapsed_ms": 0.0,
         }
+
+
+class TestTimes:
+    @pytest.mark.parametrize(
+        "text",
+        [None, "", "yesterday", "Tue, 99 Foo 2026", "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"]
+        + ["Mon, 01 Jan 2020 00:00:00 +9999", "Mon, 01 Jan 2020 00:00:00 +99999999999999999999"],
+    )
+    def test_a_date_that_is_none(self, text: str | None) -> None:
+        assert http_date(text) is None
+        assert Response(200, {"date": text or ""}).date is None
+
+    @given(st.text(max_size=40))
+    def test_any_text_is_a_date_or_none(self, text: str) -> None:
+        moment = http_date(text)
+        assert moment is None or moment.tzinfo
+
+    @pytest.mark.parametrize("zone", ["GMT", "-0000", "+0000"])
+    def test_the_servers_clock(self, zone: str) -> None:
+        answer = Response(200, {"date": f"Thu, 15 Jan 2026 12:00:00 {zone}"})
+        assert answer.date == datetime(2026, 1, 15, 12, tzinfo=UTC)
+        assert Response(200).date is None
+
+    @pytest.mark.parametrize(
+        ("seen", "fresh"),
+        [
+            (datetime(2026, 1, 15, 11, tzinfo=UTC), True),
+            (datetime(2026, 1, 8, 12, tzinfo=UTC), True),
+            (datetime(2026, 1, 8, 11, tzinfo=UTC), False),
+            (datetime(2026, 1, 16, 11, tzinfo=UTC), True),  # clocks differ a little
+            (datetime(2026, 1, 17, tzinfo=UTC), None),
+            (datetime(2099, 1, 1, tzinfo=UTC), None),
+            (None, None),
+        ],
+    )
+    def test_a_contact_counts_by_the_servers_clock(self, seen: datetime | None, fresh: bool | None) -> None:
+        assert seen_within(7, seen, datetime(2026, 1, 15, 12, tzinfo=UTC)) is fresh
+        assert seen_within(7, seen, None) is None
 
 
 ALL_ERRORS = [getattr(errors, name) for name in errors.__all__]

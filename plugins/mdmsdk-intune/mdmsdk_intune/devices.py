@@ -6,7 +6,6 @@ Microsoft Graph, "managedDevice resource type", https://learn.microsoft.com/grap
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from mdmsdk.errors import MalformedResponseError
@@ -15,7 +14,7 @@ from mdmsdk.models import Compliance, ComplianceState, Device, clean_time, parse
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["DETAILS", "FIELDS", "read_device", "read_failures", "server_time", "settle"]
+__all__ = ["DETAILS", "FIELDS", "read_device", "read_failures", "settle"]
 
 FIELDS: Final = (
     "id,azureADDeviceId,deviceName,userPrincipalName,serialNumber,imei,meid,phoneNumber,wiFiMacAddress,operatingSystem,"
@@ -142,14 +141,6 @@ def _advice(seen: datetime | None, now: datetime | None, stale_days: int) -> str
         "Company Portal app, "
         "and sign in there if asked."
     )
-
-
-def server_time(date: str | None) -> datetime | None:
-    """The server's time from a Date header, aware."""
-    try:
-        return clean_time(parsedate_to_datetime(date or ""))
-    except ValueError:
-        return None
 
 
 def settle(device: Device, retrieved: Sequence[Device]) -> Device:

@@ -11,7 +11,7 @@ from mdmsdk.identifiers import DeviceId, Guid, Hostname, Imei, Key, Mac, Serial,
 from mdmsdk.models import Device, ServerInfo
 from mdmsdk.provider import Capability, Limits, Page
 from mdmsdk.wire import Request
-from mdmsdk_intune.devices import DETAILS, FIELDS, read_device, read_failures, server_time, settle
+from mdmsdk_intune.devices import DETAILS, FIELDS, read_device, read_failures, settle
 from mdmsdk_intune.graph import BATCH_SIZE, devices_request, next_link, read_many, rows_of
 from mdmsdk_intune.ise import IntuneIseProvider, is_device_id
 from mdmsdk_intune.settings import IntuneSettings
@@ -209,7 +209,7 @@ class IntuneProvider(IntuneIseProvider):
         return read_device(
             row,
             provider=self.name,
-            now=server_time(answer.header("date")),
+            now=answer.date,
             stale_days=self.settings.stale_days,
             portal=info.extra.get("redirect_url"),
             keep_raw=self.settings.keep_raw,

@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mdmsdk.models import Compliance, ComplianceState
+from mdmsdk.models import Compliance, ComplianceState, seen_within
 from mdmsdk_meraki.rows import count, encrypted, flag, locked, moment
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ NO_SOURCE = (
     '{ source = "policy-tags" }.'
 )
 _LONGEST_TAG = 256
-_DAY = 86400
 # "noncompliant", "non-compliant", "not compliant": what ends in a good word need not be good.
 _NEGATED = re.compile(r"(?<![^\W_])(?:non|not|no|un|in|never)[\W_]*compliant", re.IGNORECASE)
 
@@ -163,10 +162,11 @@ def _judge_rules(source: ComplianceSettings, row: Row, now: datetime | None) -> 
         elif kept is None:
             open_[rule] = f"the server does not report {' or '.join(fields)}"
     if source.max_contact_age is not None:
-        days, seen = source.max_contact_age, moment(row, "lastConnected")
-        if seen is None or now is None:
+        days = source.max_contact_age
+        fresh = seen_within(days, moment(row, "lastConnected"), now)
+        if fresh is None:
             open_["max_contact_age"] = "the time of the last contact is not known"
-        elif (now - seen).total_seconds() > days * _DAY:
+        elif not fresh:
             broken["max_contact_age"] = f"no contact for more than {days:g} days"
     problems = broken or open_
     asked = [*source.rules, *(["max_contact_age"] if source.max_contact_age else [])]

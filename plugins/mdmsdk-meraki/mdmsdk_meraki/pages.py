@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from mdmsdk.wire import Response
     from mdmsdk_meraki.rows import Row
 
-__all__ = ["RawPage", "read_page", "server_time"]
+__all__ = ["RawPage", "read_page"]
 
 _LINK = re.compile(r"<([^>]*)>([^<]*)")
 _REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,\"]+))", re.IGNORECASE)
@@ -60,7 +59,7 @@ def read_page(response: Response, page_size: int) -> RawPage:
             f"{where} gave a full page and no Link header, so that nobody can tell whether it was the last",
             hint="A proxy between here and the dashboard may drop the Link header; let it pass.",
         )
-    return RawPage(rows, _next_url(header, response.url), server_time(response))
+    return RawPage(rows, _next_url(header, response.url), response.date)
 
 
 def _next_url(header: str | None, url: str) -> str | None:
@@ -79,12 +78,3 @@ def _join(url: str, target: str) -> str:
         return urljoin(url, target)
     except ValueError:
         raise MalformedResponseError("the server links to an unreadable address") from None
-
-
-def server_time(response: Response) -> datetime | None:
-    """The server's clock at this answer, from the Date header (RFC 9110, section 6.6.1)."""
-    try:
-        moment = parsedate_to_datetime(response.header("date") or "")
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None

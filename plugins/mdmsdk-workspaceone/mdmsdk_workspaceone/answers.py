@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from mdmsdk.errors import (
@@ -214,13 +213,8 @@ def _reset(response: Response) -> datetime | None:
 
 
 def _spent(response: Response, quota: dict[str, Any]) -> RateLimitedError:
-    reset, wait = _reset(response), None
-    try:
-        # Both by the server's clock.
-        if reset:
-            wait = (reset - parsedate_to_datetime(response.header("date") or "")).total_seconds()
-    except (TypeError, ValueError):
-        pass
+    reset, now = _reset(response), response.date
+    wait = (reset - now).total_seconds() if reset and now else None  # both by the server's clock
     until = f"; it begins anew at {quota['resets_at']}" if reset else ""
     return RateLimitedError(
         f"the quota of {quota.get('limit', 'all')} requests is spent{until}",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mdmsdk.errors import MalformedResponseError
 from mdmsdk.identifiers import Mac
 from mdmsdk.models import Compliance, ComplianceState, Device
-from mdmsdk_intune.devices import read_device, server_time, settle
+from mdmsdk_intune.devices import read_device, settle
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,15 +191,6 @@ JSON = st.recursive(
 )
 def test_any_value_in_any_field_gives_a_device(changes: dict[str, Any]) -> None:
     assert read(**changes).guid == ROW["id"]
-
-
-@pytest.mark.parametrize("text", ["", None, "yesterday", "Tue, 99 Foo 2026"])
-def test_a_date_that_is_none(text: str | None) -> None:
-    assert server_time(text) is None
-
-
-def test_the_servers_date_is_its_time() -> None:
-    assert server_time("Tue, 20 Jan 2026 10:00:00 GMT") == datetime(2026, 1, 20, 10, tzinfo=UTC)
 
 
 # --- two services, one verdict ---

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mdmsdk.errors import MalformedResponseError
 from mdmsdk.identifiers import Mac
 from mdmsdk.models import Device
-from mdmsdk_meraki.pages import read_page, server_time
+from mdmsdk_meraki.pages import read_page
 from mdmsdk_meraki.rows import FIELDS, count, flag, moment, read_device, text
 
 
@@ -251,10 +251,6 @@ def test_a_full_page_without_link_header_may_not_be_the_last(dashboard: Any) -> 
     assert "proxy" in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("date", [None, "yesterday", "Thu, 15 Jan 2026 12:00:00 -0000"])
-def test_a_clock_that_cannot_be_read(dashboard: Any, date: str | None) -> None:
-    assert server_time(dashboard.answer([], date=date)) is None
-
-
-def test_the_servers_clock(dashboard: Any) -> None:
-    assert server_time(dashboard.answer([])) == datetime(2026, 1, 15, 12, tzinfo=UTC)
+def test_a_page_has_the_servers_time(dashboard: Any) -> None:
+    assert read_page(dashboard.answer([]), 3).now == datetime(2026, 1, 15, 12, tzinfo=UTC)
+    assert read_page(dashboard.answer([], date="yesterday"), 3).now is None
