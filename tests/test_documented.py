@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
 # The modules that users and plugin authors import from; each is on the API page.
-MODULES = ["client", "config", "errors", "federation", "flow", "identifiers", "ise", "models", "provider"]
-MODULES += ["registry", "settings", "simulator", "testing", "wire"]
+MODULES = ["client", "config", "errors", "federation", "flow", "identifiers", "ise", "models", "paging"]
+MODULES += ["provider", "registry", "settings", "simulator", "testing", "wire"]
 CODE = re.compile(r"`([^`\n]+)`")
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"wire", "models", "identifiers", "errors"},
     {"flow"},
-    {"provider", "settings"},
+    {"provider", "settings", "paging"},
     {"registry", "ise"},
     {"_run"},
     {"client"},

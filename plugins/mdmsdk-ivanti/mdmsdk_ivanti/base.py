@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from abc import abstractmethod
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mdmsdk.errors import (
@@ -18,10 +17,10 @@ from mdmsdk.errors import (
 from mdmsdk.flow import done, send, together
 from mdmsdk.identifiers import Guid, Imei, Mac, Serial, Udid
 from mdmsdk.models import ComplianceState
+from mdmsdk.paging import walk
 from mdmsdk.provider import Capability, Limits, MdmProvider, Page, basic_token, check_status
 from mdmsdk.wire import Request
 from mdmsdk_ivanti.answers import HEADERS, integer, mapping, objects, refusal
-from mdmsdk_ivanti.paging import Row, Slice, walk
 from mdmsdk_ivanti.records import Facts, masked_kinds, text
 from mdmsdk_ivanti.settings import PAGE_SIZE
 
@@ -31,8 +30,10 @@ if TYPE_CHECKING:
     from mdmsdk.flow import Flow
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device, ServerInfo
+    from mdmsdk.paging import Slice
     from mdmsdk.provider import Token
     from mdmsdk.wire import Response
+    from mdmsdk_ivanti.records import Row
     from mdmsdk_ivanti.settings import IvantiSettings
 
 __all__ = ["IvantiProvider"]
@@ -75,7 +76,9 @@ class IvantiProvider(MdmProvider):
     # --- what a product states ---
 
     @abstractmethod
-    def search(self, info: ServerInfo, query: str, *, scope: str, offset: int, limit: int) -> Flow[Slice]:
+    def search(
+        self, info: ServerInfo, query: str, *, scope: str, offset: int, limit: int
+    ) -> Flow[Slice[Row]]:
         """Ask for `limit` rows from `offset` on that `query` finds in one device space; "" finds all."""
 
     @abstractmethod
@@ -222,7 +225,7 @@ class IvantiProvider(MdmProvider):
         )
         rows = [row for part in parts for _, row in part.rows]
         found = self.assign(keys, rows)
-        if any(len(part.rows) < part.total for part in parts):
+        if any(part.total is None or len(part.rows) < part.total for part in parts):
             raise IncompleteListError(
                 f"more devices have this {keys[0].kind} than one answer holds", hint=_SHARED_HINT
             )
@@ -266,8 +269,9 @@ class IvantiProvider(MdmProvider):
             IncompleteListError: the list changed so that devices may be missing.
             FilterIgnoredError: it holds devices that comply, or have left.
         """
-        search = partial(self._search_scope, info, self.noncompliant_query(info))
-        rows, following = yield from walk(search, self.scopes(info), cursor, self.page_size)
+        rows, following = yield from self._walk(
+            info, self.noncompliant_query(info), self.scopes(info), cursor
+        )
         return Page([device for row in rows if (device := self.listed(row))], following)
 
     def inventory_scopes(self, info: ServerInfo) -> Sequence[str]:
@@ -276,9 +280,7 @@ class IvantiProvider(MdmProvider):
 
     def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
         """One page of all devices, those included that have left."""
-        search = partial(self._search_scope, info, "")
-        scopes = self.inventory_scopes(info)
-        rows, following = yield from walk(search, scopes, cursor, self.page_size)
+        rows, following = yield from self._walk(info, "", self.inventory_scopes(info), cursor)
         return Page([self._device(self.read(row), row) for row in rows], following)
 
     def listed(self, row: Row) -> Device | None:
@@ -288,5 +290,11 @@ class IvantiProvider(MdmProvider):
             return device
         raise FilterIgnoredError("the list of noncompliant devices holds one that complies or has left")
 
-    def _search_scope(self, info: ServerInfo, query: str, scope: str, offset: int, limit: int) -> Flow[Slice]:
-        return self.search(info, query, scope=scope, offset=offset, limit=limit)
+    def _walk(
+        self, info: ServerInfo, query: str, scopes: Sequence[str], cursor: str | None
+    ) -> Flow[tuple[list[Row], str | None]]:
+        def search(scope: str, offset: int, limit: int) -> Flow[Slice[Row]]:
+            return self.search(info, query, scope=scope, offset=offset, limit=limit)
+
+        size = self.page_size
+        return (yield from walk(search, scopes, cursor, size, noun="device space", recount=True))

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-__all__ = ["Facts", "flag", "judge", "masked_kinds", "newest", "phone_number", "text"]
+__all__ = ["Facts", "Row", "flag", "judge", "masked_kinds", "newest", "phone_number", "text"]
+
+Row = dict[str, Any]
 
 # Written where a device has no such value; "Not Present" comes from Windows.
 _NOTHING = frozenset({"", "null", "none", "n/a", "unknown", "not present", "not available"})

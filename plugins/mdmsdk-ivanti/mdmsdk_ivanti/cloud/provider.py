@@ -13,12 +13,12 @@ from mdmsdk.errors import MalformedResponseError, ProtocolError
 from mdmsdk.flow import done, together
 from mdmsdk.identifiers import Guid
 from mdmsdk.models import ServerInfo
+from mdmsdk.paging import Slice
 from mdmsdk.provider import Token
 from mdmsdk_ivanti.advice import CLOUD_ADDRESS, CLOUD_LOGIN
 from mdmsdk_ivanti.answers import complaints, integer, mapping, objects
 from mdmsdk_ivanti.base import IvantiProvider
 from mdmsdk_ivanti.cloud.records import NONCOMPLIANT, condition, read
-from mdmsdk_ivanti.paging import Row, Slice
 from mdmsdk_ivanti.settings import IvantiCloudSettings
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device
     from mdmsdk.wire import Response
-    from mdmsdk_ivanti.records import Facts
+    from mdmsdk_ivanti.records import Facts, Row
 
 __all__ = ["IvantiCloudProvider"]
 
@@ -109,7 +109,9 @@ class IvantiCloudProvider(IvantiProvider):
 
     # Customer integration API guide, "Devices": `start`, not `offset`, counts rows; the order is by
     # sortFields.
-    def search(self, info: ServerInfo, query: str, *, scope: str, offset: int, limit: int) -> Flow[Slice]:
+    def search(
+        self, info: ServerInfo, query: str, *, scope: str, offset: int, limit: int
+    ) -> Flow[Slice[Row]]:
         """One part of a search."""
         del info
         params: dict[str, str | int] = {

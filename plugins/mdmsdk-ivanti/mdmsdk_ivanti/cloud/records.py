@@ -15,7 +15,7 @@ from mdmsdk_ivanti.records import Facts, flag, judge, newest, phone_number, text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mdmsdk_ivanti.paging import Row
+    from mdmsdk_ivanti.records import Row
 
 __all__ = ["NONCOMPLIANT", "condition", "read"]
 

@@ -16,6 +16,7 @@ from mdmsdk.errors import (
 )
 from mdmsdk.flow import send, together
 from mdmsdk.models import ComplianceState, ServerInfo
+from mdmsdk.paging import Slice
 from mdmsdk.provider import Capability, Limits
 from mdmsdk_ivanti.advice import CORE_ADDRESS, CORE_LOGIN
 from mdmsdk_ivanti.answers import integer, objects
@@ -23,7 +24,6 @@ from mdmsdk_ivanti.base import IvantiProvider
 from mdmsdk_ivanti.core import v1
 from mdmsdk_ivanti.core.query import MAX_TERMS, noncompliant, pack
 from mdmsdk_ivanti.core.records import FIELDS, MANAGED, NEEDED, OTHERS, read_v1, read_v2
-from mdmsdk_ivanti.paging import Row, Slice
 from mdmsdk_ivanti.records import text
 from mdmsdk_ivanti.settings import PAGE_SIZE, IvantiCoreSettings
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device
     from mdmsdk.wire import Response
-    from mdmsdk_ivanti.records import Facts
+    from mdmsdk_ivanti.records import Facts, Row
 
 __all__ = ["IvantiCoreProvider"]
 
@@ -148,7 +148,9 @@ class IvantiCoreProvider(IvantiProvider):
 
     # EPMM API v2 guide, "Devices: search": offset and limit count rows; sortField and sortOrder; `fields` is
     # required.
-    def search(self, info: ServerInfo, query: str, *, scope: str, offset: int, limit: int) -> Flow[Slice]:
+    def search(
+        self, info: ServerInfo, query: str, *, scope: str, offset: int, limit: int
+    ) -> Flow[Slice[Row]]:
         """One part of a search; with version 1 the scope is a status, and the query is not heeded."""
         base = info.extra["api_base"]
         if _is_v1(info):

@@ -10,7 +10,7 @@ from mdmsdk_ivanti.records import Facts, flag, judge, newest, phone_number, text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mdmsdk_ivanti.paging import Row
+    from mdmsdk_ivanti.records import Row
 
 __all__ = ["FIELDS", "MANAGED", "NEEDED", "OTHERS", "read_v1", "read_v2"]
 

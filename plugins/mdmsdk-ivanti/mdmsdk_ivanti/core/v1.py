@@ -11,12 +11,13 @@ from urllib.parse import quote
 
 from mdmsdk.errors import MalformedResponseError, UnsupportedOperationError
 from mdmsdk.identifiers import Guid, Key, Mac
+from mdmsdk.paging import Slice
 from mdmsdk.wire import Request
 from mdmsdk_ivanti.answers import HEADERS, integer, mapping, objects
-from mdmsdk_ivanti.paging import Row, Slice
 
 if TYPE_CHECKING:
     from mdmsdk.wire import Response
+    from mdmsdk_ivanti.records import Row
 
 __all__ = ["device_request", "is_unknown_device", "list_request", "read_devices", "read_list"]
 
@@ -69,7 +70,7 @@ def read_devices(response: Response) -> list[Row]:
     return _several(mapping(body.get("devices"), _ANSWER).get("device"))
 
 
-def read_list(response: Response) -> Slice:
+def read_list(response: Response) -> Slice[Row]:
     """One page of a list."""
     rows = [(integer(row.get("@id"), "number of a device"), row) for row in read_devices(response)]
     return Slice(rows, integer(mapping(response.json(), _ANSWER).get("totalCount"), "count of devices"))

@@ -1,0 +1,267 @@
+"""Lists that are read by position while the server goes on working: complete, or an error.
+
+A position counts rows that others may delete meanwhile; what follows then moves up, and a page would begin
+too late. So every page begins with the last row of the page before, or a little earlier. Where the rows come
+in the order of their numbers, that shows a shift, and where to go on. Where they do not, a list that changes
+is given up.
+
+A provider describes one request in a `Search`, and `walk` does the rest; `numbered` is for servers that count
+pages instead of rows. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, Generic, TypeVar
+
+from mdmsdk.errors import IncompleteListError, MalformedResponseError
+from mdmsdk.flow import Flow, together
+
+__all__ = ["Search", "Slice", "collect", "numbered", "walk"]
+
+T = TypeVar("T")
+
+_PROOF = 8
+"""Rows in order on the first page that show a sorted list; a few could stand in order by chance."""
+_UNSORTED_HINT = "The server does not sort it by number, so that no gap can be told from a change: ask again."
+_LOST_HINT = "The server's own log names the records; delete them, or have their inventory updated."
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Generic[T]):
+    """A part of a list, as an answer holds it.
+
+    Attributes:
+        rows: the records in the server's order, each with what tells it from the others: a number, which
+            grows along a list that is sorted by it, or a text.
+        total: how many the whole list has now; None where the server does not say.
+        more: whether the server says that more follow; None where it does not say.
+        offset: the position of the first row; None where that is the one asked for.
+        limit: rows that the server puts into one answer; None for as many as were asked for.
+        lost: the positions of rows that it cannot give.
+    """
+
+    rows: Sequence[tuple[int | str, T]]
+    total: int | None
+    more: bool | None = None
+    offset: int | None = None
+    limit: int | None = None
+    lost: frozenset[int] = frozenset()
+
+
+Search = Callable[[str, int, int], Flow[Slice[T]]]
+"""One query: asks in a scope, from a position on, for a number of rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """How far a list has been read; travels in the cursor.
+
+    Attributes:
+        scopes: those that are still to be read; the first one is under way.
+        limit: rows to ask for at once.
+        end: the position up to which the first scope was read.
+        seen: how many of its rows were handed out.
+        last: what tells the last of them.
+        total: how many rows it had at first, where the server says so.
+        met: what tells all of them, if the list is not known to be sorted; None if it is.
+        gone: how many of its rows the server could not give.
+        done: how many rows each scope had that was read.
+        lost: how many rows could not be had in all of those.
+    """
+
+    scopes: tuple[str, ...]
+    limit: int
+    end: int = 0
+    seen: int = 0
+    last: int | str = 0
+    total: int | None = None
+    met: tuple[int | str, ...] | None = None
+    gone: int = 0
+    done: tuple[tuple[str, int], ...] = ()
+    lost: int = 0
+
+    def cursor(self) -> str:
+        values = [self.scopes, self.limit, self.end, self.seen, self.last, self.total, self.met]
+        return json.dumps([*values, self.gone, self.done, self.lost], separators=(",", ":"))
+
+    @classmethod
+    def read(cls, cursor: str) -> _Place:
+        scopes, limit, end, seen, last, total, met, gone, done, lost = json.loads(cursor)
+        known = None if met is None else tuple(met)
+        counts = tuple((scope, count) for scope, count in done)
+        return cls(tuple(scopes), limit, end, seen, last, total, known, gone, counts, lost)
+
+
+def walk(
+    search: Search[T],
+    scopes: Sequence[str],
+    cursor: str | None,
+    limit: int,
+    *,
+    noun: str = "list",
+    ordered: bool = False,
+    recount: bool = False,
+) -> Flow[tuple[list[T], str | None]]:
+    """Read the next page of a list that lies in one scope or in several, one after the other.
+
+    Args:
+        search: asks for a part of the list.
+        scopes: where to look; at least one.
+        cursor: where to go on, from the page before; None at the beginning.
+        limit: rows to ask for at once.
+        noun: what a scope is, for messages.
+        ordered: the query asks for the rows in the order of their numbers, so a short page in order shows
+            that they are.
+        recount: count once more at the end, because rows may move from one scope to another.
+
+    Returns:
+        The records that did not come before, and the cursor of the page after.
+
+    Raises:
+        IncompleteListError: the list changed so that rows may be missing, the server broke it off, or it
+            could not give some of the rows. That is told after all others were handed out.
+    """
+    place = _Place.read(cursor) if cursor is not None else _Place(tuple(scopes), limit)
+    if not place.scopes:
+        raise IncompleteListError(
+            f"{place.lost} of the records cannot be read: the server fails at them", hint=_LOST_HINT
+        )
+    scope, where = place.scopes[0], f"{noun} {place.scopes[0]}".rstrip()
+    offset, part = yield from _fetch(search, place)
+    fresh, met = _unseen(place, offset, part, where, ordered=ordered)
+    end = offset + len(part.rows) + len(part.lost)
+    gone = place.gone + sum(position >= place.end for position in part.lost)
+    seen = place.seen + len(fresh)
+    more = part.more
+    if more is None:
+        more = bool(fresh) if part.total is None else end < part.total
+    rows = [row for _, row in fresh]
+    if more:
+        if not fresh and gone == place.gone:
+            raise IncompleteListError(f"the server repeats rows of {where}, or gives none where more follow")
+        total = place.total if place.end else part.total
+        last = fresh[-1][0] if fresh else place.last
+        following = replace(place, end=end, seen=seen, last=last, total=total, met=met, gone=gone)
+        return rows, replace(following, limit=part.limit or place.limit).cursor()
+    if part.total is not None and min(end, seen + gone) < part.total:
+        raise IncompleteListError(
+            f"{where} counts {part.total} devices, but the list ended after {min(end, seen)}"
+        )
+    rest = _Place(place.scopes[1:], limit, done=(*place.done, (scope, seen)), lost=place.lost + gone)
+    if not rest.scopes and recount and place.done:
+        yield from _check_unmoved(search, dict(place.done), noun)
+    return rows, rest.cursor() if rest.scopes or rest.lost else None
+
+
+def collect(
+    search: Search[T], scopes: Sequence[str], limit: int, *, max_pages: int, ordered: bool = False
+) -> Flow[list[T]]:
+    """All records of a list that is expected to be short.
+
+    Raises:
+        IncompleteListError: as `walk`, and where the list has more pages than that.
+    """
+    found: list[T] = []
+    cursor = None
+    for _ in range(max_pages):
+        rows, cursor = yield from walk(search, scopes, cursor, limit, ordered=ordered)
+        found += rows
+        if cursor is None:
+            return found
+    raise IncompleteListError("the server's pages do not come to an end", collected=len(found))
+
+
+def numbered(ask: Callable[[int, int], Flow[Slice[T]]], offset: int, limit: int) -> Flow[Slice[T]]:
+    """Ask a server that counts pages for the rows from a position on.
+
+    Pages begin at multiples of their size. So one of a smaller size is taken that begins at the position or a
+    little before it.
+
+    Args:
+        ask: asks for the page of a number, from 0 on, and a size.
+        offset: the position.
+        limit: rows on one page, at the most. From 16 on, some size fits every position; where none does, the
+            slice ends with the position, and `walk` gives the list up.
+
+    Raises:
+        MalformedResponseError: the server ignores the size.
+    """
+    while True:
+        size = max(range(max(1, limit // 2), limit + 1), key=lambda size: size - offset % size)
+        page = offset // size
+        part = yield from ask(page, size)
+        given = len(part.rows) + len(part.lost)
+        if given > size:
+            raise MalformedResponseError("the server gives too many rows: it ignores the page size")
+        more = not page if part.total is None else page * size + given < part.total
+        if given in {0, size} or not more:
+            return replace(part, offset=page * size, limit=limit)
+        # The server's own limit comes without a word, and moves all pages but the first.
+        if not page and offset < given:
+            return replace(part, offset=0, limit=given)
+        limit = given
+
+
+def _fetch(search: Search[T], place: _Place) -> Flow[tuple[int, Slice[T]]]:
+    """The slice that begins at or before the last row that was read, and its position."""
+    asked = max(0, place.end - 1)
+    while True:
+        part = yield from search(place.scopes[0], asked, place.limit)
+        offset = asked if part.offset is None else part.offset
+        # Rows before it are gone where it does not begin with a row that was seen: go back until it does.
+        if not offset or place.met is not None or offset in part.lost or _reaches_back(part, place.last):
+            return offset, part
+        asked = max(0, offset - max(1, (len(part.rows) or place.limit) // 2))
+
+
+def _reaches_back(part: Slice[Any], last: int | str) -> bool:
+    """Whether a slice follows the row `last` without a gap: it begins with it or before it."""
+    return bool(part.rows) and not _is_behind(part.rows[0][0], last)
+
+
+def _unseen(
+    place: _Place, offset: int, part: Slice[T], where: str, *, ordered: bool
+) -> tuple[Sequence[tuple[int | str, T]], tuple[int | str, ...] | None]:
+    """The rows that did not come before, and what tells all that did, for a list that is not sorted."""
+    names = [name for name, _ in part.rows]
+    numbers = [name for name in names if isinstance(name, int)]
+    ascending = numbers == names and all(low < high for low, high in pairwise(numbers))
+    met = place.met
+    if not place.end:
+        fresh = part.rows
+        met = None if ascending and (ordered or len(names) >= _PROOF) else ()
+    elif met is None and ascending:
+        return [row for row in part.rows if _is_behind(row[0], place.last)], None
+    else:
+        overlap = place.end - offset
+        # A list without order still has to be what it was; one that had an order must keep it.
+        if met is None or part.lost or part.total != place.total or tuple(names[:overlap]) != met[offset:]:
+            raise _changed(where)
+        fresh = part.rows[overlap:]
+    if met is not None:
+        met = (*met, *(name for name, _ in fresh))
+        if len(set(met)) < len(met):
+            raise _changed(where)
+    return fresh, met
+
+
+def _is_behind(name: int | str, last: int | str) -> bool:
+    return isinstance(name, int) and isinstance(last, int) and name > last
+
+
+def _changed(where: str) -> IncompleteListError:
+    return IncompleteListError(f"{where} changed while it was read", hint=_UNSORTED_HINT)
+
+
+def _check_unmoved(search: Search[T], counts: Mapping[str, int], noun: str) -> Flow[None]:
+    """Count once more: a row may have moved into a scope that was read already."""
+    parts = yield from together(*(search(scope, 0, 1) for scope in counts))
+    for (scope, seen), part in zip(counts.items(), parts, strict=True):
+        if part.total is not None and part.total > seen:
+            raise IncompleteListError(
+                f"{noun} {scope} counts {part.total} devices now, but {seen} when it was read"
+            )
