@@ -158,9 +158,23 @@ def walk(
 
 
 def collect(
-    search: Search[T], scopes: Sequence[str], limit: int, *, max_pages: int, ordered: bool = False
+    search: Search[T],
+    scopes: Sequence[str],
+    limit: int,
+    *,
+    max_pages: int,
+    ordered: bool = False,
+    keep: Callable[[T], bool] = lambda _row: True,
 ) -> Flow[list[T]]:
-    """All records of a list that is expected to be short.
+    """All records of a list that is expected to be short, as far as they are to be kept.
+
+    Args:
+        search: as for `walk`, like scopes, limit and ordered.
+        scopes: where to look.
+        limit: rows to ask for at once.
+        ordered: the query asks for the rows in the order of their numbers.
+        max_pages: pages after which the list is taken to have no end.
+        keep: which records to keep; what it raises ends the list at once.
 
     Raises:
         IncompleteListError: as `walk`, and where the list has more pages than that.
@@ -169,7 +183,7 @@ def collect(
     cursor = None
     for _ in range(max_pages):
         rows, cursor = yield from walk(search, scopes, cursor, limit, ordered=ordered)
-        found += rows
+        found += filter(keep, rows)
         if cursor is None:
             return found
     raise IncompleteListError("the server's pages do not come to an end", collected=len(found))
@@ -197,8 +211,9 @@ def numbered(ask: Callable[[int, int], Flow[Slice[T]]], offset: int, limit: int)
         given = len(part.rows) + len(part.lost)
         if given > size:
             raise MalformedResponseError("the server gives too many rows: it ignores the page size")
-        more = not page if part.total is None else page * size + given < part.total
-        if given in {0, size} or not more:
+        # Only the last page has fewer rows, and where the server does not count, only the first shows it.
+        whole = page > 0 if part.total is None else page * size + given == part.total
+        if given in {0, size} or whole:
             return replace(part, offset=page * size, limit=limit)
         # The server's own limit comes without a word, and moves all pages but the first.
         if not page and offset < given:

@@ -81,6 +81,20 @@ class Record:
     device: Device
     answered: datetime | None
 
+    @classmethod
+    def read(cls, realm: Realm, row: Row, answered: datetime | None) -> Record:
+        """Read a row of an answer.
+
+        Raises:
+            MalformedResponseError: it has no id, or sections that are none.
+        """
+        return cls(realm, realm.id_of(row), row, realm.read(row), answered)
+
+    @property
+    def number(self) -> int | str:
+        """The id by which lists are sorted; a text where it is no number, which sorts nothing."""
+        return int(self.id) if self.id.isascii() and self.id.isdigit() else self.id
+
     @property
     def reported(self) -> bool:
         """Whether the device ever sent its inventory, by which alone Jamf Pro judges it."""

@@ -6,7 +6,6 @@ Overview", https://developer.jamf.com/jamf-pro/docs/jamf-pro-api-overview.
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from mdmsdk.errors import AuthenticationError, EndpointNotFoundError, MalformedResponseError
@@ -16,12 +15,10 @@ from mdmsdk.provider import Token, basic_token
 from mdmsdk.wire import Request
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from mdmsdk.flow import Flow
     from mdmsdk.wire import Response
 
-__all__ = ["by_client", "by_password", "give_back", "keep_alive", "server_time"]
+__all__ = ["by_client", "by_password", "give_back", "keep_alive"]
 
 # The second path is the one of the first releases with API clients (10.49); it is not described any more.
 OAUTH_PATHS: Final = ("/api/v1/oauth/token", "/api/oauth/token")
@@ -81,18 +78,10 @@ def give_back(base_url: str, token: Token) -> Flow[None]:
     yield from send(Request("POST", base_url + _INVALIDATE, headers=_bearer(token), audience=None))
 
 
-def server_time(response: Response) -> datetime | None:
-    """What the server's clock says (RFC 9110, section 6.6.1)."""
-    try:
-        return clean_time(parsedate_to_datetime(response.header("date") or ""))
-    except ValueError:
-        return None
-
-
 # The end is an absolute time of the server's clock, so that is the clock to measure it by; its Date header
 # cuts the fraction of a second off. Without one, the token is used until the server refuses it.
 def _user_token(response: Response) -> Token:
-    now, end = server_time(response), clean_time(_word(response, "expires"))
+    now, end = response.date, clean_time(_word(response, "expires"))
     life = (end - now).total_seconds() if now and end else None
     return Token(_word(response, "token"), expires_in=None if life is None else max(life - 1.0, 1.0))
 

@@ -15,7 +15,6 @@ from mdmsdk.errors import (
     ConfigurationError,
     EndpointNotFoundError,
     FilterIgnoredError,
-    IncompleteListError,
     MalformedResponseError,
     PermissionDeniedError,
     ResponseError,
@@ -25,11 +24,12 @@ from mdmsdk.errors import (
 from mdmsdk.flow import done, send, together
 from mdmsdk.identifiers import Guid, Mac
 from mdmsdk.models import ComplianceState, ServerInfo
+from mdmsdk.paging import Slice, collect, numbered, walk
 from mdmsdk.provider import Capability, Limits, MdmProvider, Page, check_status
 from mdmsdk.wire import Request
 from mdmsdk_jamf import login, sources
-from mdmsdk_jamf.inventory import COMPUTERS, MOBILE_DEVICES, REALMS, Record, identifiers, text
-from mdmsdk_jamf.paging import Place, read_page, step
+from mdmsdk_jamf.inventory import COMPUTERS, REALMS, Record, identifiers, text
+from mdmsdk_jamf.paging import around_damage, read_page
 from mdmsdk_jamf.refusals import refuse
 from mdmsdk_jamf.rsql import any_of, chunks, encoded
 from mdmsdk_jamf.settings import JamfSettings
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from mdmsdk.flow import Flow
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device
+    from mdmsdk.paging import Search
     from mdmsdk.provider import Token
     from mdmsdk.wire import Response
     from mdmsdk_jamf.inventory import Realm
-    from mdmsdk_jamf.paging import Row, Rows
 
 __all__ = ["JamfProvider"]
 
@@ -286,21 +286,12 @@ class JamfProvider(MdmProvider):
     def _page(
         self, info: ServerInfo, realms: Sequence[str], cursor: str | None
     ) -> Flow[tuple[list[Device], str | None]]:
-        name, _, place = (cursor or f"{realms[0]}:").partition(":")
-        realm = REALMS[name]
-        start = Place.read(place) if place else Place(self._page_size)
-        records, following = yield from self._step(info, realm, "", start)
-        devices = yield from self._judged(info, records)
-        if following:
-            return devices, f"{name}:{following.write()}"
-        later = realms[realms.index(name) + 1 :]
-        return devices, f"{later[0]}:" if later else None
-
-    @property
-    def _page_size(self) -> int:
-        compliance = self.settings.compliance
-        one_by_one = compliance and compliance.source == "conditional-access"
-        return min(self.settings.page_size, _STATES_AT_ONCE) if one_by_one else self.settings.page_size
+        compliance, size = self.settings.compliance, self.settings.page_size
+        if compliance and compliance.source == "conditional-access":
+            size = min(size, _STATES_AT_ONCE)
+        search = self._records(info)
+        records, following = yield from walk(search, realms, cursor, size, noun="the list of", ordered=True)
+        return (yield from self._judged(info, records)), following
 
     # --- records ---
 
@@ -325,42 +316,28 @@ class JamfProvider(MdmProvider):
         self, info: ServerInfo, realm: Realm, search: str, keep: Callable[[Record], bool]
     ) -> Flow[list[Record]]:
         """The records of a filter, all pages, as far as they are to be kept."""
-        kept: dict[str, Record] = {}
-        place = Place(self.settings.page_size)
-        for _ in range(self.settings.policy.max_pages):
-            records, following = yield from self._step(info, realm, search, place)
-            kept |= {record.id: record for record in records if keep(record)}
-            if following is None:
-                return list(kept.values())
-            place = following
-        raise IncompleteListError("Jamf Pro's pages do not come to an end", collected=len(kept))
+        size, most = self.settings.page_size, self.settings.policy.max_pages
+        records = self._records(info, search)
+        return (yield from collect(records, [realm.name], size, max_pages=most, ordered=True, keep=keep))
 
-    def _step(
-        self, info: ServerInfo, realm: Realm, search: str, place: Place
-    ) -> Flow[tuple[list[Record], Place | None]]:
-        """The records of one page, and where the next one is."""
-        version = info.api_version if realm is COMPUTERS else MOBILE_DEVICES.versions[0]
-        path = realm.path.format(version=version)
-        answered = None
+    def _records(self, info: ServerInfo, search: str = "") -> Search[Record]:
+        """The records of an inventory that a filter lets through, from a position on."""
 
-        def fetch(page: int, size: int) -> Flow[Rows]:
-            nonlocal answered
-            params = {
-                "section": realm.sections,
-                "page": page,
-                "page-size": size,
-                "sort": f"{realm.id_field}:asc",
-            }
-            response = yield from self._get(path, {**params, **realm.params}, search)
-            answered = login.server_time(response)
-            return read_page(response.json())
+        def ask(scope: str, offset: int, limit: int) -> Flow[Slice[Record]]:
+            realm = REALMS[scope]
+            version = info.api_version if realm is COMPUTERS else realm.versions[0]
+            params = {"section": realm.sections, "sort": f"{realm.id_field}:asc", **realm.params}
 
-        rows, following = yield from step(fetch, place, realm.id_of, piecewise=not search)
-        return [self._record(realm, row, answered) for row in rows], following
+            def ask_page(page: int, size: int) -> Flow[Slice[Record]]:
+                path = realm.path.format(version=version)
+                response = yield from self._get(path, {**params, "page": page, "page-size": size}, search)
+                rows, total = read_page(response.json())
+                records = [Record.read(realm, row, response.date) for row in rows]
+                return Slice([(record.number, record) for record in records], total)
 
-    @staticmethod
-    def _record(realm: Realm, row: Row, answered: Any) -> Record:
-        return Record(realm, realm.id_of(row), row, realm.read(row), answered)
+            return numbered(ask_page if search else around_damage(ask_page), offset, limit)
+
+        return ask
 
     def _get(self, path: str, params: Mapping[str, Any] | None = None, search: str = "") -> Flow[Response]:
         url = self.settings.base_url + path + (f"?filter={encoded(search)}" if search else "")

@@ -94,7 +94,7 @@ class JamfSettings(ProviderSettings):
     compliance: ComplianceSettings | None = None
     remediation: str | None = None
     secondary_macs: Literal["match", "sweep", "off"] = "match"
-    page_size: int = Field(default=1000, ge=1, le=2000)
+    page_size: int = Field(default=1000, ge=16, le=2000)
 
     @model_validator(mode="after")
     def _check(self) -> JamfSettings:

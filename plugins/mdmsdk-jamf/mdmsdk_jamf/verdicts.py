@@ -7,16 +7,14 @@ they leave open is unknown, and never compliant.
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from mdmsdk.errors import FilterIgnoredError, MalformedResponseError
-from mdmsdk.models import Compliance, ComplianceState
+from mdmsdk.models import Compliance, ComplianceState, seen_within
 from mdmsdk_jamf.inventory import COMPUTERS, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from mdmsdk.models import Device
     from mdmsdk_jamf.inventory import Record
@@ -133,16 +131,12 @@ def _outcomes(record: Record, rules: Rules) -> list[tuple[str, bool | None]]:
         )
     if (days := rules.max_days_since_contact) is not None:
         reason = f"The device has had no contact for more than {days} days."
-        found.append((reason, _is_recent(device.last_check_in, record.answered, days)))
+        found.append((reason, seen_within(days, device.last_check_in, record.answered)))
     if minimum := rules.minimum_os.get(device.os or ""):
         found.append((f"{device.os} is older than {minimum}.", _is_at_least(device, minimum)))
     elif rules.minimum_os and device.os is None:
         found.append(("The operating system is too old.", None))
     return found
-
-
-def _is_recent(contact: datetime | None, now: datetime | None, days: int) -> bool | None:
-    return None if contact is None or now is None else now - contact <= timedelta(days=days)
 
 
 def _is_at_least(device: Device, minimum: str) -> bool | None:
