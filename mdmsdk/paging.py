@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 _PROOF = 8
 """Rows in order on the first page that show a sorted list; a few could stand in order by chance."""
+_LEAST = 16
+"""Rows on a page from which on one of the sizes fits any position, as far as lists go."""
 _UNSORTED_HINT = "The server does not sort it by number, so that no gap can be told from a change: ask again."
 _LOST_HINT = "The server's own log names the records; delete them, or have their inventory updated."
 
@@ -137,8 +139,10 @@ def walk(
     gone = place.gone + sum(position >= place.end for position in part.lost)
     seen = place.seen + len(fresh)
     more = part.more
-    if more is None:
-        more = bool(fresh) if part.total is None else end < part.total
+    if part.total is None:
+        more = more or bool(fresh)  # nobody counts, so the end is where nothing new comes
+    elif more is None:
+        more = end < part.total
     rows = [row for _, row in fresh]
     if more:
         if not fresh and gone == place.gone:
@@ -211,14 +215,23 @@ def numbered(ask: Callable[[int, int], Flow[Slice[T]]], offset: int, limit: int)
         given = len(part.rows) + len(part.lost)
         if given > size:
             raise MalformedResponseError("the server gives too many rows: it ignores the page size")
-        # Only the last page has fewer rows, and where the server does not count, only the first shows it.
-        whole = page > 0 if part.total is None else page * size + given == part.total
-        if given in {0, size} or whole:
-            return replace(part, offset=page * size, limit=limit)
+        if given in {0, size} or (yield from _is_last(ask, part, page, size)):
+            more = given == size if part.total is None else part.more
+            return replace(part, more=more, offset=page * size, limit=limit)
         # The server's own limit comes without a word, and moves all pages but the first.
         if not page and offset < given:
             return replace(part, offset=0, limit=given)
         limit = given
+
+
+def _is_last(ask: Callable[[int, int], Flow[Slice[T]]], part: Slice[T], page: int, size: int) -> Flow[bool]:
+    """Whether a page has fewer rows because the list ends there, and not by the server's own limit."""
+    given = len(part.rows) + len(part.lost)
+    if part.total is not None:
+        return page * size + given == part.total
+    # Where the server does not count, its limit shows on the first page already. After a few rows, the rest
+    # is asked for: pages that small hardly ever overlap.
+    return page > 0 or (given < _LEAST and not (yield from ask(1, given)).rows)
 
 
 def _fetch(search: Search[T], place: _Place) -> Flow[tuple[int, Slice[T]]]:

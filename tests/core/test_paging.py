@@ -296,6 +296,14 @@ def test_a_cap_that_the_server_does_not_mention_is_noticed(cap: int, counts: boo
     assert read(server, 1000) == list(range(5000))
 
 
+@pytest.mark.parametrize("counts", [True, False])
+@pytest.mark.parametrize("cap", [1, 2, 3, 5])
+def test_pages_too_small_to_overlap_are_no_end(cap: int, counts: bool) -> None:
+    server = Server({"": list(range(500))}, cap=cap, pages=True, says_more=False, counts=counts)
+    with pytest.raises(IncompleteListError, match="repeats rows"):
+        read(server, 100)
+
+
 def test_a_cap_that_comes_later_is_noticed() -> None:
     def change(server: Server, count: int) -> None:
         if count == 2:

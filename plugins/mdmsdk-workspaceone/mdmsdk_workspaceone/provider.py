@@ -26,6 +26,7 @@ from mdmsdk.errors import (
 from mdmsdk.flow import call, send, together
 from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
 from mdmsdk.models import Device, ServerInfo
+from mdmsdk.paging import Slice, numbered, walk
 from mdmsdk.provider import Capability, Limits, MdmProvider, Page, Token, basic_token
 from mdmsdk.wire import Request
 from mdmsdk_workspaceone.answers import (
@@ -39,7 +40,7 @@ from mdmsdk_workspaceone.answers import (
 )
 from mdmsdk_workspaceone.login import Signer, load_signer, oauth_token
 from mdmsdk_workspaceone.records import Record, combine, failing_policies
-from mdmsdk_workspaceone.search import Place, SearchNames, read_rows, select
+from mdmsdk_workspaceone.search import SearchNames, read_rows, select
 from mdmsdk_workspaceone.settings import WorkspaceOneSettings
 
 if TYPE_CHECKING:
@@ -164,8 +165,8 @@ class WorkspaceOneProvider(MdmProvider):
 
     def _probe(self, version: int) -> Request:
         names = SearchNames.of(version)
-        params = names.params(self.settings, 0, noncompliant=False)
-        return self._get("/mdm/devices/search", version, {**params, names.page_size: 1})
+        params = names.params(self.settings, 0, 1, noncompliant=False)
+        return self._get("/mdm/devices/search", version, params)
 
     # --- lookups ---
 
@@ -294,15 +295,26 @@ class WorkspaceOneProvider(MdmProvider):
         return (yield from self._page(info, cursor, noncompliant=False))
 
     def _page(self, info: ServerInfo, cursor: str | None, *, noncompliant: bool) -> Flow[Page[Device]]:
-        version, place = int(info.api_version or 2), Place.read(cursor)
-        params = SearchNames.of(version).params(self.settings, place.page, noncompliant=noncompliant)
-        response = yield from send(self._get("/mdm/devices/search", version, params))
-        rows, total = read_rows(read_document(check_version(response, version)))
-        items = [self._read(Record(row)) for row in rows]
+        version = int(info.api_version or 2)
+        names = SearchNames.of(version)
+
+        def ask(page: int, size: int) -> Flow[Slice[Record]]:
+            params = names.params(self.settings, page, size, noncompliant=noncompliant)
+            response = yield from send(self._get("/mdm/devices/search", version, params))
+            rows, total = read_rows(read_document(check_version(response, version)))
+            return Slice([(record.number, record) for record in map(Record, rows)], total)
+
+        def search(_scope: str, offset: int, limit: int) -> Flow[Slice[Record]]:
+            return numbered(ask, offset, limit)
+
+        size, ordered = self.settings.page_size, bool(names.order)
+        records, following = yield from walk(search, [""], cursor, size, noun="the list", ordered=ordered)
+        items = list(map(self._read, records))
         if noncompliant:
             # Without a filter, those that comply belong to the answer.
-            items = select(items, filtered=SearchNames.of(version).compliance in params)
-        return place.after(items, len(rows), total)
+            filtered = names.compliance in names.params(self.settings, 0, size, noncompliant=True)
+            items = select(items, filtered=filtered)
+        return Page(items, following)
 
     # API help, mdm v1, GET /devices/{id}/compliance and, by another key, GET /devices/compliance.
     def reasons(self, info: ServerInfo, device: Device) -> Flow[Device]:

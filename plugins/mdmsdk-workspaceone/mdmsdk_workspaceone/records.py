@@ -113,6 +113,18 @@ class Record:
         return str(number) if isinstance(number, int | str) and number not in {0, ""} else None
 
     @property
+    def number(self) -> int | str:
+        """What tells the record from the others of a list, and sorts it.
+
+        Raises:
+            MalformedResponseError: it has neither number nor UUID.
+        """
+        found = self.id or self.guid
+        if found is None:
+            raise MalformedResponseError("the server lists a device without number and UUID")
+        return int(found) if found.isascii() and found.isdigit() else found
+
+    @property
     def guid(self) -> str | None:
         """The record's UUID; all zeros stand for none."""
         found = self.text("uuid")

@@ -1,13 +1,11 @@
-"""The device search: its parameters in each version, its pages, and the check of its rows. Pure."""
+"""The device search: its parameters in each version, and the check of its rows. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from mdmsdk.errors import FilterIgnoredError, IncompleteListError, MalformedResponseError
+from mdmsdk.errors import FilterIgnoredError, MalformedResponseError
 from mdmsdk.models import ComplianceState
-from mdmsdk.provider import Page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
     from mdmsdk.models import Device
     from mdmsdk_workspaceone.settings import WorkspaceOneSettings
 
-__all__ = ["Place", "SearchNames", "read_rows", "select"]
+__all__ = ["SearchNames", "read_rows", "select"]
 
 
 class SearchNames(NamedTuple):
@@ -32,10 +30,10 @@ class SearchNames(NamedTuple):
         return _NAMES[version]
 
     def params(
-        self, settings: WorkspaceOneSettings, page: int, *, noncompliant: bool
+        self, settings: WorkspaceOneSettings, page: int, size: int, *, noncompliant: bool
     ) -> dict[str, str | int]:
-        """The parameters for one page of a list."""
-        params: dict[str, str | int] = {"page": page, self.page_size: settings.page_size, **self.order}
+        """The parameters for one page of a list; pages count from 0."""
+        params: dict[str, str | int] = {"page": page, self.page_size: size, **self.order}
         if settings.organization_group is not None:
             params[self.group] = settings.organization_group
         wanted = settings.v3_compliance_filter if self is _NAMES[3] else "false"
@@ -55,8 +53,8 @@ _NAMES: Final = {
 }
 
 
-def read_rows(document: dict[str, Any]) -> tuple[list[Any], int]:
-    """The rows of an answer that lists devices, and how many the server counts in all (0: not said).
+def read_rows(document: dict[str, Any]) -> tuple[list[Any], int | None]:
+    """The rows of an answer that lists devices, and how many the server counts in all, where it says so.
 
     Args:
         document: in PascalCase (v1, v2) or snake_case (v3); empty for an answer without content.
@@ -65,53 +63,12 @@ def read_rows(document: dict[str, Any]) -> tuple[list[Any], int]:
         MalformedResponseError: it has no list of devices.
     """
     if not document:
-        return [], 0
+        return [], None
     names = {name.lower(): value for name, value in document.items()}
     rows, total = names.get("devices"), names.get("total")
     if not isinstance(rows, list):
         raise MalformedResponseError("the server's answer has no list of devices")
-    return rows, total if isinstance(total, int) and total > 0 else 0
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """How far a list has been read.
-
-    Attributes:
-        page: the next page, from 0.
-        seen: rows that came.
-        dropped: rows of them that are no answer.
-        total: rows that the server counted.
-    """
-
-    page: int = 0
-    seen: int = 0
-    dropped: int = 0
-    total: int = 0
-
-    @classmethod
-    def read(cls, cursor: str | None) -> Place:
-        """The place that `str` gave."""
-        return cls(*map(int, cursor.split(":"))) if cursor else cls()
-
-    def __str__(self) -> str:
-        return f"{self.page}:{self.seen}:{self.dropped}:{self.total}"
-
-    # API help: pages count from 0; past the last row the answer is 204 or an empty list.
-    def after(self, items: Sequence[Device], rows: int, total: int) -> Page[Device]:
-        """The page of `items`, which were chosen from so many `rows`, and where the next one is.
-
-        Raises:
-            IncompleteListError: the list became shorter while it was read, so rows have moved to pages
-                that were read before.
-        """
-        if rows and self.total and total < self.total:
-            raise IncompleteListError(f"the list shrank from {self.total} to {total} rows while it was read")
-        total = max(total, self.total)
-        seen, dropped = self.seen + rows, self.dropped + rows - len(items)
-        ended = not rows or (total > 0 and seen >= total)
-        following = None if ended else str(Place(self.page + 1, seen, dropped, total))
-        return Page(items, following, total=total - dropped if total else None)
+    return rows, total if isinstance(total, int) and total > 0 else None
 
 
 def select(devices: Sequence[Device], *, filtered: bool) -> list[Device]:

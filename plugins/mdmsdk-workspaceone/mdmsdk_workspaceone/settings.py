@@ -83,7 +83,7 @@ class WorkspaceOneSettings(ProviderSettings):
     details: bool = True
     time_zone: Annotated[str, AfterValidator(_check_zone)] | None = None
     # Workspace ONE API help, mdm v1, devices/search: at most 500; more is silently taken for 500.
-    page_size: int = Field(default=500, ge=1, le=500)
+    page_size: int = Field(default=500, ge=16, le=500)
 
     @property
     def login_url(self) -> str | None:

@@ -7,7 +7,7 @@ from mdmsdk.testing import BaseProviderContract
 
 class TestWorkspaceOne(BaseProviderContract):
     provider = "workspaceone"
-    paging: ClassVar[dict[str, Any]] = {"page_cap": 3}
+    paging: ClassVar[dict[str, Any]] = {"page_cap": 12}
 
 
 class TestWorkspaceOneIse(BaseProviderContract):

@@ -1,7 +1,7 @@
 """What is asked, in which order, and what is made of scripted answers."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -468,35 +468,59 @@ def test_version_3_reads_everything_unless_told(make: Make, info: Info, reply: R
     )
     assert "compliance_status" not in played.requests[0].params
     assert [device.id for device in page.items] == ["2"]
-    assert (page.next_cursor, page.total) == (None, 1)
+    assert page.next_cursor is None
 
 
-def collect(provider: WorkspaceOneProvider, info: ServerInfo, *answers: Response) -> list[str | None]:
-    """Read a list to its end; too many answers or too few fail."""
-    left, cursor, found = list(answers), None, []
+class Listing:
+    """A list of devices that a server pages, at most `cap` rows at once."""
+
+    def __init__(self, reply: Reply, numbers: Iterable[int], *, cap: int = 500, **habits: Any) -> None:
+        self.reply = reply
+        self.numbers = list(numbers)
+        self.cap = cap
+        self.total: Any = habits.get("total", lambda: len(self.numbers))
+        self.end = habits.get("end")
+        self.asked: list[int] = []
+
+    def __call__(self, request: Request) -> Response:
+        page, size = (int(str(request.params[name])) for name in ("page", "pagesize"))
+        size = min(size, self.cap)
+        shown = self.numbers[page * size :][:size]
+        self.asked.append(page * size)
+        if not shown:
+            return self.reply(self.end, 204 if self.end is None else 200)
+        return self.reply({"Devices": rows(*shown), "Total": self.total()})
+
+
+def collect(provider: WorkspaceOneProvider, info: ServerInfo, answer: Any) -> list[int]:
+    """Read a list to its end, from one answer or from a `Listing`."""
+    cursor, found = None, []
     while True:
-        page = play(provider.noncompliant_page(info, cursor), lambda _: left.pop(0), provider=provider)
-        found += [device.id for device in page.items]
+        answers = answer if callable(answer) else [answer]
+        page = play(provider.noncompliant_page(info, cursor), answers, provider=provider)
+        found += [int(device.id or 0) for device in page.items]
         if (cursor := page.next_cursor) is None:
-            assert not left
-            assert page.total is None or len(set(found)) >= page.total
             return found
 
 
-def test_pages_until_the_total_is_reached(make: Make, info: Info, reply: Reply) -> None:
-    answers = [reply({"Devices": rows(1, 2), "Total": 3}), reply({"Devices": rows(3), "Total": 3})]
-    assert collect(make(), info(), *answers) == ["1", "2", "3"]
+@pytest.mark.parametrize("cap", [500, 40])
+def test_pages_until_the_total_is_reached(make: Make, info: Info, reply: Reply, cap: int) -> None:
+    listing = Listing(reply, range(1, 1201), cap=cap)
+    assert collect(make(), info(), listing) == list(range(1, 1201))
+    assert len(listing.asked) <= 1200 // cap * 1.2 + 1
 
 
 @pytest.mark.parametrize("end", [None, {"Devices": []}, {"Devices": [], "Total": 0}])
-def test_pages_until_nothing_comes(make: Make, info: Info, reply: Reply, end: Any) -> None:
-    answers = [reply({"Devices": rows(1, 2)}), reply({"Devices": rows(3)})]
-    assert collect(make(), info(), *answers, reply(end, 204 if end is None else 200)) == ["1", "2", "3"]
+@pytest.mark.parametrize("total", [None, 0, "many"])
+def test_pages_until_nothing_comes(make: Make, info: Info, reply: Reply, end: Any, total: Any) -> None:
+    for count in (0, 1, 499, 500, 501, 1300):
+        listing = Listing(reply, range(1, count + 1), total=lambda: total, end=end)
+        assert collect(make(), info(), listing) == list(range(1, count + 1))
 
 
 def test_devices_that_left_are_no_part_of_the_list(make: Make, info: Info, reply: Reply) -> None:
     page = rows(1, 2) + rows(3, enrolled="Unenrolled") + rows(4, status="PendingComplianceCheck")
-    assert collect(make(), info(), reply({"Devices": page, "Total": 4})) == ["1", "2"]
+    assert collect(make(), info(), reply({"Devices": page, "Total": 4})) == [1, 2]
 
 
 @pytest.mark.parametrize("status", ["Compliant", "ALLOWED", ""])
@@ -508,18 +532,29 @@ def test_a_row_that_complies_shows_that_the_filter_was_ignored(
         collect(make(), info(), reply({"Devices": page, "Total": 2}))
 
 
-def test_a_list_that_shrinks_while_it_is_read_is_incomplete(make: Make, info: Info, reply: Reply) -> None:
-    answers = [reply({"Devices": rows(1, 2), "Total": 4}), reply({"Devices": rows(4), "Total": 3})]
-    with pytest.raises(IncompleteListError) as caught:
-        collect(make(), info(), *answers)
-    assert caught.value.retryable
+def test_a_list_that_shrinks_while_it_is_read_loses_none_that_stays(
+    make: Make, info: Info, reply: Reply
+) -> None:
+    listing = Listing(reply, range(1, 901))
+
+    def answer(request: Request) -> Response:
+        answered = listing(request)
+        if len(listing.asked) == 1:
+            del listing.numbers[100:300]
+        return answered
+
+    assert collect(make(), info(), answer) == list(range(1, 901))
 
 
-def test_a_list_that_ends_early_counts_too_few(make: Make, info: Info, reply: Reply) -> None:
-    provider = make()
-    first = play(provider.noncompliant_page(info(), None), [reply({"Devices": rows(1, 2), "Total": 4})])
-    last = play(provider.noncompliant_page(info(), first.next_cursor), [reply(None, 204)])
-    assert (last.next_cursor, last.total) == (None, 4)
+def test_a_list_that_ends_early_is_incomplete(make: Make, info: Info, reply: Reply) -> None:
+    listing = Listing(reply, range(1, 41), total=lambda: 50)
+    with pytest.raises(IncompleteListError):
+        collect(make(), info(), listing)
+
+
+def test_a_row_without_number_and_uuid_is_no_device(make: Make, info: Info, reply: Reply) -> None:
+    with pytest.raises(MalformedResponseError, match="number"):
+        collect(make(), info(), reply({"Devices": [{"SerialNumber": "X"}], "Total": 1}))
 
 
 def test_a_search_answered_in_another_version_is_refused(make: Make, info: Info, reply: Reply) -> None:

@@ -211,6 +211,25 @@ def test_habits_do_not_change_the_answers(start: Start, mdm_connect: Connect, ha
     assert client.lookup(Guid(UNKNOWN["guid"])) is None
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_device_that_is_mended_while_another_fails_hides_no_third(
+    start: Start, mdm_connect: Connect, version: int
+) -> None:
+    # The total stays as it was, and tells nothing about the row that moved onto the page before.
+    running = start(Fleet.generate(300, seed=3), page_cap=20)
+    bad = sorted(map(int, truth(running)))
+    fleet = running.simulator.fleet
+    good = [one for one in fleet if one.registered and running.simulator.verdict(one) == "compliant"]
+    found: list[str | None] = []
+    for device in mdm_connect(**running.settings, api_version=version).noncompliant():
+        if not found:
+            fleet = fleet.replace(bad[0], compliance="compliant")
+            running.simulator.fleet = fleet.replace(good[-1], compliance="noncompliant")
+        found.append(device.id)
+    assert set(map(str, bad[1:])) <= set(found)
+    assert str(good[-1].id) in found
+
+
 def test_lost_rows_make_the_list_incomplete(start: Start, mdm_connect: Connect) -> None:
     for cap in (500, 4):
         running = start(lost_rows=2, page_cap=cap)
