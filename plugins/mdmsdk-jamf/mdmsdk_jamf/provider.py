@@ -197,7 +197,9 @@ class JamfProvider(MdmProvider):
         missing = [key for key in keys if key not in known]
         if missing and kind is Mac and self.settings.secondary_macs != "off":
             records += yield from self._second_addresses(info, missing)
-        devices = yield from self._judged(info, records)
+        # Several keys may have led to the same record.
+        once = {(record.realm.name, record.id): record for record in records}
+        devices = yield from self._judged(info, list(once.values()))
         found: dict[Key, list[Device]] = {key: [] for key in keys}
         for device in devices:
             for key in identifiers(device, kind) & found.keys():

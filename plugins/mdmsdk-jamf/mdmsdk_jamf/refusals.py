@@ -55,10 +55,20 @@ _FILTER_HINT: Final = (
     "The server does not take this search filter; older versions lack some fields. Update Jamf Pro, or ask "
     "by serial number or UDID."
 )
+_STARTING_HINT: Final = (
+    "Jamf Pro may be starting or being updated: /api/startup-status tells how far it is, without a login. If "
+    "that answers 100 percent, look at Jamf Pro's server log and at the proxy or balancer before it."
+)
 _BROKEN_HINT: Final = (
     "Look at Jamf Pro's server log. One damaged inventory record can break every page that it is on; from "
     "version 11.29 on, mobile devices are read past it."
 )
+_HINTS: Final = {
+    401: _REFUSED_HINT,
+    404: _ADDRESS_HINT,
+    **dict.fromkeys((500, 502, 503, 504), _STARTING_HINT),
+}
+_INVENTORIES: Final = ("/computers-inventory", "/mobile-devices/detail")
 _SEARCHED = re.compile(r"(/match/).+")
 _WORD = re.compile(r"[\w.-]{1,60}", re.ASCII)
 
@@ -93,7 +103,9 @@ def _hint(status: int, path: str, said: str, *, filtered: bool) -> str | None:
         return _privilege_hint(path)
     if status in {400, 414} and filtered:
         return _FILTER_HINT
-    return {401: _REFUSED_HINT, 404: _ADDRESS_HINT, 500: _BROKEN_HINT}.get(status)
+    if status == 500 and path.endswith(_INVENTORIES):  # noqa: PLR2004 - as above
+        return _BROKEN_HINT
+    return _HINTS.get(status)
 
 
 # "Client Credentials": a role that is added to a client works only after its secret was rotated.

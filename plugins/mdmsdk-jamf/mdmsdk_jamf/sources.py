@@ -128,8 +128,6 @@ def judge(
             found |= {record: verdicts.not_covered(record) for record in own}
         elif own:
             target = Named(**named[realm.name])
-            if settings.source == "smart-group" and settings.members == "noncompliant":
-                yield from _make_sure(get, realm, target)
             members = yield from members_of(get, realm, target, own)
             found |= {
                 record: verdicts.by_membership(
@@ -145,7 +143,7 @@ def judge(
 
 
 def _make_sure(get: Get, realm: Realm, group: Named) -> Flow[None]:
-    """Look whether a group of offenders still exists: of one that was deleted, nobody is a member."""
+    """Look whether a group still exists: of one that was deleted nobody is a member, which says nothing."""
     if group.id not in [one.id for one in (yield from _groups(get, realm))]:
         raise ConfigurationError(
             f"the smart group {group.name!r} for {realm.name} does not exist any more",
@@ -162,7 +160,11 @@ def _by_vendors(get: Get, record: Record) -> Flow[Compliance]:
 def _group_members(
     get: Get, realm: Realm, group: Named, records: Sequence[Record]
 ) -> Flow[dict[str, str | None]]:
-    """Which of the records are in a group, with its description. Their own sections tell, at no cost."""
+    """Which of the records are in a group, with its description. Their own sections tell, at no cost.
+
+    Raises:
+        ConfigurationError: some are not, because the group was deleted.
+    """
     members: dict[str, str | None] = {}
     damaged = []
     for record in records:
@@ -179,6 +181,8 @@ def _group_members(
         if len(rows) != total or not {realm.id_of(row) for row in rows} <= set(ids):
             raise FilterIgnoredError("Jamf Pro answered with other mobile devices than those asked for")
         members |= dict.fromkeys(map(realm.id_of, rows))
+    if len(members) < len(records):
+        yield from _make_sure(get, realm, group)
     return members
 
 

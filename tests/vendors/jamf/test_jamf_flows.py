@@ -106,6 +106,22 @@ def test_a_guid_may_be_the_management_id_or_the_udid(make: Make, info: ServerInf
         assert "udid" in record.requests[0].url
 
 
+def test_a_record_that_several_keys_name_comes_once_for_each(make: Make, info: ServerInfo) -> None:
+    first = Guid("11c1f3f6-6c1c-4ae2-9a27-3a4f5b1f0e17")
+    second = Guid("5F8E0C7A-2D4B-4F0E-9C55-0A1B2C3D4E5F")
+    between = [Guid(f"00000000-0000-4000-8000-{number:012}") for number in range(100)]
+    provider, record = make(compliance=GROUPS), Played()
+    found = play(
+        provider.find_batch(info, [first, *between, second]),
+        lambda request: route(request, computers_inventory=COMPUTER),
+        provider=provider,
+        record=record,
+    )
+    assert sum("computers" in request.url for request in record.requests) > 1
+    assert [device.guid for device in found[first]] == [first.value]
+    assert [device.guid for device in found[second]] == [second.value]
+
+
 @pytest.mark.parametrize("key", [Mac("00:00:5E:00:53:99"), Serial("OTHER"), Udid("U-1"), Guid("G-1")])
 @pytest.mark.parametrize("answers", [{"computers_inventory": COMPUTER}, {"mobile_devices": PHONE}])
 def test_an_answer_about_another_device_is_never_taken(
@@ -217,6 +233,10 @@ def test_a_damaged_mobile_device_is_asked_for_its_group(make: Make, info: Server
     provider, record = make(compliance=GROUPS), Played()
 
     def answer(request: Request) -> Response:
+        if "smart-groups" in request.url:
+            return Response(
+                200, {}, b'{"totalCount": 1, "results": [{"groupId": "20", "groupName": "Fine"}]}'
+            )
         found = next((body for part, body in answers.items() if f"{part}%3D" in request.url), NOBODY)
         return Response(200, {}, found if "mobile" in request.url else NOBODY, request.full_url)
 

@@ -218,6 +218,8 @@ def test_an_expired_password_is_named(make: Make) -> None:
         (400, "/api/v4/computers-inventory?filter=udid", "filter"),
         (414, "/api/v4/computers-inventory?filter=udid", "filter"),
         (500, "/api/v4/computers-inventory?page=1", "damaged"),
+        (500, "/api/v1/health-check", "startup-status"),
+        (503, "/api/v4/computers-inventory", "startup-status"),
     ],
 )
 def test_each_refusal_says_what_to_do(make: Make, status: int, path: str, words: str) -> None:

@@ -313,7 +313,7 @@ def test_without_a_source_the_state_is_unknown(start: Start, ask: Ask, fleet: Fl
 
 
 @pytest.mark.parametrize("members", ["compliant", "noncompliant"])
-def test_nobody_passes_because_the_group_was_deleted(
+def test_a_group_that_was_deleted_is_no_verdict_on_anybody(
     start: Start, ask: Ask, fleet: Fleet, members: str
 ) -> None:
     running = start(members=members)
@@ -321,14 +321,25 @@ def test_nobody_passes_because_the_group_was_deleted(
     client.heartbeat()
     running.simulator.behave(deleted_groups=frozenset({10, 11, 20, 21}))
     for device in (one(fleet, computer=True), one(fleet, computer=False)):
-        try:
-            found = client.lookup(Serial(device.serial_number))
-        except ConfigurationError:
-            continue
-        assert found.compliance.state == "noncompliant"
-        assert members == "compliant"
-    with pytest.raises(ConfigurationError):
+        with pytest.raises(ConfigurationError, match="does not exist any more"):
+            client.lookup(Serial(device.serial_number))
+    with pytest.raises(ConfigurationError, match="does not exist any more"):
+        list(client.noncompliant())
+    with pytest.raises(ConfigurationError, match="called"):
         client.heartbeat()
+
+
+@pytest.mark.parametrize(("members", "state"), [("compliant", "compliant"), ("noncompliant", "noncompliant")])
+def test_a_member_costs_no_more_than_its_record(
+    start: Start, ask: Ask, fleet: Fleet, members: str, state: str
+) -> None:
+    running = start(members=members)
+    client = ask(running)
+    client.heartbeat()
+    running.simulator.requests.clear()
+    device = one(fleet, computer=True, state=state)
+    assert client.lookup(Serial(device.serial_number)).compliance.state == state
+    assert len(running.simulator.requests) == 2  # both inventories
 
 
 @pytest.mark.parametrize("source", ["smart-group", "advanced-search", "conditional-access", "rules"])
