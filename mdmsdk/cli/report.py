@@ -22,13 +22,13 @@ import re
 import signal
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from mdmsdk.errors import ConfigurationError, MdmError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
 
 OK, UNKNOWN, WRONG, FAILED = 0, 1, 2, 3
 DEFECT, NOT_WRITTEN, INTERRUPTED, READER_GONE = 70, 74, 130, 141
@@ -178,25 +178,38 @@ def _drop_output() -> None:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end the program soon, although requests in other threads may hang until their timeout."""
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    ):
+    """Let Ctrl-C end the program soon, although requests in other threads may hang until their timeout.
+
+    The main thread may not notice the signal, if it waits for a lock and another thread was woken. What never
+    fails to come is the byte that Python writes at once to its wakeup descriptor, so a thread waits for that.
+    """
+    if threading.current_thread() is not threading.main_thread() or not _is_ours():
         yield  # embedded, or started in the background where Ctrl-C is ignored
         return
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        timer = threading.Timer(_PATIENCE, _leave)
-        timer.daemon = True
-        timer.start()
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupt)
+    ours, theirs = os.pipe()
+    if os.name == "posix":
+        os.set_blocking(theirs, False)
+    former = signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(ours,), name="ctrl-c", daemon=True).start()
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.set_wakeup_fd(former)
+        os.close(theirs)
+
+
+def _is_ours() -> bool:
+    """Whether Ctrl-C is a `KeyboardInterrupt`, and nobody has given it another meaning."""
+    return signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def _watch(wakeups: int) -> None:
+    """Leave a while after Ctrl-C, until the descriptor's other end is closed."""
+    while number := os.read(wakeups, 1):
+        if number[0] == signal.SIGINT and _is_ours():
+            time.sleep(_PATIENCE)
+            _leave()
+    os.close(wakeups)
 
 
 def _leave() -> None:
