@@ -56,7 +56,7 @@ nitpick_ignore_regex = [
 DOCUMENTED = [
     f"mdmsdk.{name}"
     for name in ("client", "federation", "config", "errors", "identifiers", "models", "settings", "provider")
-] + [f"mdmsdk.{name}" for name in ("flow", "wire", "registry", "ise", "testing", "simulator")]
+] + [f"mdmsdk.{name}" for name in ("flow", "paging", "wire", "registry", "ise", "testing", "simulator")]
 
 
 def find_public(app: "Sphinx", env: "BuildEnvironment", node: "pending_xref", text: "Element") -> Any:

@@ -55,16 +55,14 @@ def clean_time(value: datetime | str | float | None) -> datetime | None:
 
 
 def seen_within(days: float, seen: datetime | None, now: datetime | None) -> bool | None:
-    """Whether a device spoke with its server in the last days.
+    """Whether a device spoke with its server in the last days; None where that cannot be told.
+
+    A contact that is more than a day ahead of the server's clock contradicts it, and proves nothing.
 
     Args:
         days: how many.
         seen: when it last did, None if that is not known.
         now: what the server's own clock says, None if it does not say.
-
-    Returns:
-        None where a time is missing, or the two contradict each other: a contact that is more than a day
-        ahead of the clock proves nothing.
     """
     if seen is None or now is None or seen - now > timedelta(days=1):
         return None

@@ -55,7 +55,7 @@ class Slice(Generic[T]):
 
 
 Search = Callable[[str, int, int], Flow[Slice[T]]]
-"""One query: asks in a scope, from a position on, for a number of rows."""
+"""One query, which asks in a scope, from a position on, for a number of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +267,7 @@ def _unseen(
     else:
         overlap = place.end - offset
         # A list without order still has to be what it was; one that had an order must keep it.
-        if met is None or part.lost or part.total != place.total or tuple(names[:overlap]) != met[offset:]:
+        if met is None or part.total != place.total or tuple(names[:overlap]) != met[offset:]:
             raise _changed(where)
         fresh = part.rows[overlap:]
     if met is not None:

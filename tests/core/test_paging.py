@@ -257,6 +257,55 @@ def test_a_list_that_repeats_rows_instead_of_others_is_given_up() -> None:
         play(walk(search, ["a"], cursor, 4), [])
 
 
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_list_without_order_in_which_one_takes_the_place_of_another_is_given_up(counts: bool) -> None:
+    order = {number: place for place, number in enumerate([7, 3, 9, 1, 0, 8, 2, 5, 6, 4, 55])}
+
+    def change(server: Server, count: int) -> None:
+        if count == 1:
+            server.lists["a"].remove(3)
+            server.lists["a"].append(55)
+
+    server = Server({"a": list(range(10))}, change, order=order.__getitem__, says_more=False, counts=counts)
+    with pytest.raises(IncompleteListError, match="changed while it was read"):
+        read(server)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_row_that_comes_twice_on_one_page_is_no_order(ordered: bool) -> None:
+    def search(scope: str, offset: int, limit: int) -> Flow[Slice[int]]:
+        del scope, offset, limit
+        return done(Slice([(number, number) for number in [1, 2, 2, 3, 4, 5, 6, 7, 8]], 9))
+
+    with pytest.raises(IncompleteListError, match="changed while it was read"):
+        play(walk(search, ["a"], None, 20, ordered=ordered), [])
+
+
+def test_a_row_that_enters_behind_the_reader_is_noticed() -> None:
+    def change(server: Server, count: int) -> None:
+        if count == 2:
+            server.lists["a"].append(3)
+
+    with pytest.raises(IncompleteListError, match="counts 31 devices, but the list ended after 30"):
+        read(Server({"a": list(range(0, 60, 2))}, change), limit=10)
+
+
+def test_a_server_that_calls_the_end_too_early_is_noticed_even_if_many_rows_left() -> None:
+    def search(scope: str, offset: int, limit: int) -> Flow[Slice[int]]:
+        del scope, limit
+        first = [(number, number) for number in range(10)]
+        later = [(number, number) for number in range(10, 20)]
+        if not asked:
+            asked.append(offset)
+            return done(Slice(first, 20, more=True))
+        return done(Slice(later[offset : offset + 5], 10, more=False))  # the first ten have left
+
+    asked: list[int] = []
+    _, cursor = play(walk(search, ["a"], None, 10), [])
+    with pytest.raises(IncompleteListError, match="counts 10 devices, but the list ended after 5"):
+        play(walk(search, ["a"], cursor, 10), [])
+
+
 # --- servers that count pages ---
 
 
@@ -304,13 +353,22 @@ def test_pages_too_small_to_overlap_are_no_end(cap: int, counts: bool) -> None:
         read(server, 100)
 
 
-def test_a_cap_that_comes_later_is_noticed() -> None:
+@pytest.mark.parametrize("total", [1050, 5000])
+def test_a_cap_that_comes_later_is_noticed(total: int) -> None:
     def change(server: Server, count: int) -> None:
-        if count == 2:
+        if count == 1:
             server.cap = 100
 
-    server = Server({"": list(range(5000))}, change, cap=2000, pages=True)
-    assert read(server, 1000) == list(range(5000))
+    server = Server({"": list(range(total))}, change, cap=2000, pages=True, says_more=False)
+    assert read(server, 1000) == list(range(total))
+
+
+def test_a_capped_first_page_that_does_not_reach_the_position_is_not_taken() -> None:
+    server = Server({"": list(range(90))}, cap=16, pages=True)
+    part = play(server.search("", 18, 40), [])
+    assert part.offset is not None
+    assert part.offset <= 18 < part.offset + len(part.rows)
+    assert [number for number, _ in part.rows] == list(range(part.offset, part.offset + len(part.rows)))
 
 
 @given(st.integers(0, 10_000), st.booleans(), st.sampled_from([16, 20, 50]))

@@ -77,7 +77,5 @@ def _in_pieces(ask: Ask[T], wanted: range, size: int, failure: ServerError) -> F
                 rows.update(enumerate(part.rows, page * size))
                 total = part.total
         size = -(-size // _PIECES)
-    if total is None:
-        raise failure
     lost = {position for stretch in failing for position in stretch} & set(wanted)
     return Slice([rows[place] for place in sorted(rows) if place in wanted], total, lost=frozenset(lost))

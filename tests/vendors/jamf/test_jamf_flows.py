@@ -154,6 +154,9 @@ def test_a_second_address_is_found_by_the_classic_search_and_checked(make: Make,
     (device,) = play(provider.find(info, second), answer, provider=provider, record=record)
     assert device.id == "17"
     assert record.requests[2].url.endswith("/JSSResource/computers/match/00%3A00%3A5E%3A00%3A53%3A12")
+    answers["filter=id%3D%3D'17'"] = COMPUTER.replace(b'"17"', b'"18"')
+    with pytest.raises(FilterIgnoredError, match="other computers"):
+        play(provider.find(info, second), answer, provider=provider)
 
 
 def test_the_second_address_is_not_searched_where_the_settings_say_so(make: Make, info: ServerInfo) -> None:
@@ -246,9 +249,20 @@ def test_a_damaged_mobile_device_is_asked_for_its_group(make: Make, info: Server
     answers["groupId"] = NOBODY
     (device,) = play(provider.find(info, Serial("SIPHONE0017")), answer, provider=provider)
     assert device.compliance.state == "noncompliant"
-    answers["groupId"] = PHONE.replace(b'"17"', b'"18"')
-    with pytest.raises(FilterIgnoredError):
-        play(provider.find(info, Serial("SIPHONE0017")), answer, provider=provider)
+    for wrong in (PHONE.replace(b'"17"', b'"18"'), PHONE.replace(b'"totalCount": 1', b'"totalCount": 9')):
+        assert wrong != PHONE
+        answers["groupId"] = wrong
+        with pytest.raises(FilterIgnoredError):
+            play(provider.find(info, Serial("SIPHONE0017")), answer, provider=provider)
+
+
+@pytest.mark.parametrize(("source", "size"), [("conditional-access", 100), ("smart-group", 1000)])
+def test_states_that_are_asked_for_one_by_one_make_small_pages(
+    make: Make, info: ServerInfo, source: str, size: int
+) -> None:
+    provider, record = make(compliance={**(GROUPS if size > 100 else {}), "source": source}), Played()
+    play(provider.noncompliant_page(info, None), lambda request: route(request), record=record)
+    assert record.requests[0].params["page-size"] == size
 
 
 def test_a_saved_search_must_be_the_one_asked_for(make: Make, info: ServerInfo) -> None:

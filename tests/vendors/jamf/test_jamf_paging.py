@@ -100,6 +100,13 @@ def test_an_outage_is_not_taken_for_a_damaged_record() -> None:
     assert len(server.asked) == 3
 
 
+def test_a_page_of_one_record_has_no_smaller_ones() -> None:
+    server = Server(range(9), damaged=[5])
+    with pytest.raises(ServerError):
+        play(around_damage(server.ask)(5, 1), [])
+    assert server.asked == [(5, 1)]
+
+
 @pytest.mark.parametrize(
     "payload",
     [None, [], {}, {"results": []}, {"results": {}, "totalCount": 0}, {"results": ["x"], "totalCount": 1}],
