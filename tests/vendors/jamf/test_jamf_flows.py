@@ -261,7 +261,7 @@ def test_states_that_are_asked_for_one_by_one_make_small_pages(
     make: Make, info: ServerInfo, source: str, size: int
 ) -> None:
     provider, record = make(compliance={**(GROUPS if size > 100 else {}), "source": source}), Played()
-    play(provider.noncompliant_page(info, None), lambda request: route(request), record=record)
+    play(provider.noncompliant_page(info, None), route, record=record)
     assert record.requests[0].params["page-size"] == size
 
 
