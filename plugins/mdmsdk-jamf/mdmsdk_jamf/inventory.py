@@ -96,10 +96,10 @@ class Record:
         return int(self.id) if self.id.isascii() and self.id.isdigit() else self.id
 
     @property
-    def reported(self) -> bool:
-        """Whether the device ever sent its inventory, by which alone Jamf Pro judges it."""
+    def reported_at(self) -> datetime | None:
+        """When the device last sent its inventory, by which alone Jamf Pro judges it; None for never."""
         section, name = self.realm.reported
-        return clean_time(text(part(self.row, section).get(name))) is not None
+        return clean_time(text(part(self.row, section).get(name)))
 
 
 def part(row: Row, name: str) -> Mapping[str, Any]:

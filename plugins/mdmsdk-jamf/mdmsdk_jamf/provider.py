@@ -27,12 +27,14 @@ from mdmsdk.models import ComplianceState, ServerInfo
 from mdmsdk.paging import Slice, collect, numbered, walk
 from mdmsdk.provider import Capability, Limits, MdmProvider, Page, check_status
 from mdmsdk.wire import Request
-from mdmsdk_jamf import login, sources
+from mdmsdk_jamf import login
 from mdmsdk_jamf.inventory import COMPUTERS, REALMS, Record, identifiers, text
 from mdmsdk_jamf.paging import around_damage, read_page
 from mdmsdk_jamf.refusals import refuse
 from mdmsdk_jamf.rsql import any_of, chunks, encoded
+from mdmsdk_jamf.searches import classic_rows
 from mdmsdk_jamf.settings import JamfSettings
+from mdmsdk_jamf.sources import source_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -79,6 +81,7 @@ class JamfProvider(MdmProvider):
     def __init__(self, settings: JamfSettings) -> None:
         super().__init__(settings)
         self._session: Token | None = None
+        self._source = source_of(settings.compliance, self._get)
 
     # --- login ---
 
@@ -129,8 +132,7 @@ class JamfProvider(MdmProvider):
         if version is None:
             raise MalformedResponseError("Jamf Pro does not say which version it is")
         api_version, count = yield from self._find_inventory(version)
-        compliance = self.settings.compliance
-        named = (yield from sources.resolve(self._get, compliance)) if compliance else {}
+        named = yield from self._source.resolve()
         return ServerInfo(
             provider=self.name,
             vendor="Jamf",
@@ -258,7 +260,7 @@ class JamfProvider(MdmProvider):
     def _match(self, mac: Key) -> Flow[list[str]]:
         """Ids of the computers with an address; the search looks for texts, so its rows are checked."""
         path = f"/JSSResource/computers/match/{quote(mac.value, safe='')}"
-        rows = sources.classic_rows((yield from self._get(path)).json(), "computers")
+        rows = classic_rows((yield from self._get(path)).json(), "computers")
         own = [
             (row, [Mac.parse(text(row.get(name))) for name in ("mac_address", "alt_mac_address")])
             for row in rows
@@ -273,10 +275,9 @@ class JamfProvider(MdmProvider):
         Raises:
             ConfigurationError: the settings name no source of compliance.
         """
-        compliance = self.settings.compliance
-        if compliance is None:
+        if self.settings.compliance is None:
             raise ConfigurationError("there is no source of compliance", hint=_NO_SOURCE_HINT)
-        realms = [name for name in REALMS if not compliance.named or name in info.extra["compliance"]]
+        realms = self._source.realms(info.extra["compliance"])
         devices, following = yield from self._page(info, realms, cursor)
         failed = [one for one in devices if one.compliance.state is ComplianceState.NONCOMPLIANT]
         return Page([device for device in failed if device.registered], following)
@@ -299,9 +300,7 @@ class JamfProvider(MdmProvider):
 
     def _judged(self, info: ServerInfo, records: Sequence[Record]) -> Flow[list[Device]]:
         """The devices of records, with their compliance."""
-        verdicts = yield from sources.judge(
-            self._get, self.settings.compliance, info.extra["compliance"], records
-        )
+        verdicts = yield from self._source.judge(info.extra["compliance"], records)
         devices = []
         for record, verdict in zip(records, verdicts, strict=True):
             failed = verdict.state is ComplianceState.NONCOMPLIANT

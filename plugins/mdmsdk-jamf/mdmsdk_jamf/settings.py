@@ -47,6 +47,8 @@ class ComplianceSettings(Settings):
         mobile_devices: the same for mobile devices. Of a kind that is not named, no verdict is given.
         members: what being in the group or search means.
         rules: with the source ``rules``.
+        search_max_age: seconds for which the result of an advanced search is used, which the server would
+            otherwise run anew for each lookup and each page of a list; 0 does so.
     """
 
     source: Literal["smart-group", "advanced-search", "conditional-access", "rules"]
@@ -54,6 +56,7 @@ class ComplianceSettings(Settings):
     mobile_devices: NameOrId | None = None
     members: Literal["compliant", "noncompliant"] = "compliant"
     rules: Rules | None = None
+    search_max_age: float = Field(default=60.0, ge=0)
 
     @property
     def named(self) -> bool:
@@ -67,6 +70,8 @@ class ComplianceSettings(Settings):
             raise ValueError(f"the source {self.source} needs computers or mobile_devices, a name or an id")
         if not self.named and sets:
             raise ValueError(f"the source {self.source} has no use for computers and mobile_devices")
+        if self.source != "advanced-search" and "search_max_age" in self.model_fields_set:
+            raise ValueError(f"the source {self.source} has no use for search_max_age")
         if (self.source == "rules") != (self.rules is not None):
             raise ValueError("the source rules and the table rules belong together")
         return self

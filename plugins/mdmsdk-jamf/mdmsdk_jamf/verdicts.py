@@ -64,7 +64,7 @@ def by_membership(
         description: what the group's own description says.
     """
     vendor_state = f"{'in' if member else 'not in'} {source}"
-    if not record.reported:
+    if record.reported_at is None:
         return Compliance(reasons=(_NOT_EVALUATED,), vendor_state=vendor_state, source=source)
     if member == means_compliant:
         return Compliance(state=ComplianceState.COMPLIANT, vendor_state=vendor_state, source=source)

@@ -66,6 +66,8 @@ def test_five_thousand_devices(start: Start, ask: Ask, large: Fleet, source: str
         assert running.simulator.requests.total > len(large)
     else:
         assert running.simulator.requests.total <= 20
+    if source == "advanced-search":  # which Jamf Pro would run anew for each page
+        assert running.simulator.requests.count("searches/id/") == 2
 
 
 @pytest.mark.parametrize("source", SOURCES)

@@ -1,0 +1,124 @@
+"""Smart groups as the source of compliance. Each record lists its own, so that they cost next to nothing.
+
+Source: the API's own description on each server, ``/api/doc``: computer-groups and mobile-device-groups.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from mdmsdk.errors import (
+    ConfigurationError,
+    EndpointNotFoundError,
+    FilterIgnoredError,
+    VersionMismatchError,
+)
+from mdmsdk_jamf import verdicts
+from mdmsdk_jamf.inventory import COMPUTERS, MOBILE_DEVICES, text
+from mdmsdk_jamf.membership import Membership, Named
+from mdmsdk_jamf.paging import read_page
+from mdmsdk_jamf.rsql import any_of, chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mdmsdk.flow import Flow
+    from mdmsdk_jamf.inventory import Realm, Record
+    from mdmsdk_jamf.paging import Row
+
+__all__ = ["SmartGroups"]
+
+_PAGE: Final = 1000
+# Newest first; the last ones list all groups at once and ask for the privilege to read static groups as well.
+_PATHS: Final = {
+    COMPUTERS.name: (
+        "/api/v3/computer-groups/smart-groups",
+        "/api/v2/computer-groups/smart-groups",
+        "/api/v1/computer-groups",
+    ),
+    MOBILE_DEVICES.name: (
+        "/api/v2/mobile-device-groups/smart-groups",
+        "/api/v1/mobile-device-groups/smart-groups",
+        "/api/v1/mobile-device-groups",
+    ),
+}
+
+
+class SmartGroups(Membership):
+    """Membership in a smart group of each realm."""
+
+    word: ClassVar[str] = "smart group"
+
+    def catalogue(self, realm: Realm) -> Flow[list[Named]]:
+        """The smart groups of a realm.
+
+        Raises:
+            VersionMismatchError: the server has no list of them.
+        """
+        for path in _PATHS[realm.name]:
+            try:
+                rows = yield from self._rows(path)
+            except EndpointNotFoundError:
+                continue
+            return [group for row in rows if (group := _read(row))]
+        raise VersionMismatchError(
+            f"this Jamf Pro server has no list of groups of {realm.name}", hint="Update Jamf Pro."
+        )
+
+    def _rows(self, path: str) -> Flow[list[Row]]:
+        rows: list[Row] = []
+        for page in itertools.count():
+            payload = (yield from self.get(path, {"page": page, "page-size": _PAGE})).json()
+            if isinstance(payload, list):
+                return [row for row in payload if isinstance(row, dict)]
+            more, total = read_page(payload)
+            rows += more
+            if not more or len(rows) >= total:
+                break
+        return rows
+
+    def members(self, realm: Realm, target: Named, records: Sequence[Record]) -> Flow[dict[str, str | None]]:
+        """Which of the records are in a group, with its description.
+
+        Raises:
+            ConfigurationError: some are not, because the group was deleted.
+        """
+        found: dict[str, str | None] = {}
+        damaged = []
+        for record in records:
+            if realm is MOBILE_DEVICES and record.row.get(realm.groups) is None:
+                damaged.append(record.id)
+            elif group := verdicts.group_of(record, target.id):
+                found[record.id] = text(group.get("groupDescription"))
+        for ids in chunks(damaged):
+            found |= dict.fromkeys((yield from self._damaged_members(realm, target, ids)))
+        if len(found) < len(records):
+            yield from self._make_sure(realm, target)
+        return found
+
+    def _damaged_members(self, realm: Realm, target: Named, ids: Sequence[str]) -> Flow[list[str]]:
+        """Ask by filter: the server leaves the groups out of a damaged record, but still knows them."""
+        search = f"{any_of(['groupId'], [target.id])};({any_of([realm.id_field], ids)})"
+        path = realm.path.format(version=realm.versions[0])
+        response = yield from self.get(path, {**realm.params, "page-size": len(ids)}, search)
+        rows, total = read_page(response.json())
+        found = [realm.id_of(row) for row in rows]
+        if len(found) != total or not set(found) <= set(ids):
+            raise FilterIgnoredError("Jamf Pro answered with other mobile devices than those asked for")
+        return found
+
+    def _make_sure(self, realm: Realm, target: Named) -> Flow[None]:
+        """Look whether a group still exists: of a deleted one nobody is a member, which says nothing."""
+        if target not in (yield from self.catalogue(realm)):
+            raise ConfigurationError(
+                f"the smart group {target.name!r} for {realm.name} does not exist any more",
+                hint=f"Name another one in compliance.{realm.name}.",
+            )
+
+
+def _read(row: Row) -> Named | None:
+    """A smart group of the list; None for a static one."""
+    number, name = text(row.get("groupId", row.get("id"))), text(row.get("groupName", row.get("name")))
+    static = row.get("smartGroup", row.get("isSmartGroup")) is False
+    return Named(number, name) if number and name and not static else None
