@@ -243,7 +243,8 @@ def _fetch(search: Search[T], place: _Place) -> Flow[tuple[int, Slice[T]]]:
         # Rows before it are gone where it does not begin with a row that was seen: go back until it does.
         if not offset or place.met is not None or offset in part.lost or _reaches_back(part, place.last):
             return offset, part
-        asked = max(0, offset - max(1, (len(part.rows) or place.limit) // 2))
+        back = offset - max(1, (len(part.rows) or place.limit) // 2)
+        asked = max(0, back if part.total is None else min(back, part.total - 1))
 
 
 def _reaches_back(part: Slice[Any], last: int | str) -> bool:

@@ -399,6 +399,17 @@ def test_most_of_a_list_may_go_while_it_is_read() -> None:
     assert set(range(150, 200)) <= set(read(server, 100))
 
 
+@pytest.mark.parametrize("pages", [True, False])
+def test_the_way_back_is_short_where_the_server_counts(pages: bool) -> None:
+    def change(server: Server, count: int) -> None:
+        if count == 90:
+            server.lists[""] = list(range(9990, 10_000))
+
+    server = Server({"": list(range(10_000))}, change, pages=pages)
+    assert set(range(9990, 10_000)) <= set(read(server, 100))
+    assert len(server.asked) <= 100
+
+
 def test_fewer_rows_than_the_server_counts_are_no_end() -> None:
     def search(scope: str, offset: int, limit: int) -> Flow[Slice[int]]:
         del scope
