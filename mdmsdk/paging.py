@@ -32,7 +32,7 @@ _UNSORTED_HINT = "The server does not sort it by number, so that no gap can be t
 _LOST_HINT = "The server's own log names the records; delete them, or have their inventory updated."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, as `mdmsdk.provider.Page`
 class Slice(Generic[T]):
     """A part of a list, as an answer holds it.
 

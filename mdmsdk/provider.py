@@ -107,7 +107,7 @@ def basic_token(username: str, password: str) -> Token:
     return Token(pair, scheme="Basic", static=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, with which Python 3.11 cannot make a Page[Device]
 class Page(Generic[T]):
     """One page of a list.
 

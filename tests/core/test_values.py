@@ -15,7 +15,8 @@ from mdmsdk import errors
 from mdmsdk.errors import IncompleteListError, MalformedResponseError, MdmError, RateLimitedError, ServerError
 from mdmsdk.identifiers import DeviceId, Guid, Hostname, Imei, Mac, Serial, Udid
 from mdmsdk.models import Compliance, Device, LookupResult, clean_time, parse_macs, seen_within
-from mdmsdk.provider import Token, basic_token, check_status, retry_after_seconds
+from mdmsdk.paging import Slice
+from mdmsdk.provider import Page, Token, basic_token, check_status, retry_after_seconds
 from mdmsdk.settings import Policy, ProviderSettings, TlsSettings, is_loopback
 from mdmsdk.wire import Request, Response, http_date, origin_of, redact_url
 
@@ -230,6 +231,12 @@ class TestModels:
             "error": {"type": "ServerError", "message": "failed", "hint": "wait"},
             "elapsed_ms": 0.0,
         }
+
+
+class TestPages:
+    def test_what_they_hold_may_be_named_where_they_are_made(self) -> None:
+        assert Page[int]([1]) == Page([1])
+        assert Slice[int]([(1, 1)], 1) == Slice([(1, 1)], 1)
 
 
 class TestTimes:
