@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Membership", "Named"]
 
+_SHOWN = 5
+"""Names to list where none is like the one that is wanted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Named:
@@ -110,9 +113,11 @@ def _choose(wanted: str | int, catalogue: Sequence[Named], what: str) -> Named:
         return found
     names = {one.name.casefold(): one for one in catalogue}
     near = [names[name] for name in difflib.get_close_matches(word.casefold(), names, n=3, cutoff=0.4)]
-    listed = ", ".join(f"{one.name!r} (id {one.id})" for one in near) or "none has a similar name"
+    listed = [f"{one.name!r} (id {one.id})" for one in near or catalogue[:_SHOWN]]
+    if len(listed) < len(catalogue) and not near:
+        listed.append("…")
     raise ConfigurationError(
         f"this Jamf Pro server has no {what} called {word!r}",
-        hint=f"Near matches: {listed}. Correct the setting compliance, or let the account see it: an account "
-        "that is limited to a site sees that site's only.",
+        hint=f"{'Near matches' if near else 'There are'}: {', '.join(listed) or 'none'}. Correct the setting "
+        "compliance, or let the account see it: an account that is limited to a site sees that site's only.",
     )
