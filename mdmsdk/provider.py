@@ -17,6 +17,7 @@ from mdmsdk.errors import (
     RateLimitedError,
     ResponseError,
     ServerError,
+    TokenError,
     UnsupportedOperationError,
 )
 from mdmsdk.flow import Flow, done, together
@@ -92,6 +93,9 @@ class Token:
         static: a password or API key: logging in again would only send the same one, so a refusal
             is final, and it is not sent a second time.
         extra: what `MdmProvider.authorize` or `logout` needs besides.
+
+    Raises:
+        TokenError: the value holds characters that no header can carry.
     """
 
     value: str = field(repr=False)
@@ -99,6 +103,15 @@ class Token:
     expires_in: float | None = None
     static: bool = False
     extra: Any = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not (self.value.isascii() and self.value.isprintable()):
+            raise TokenError(
+                "the credential holds characters that no HTTP header can carry",
+                step="token",
+                hint="Look for a typing error if it stands in the settings, and otherwise at what answers in "
+                "place of the login service.",
+            )
 
 
 def basic_token(username: str, password: str) -> Token:

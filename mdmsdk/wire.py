@@ -23,6 +23,8 @@ _HARMLESS = frozenset(
     {"deviceidentifier", "fields", "ise_api_version", "limit", "order", "page", "page-size", "pagesize"}
     | {"per_page", "querycriteria", "rows", "section", "sort", "start", "$select", "$top"}
 )
+_MAC = r"(?:[0-9A-Fa-f]{2}(?:%3[Aa]|[:.-])?){5}[0-9A-Fa-f]{2}"
+_MAC_IN_PATH = re.compile(rf"(?<=/){_MAC}(?=/|$)")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -33,7 +35,7 @@ def origin_of(url: str) -> tuple[str, str, int | None]:
 
 
 def redact_url(url: str) -> str:
-    """The URL without user, password and fragment, and without query values that could be private."""
+    """The URL without user, password and fragment, and without what could be private in path and query."""
     try:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
@@ -41,7 +43,7 @@ def redact_url(url: str) -> str:
         return "(unreadable URL)"
     names = (pair.partition("=") for pair in parts.query.split("&") if pair)
     query = "&".join(f"{name}={value if name.lower() in _HARMLESS else '...'}" for name, _, value in names)
-    return urlunsplit((parts.scheme, host, parts.path, query, ""))
+    return urlunsplit((parts.scheme, host, _MAC_IN_PATH.sub("...", parts.path), query, ""))
 
 
 def http_date(text: str | None) -> datetime | None:
@@ -149,7 +151,7 @@ class Response:
         """
         try:
             return json.loads(self.body.decode("utf-8-sig"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise MalformedResponseError(f"{redact_url(self.url)} did not answer with JSON") from error
 
     def __repr__(self) -> str:

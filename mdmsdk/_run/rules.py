@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from mdmsdk.errors import MdmError, RateLimitedError, RedirectError, ResponseError
+from mdmsdk.errors import MalformedResponseError, MdmError, RateLimitedError, RedirectError, ResponseError
 from mdmsdk.wire import Request, Response, origin_of
 
 if TYPE_CHECKING:
@@ -15,9 +15,27 @@ if TYPE_CHECKING:
 
     from mdmsdk.provider import MdmProvider
 
+T = TypeVar("T")
 MAX_HOPS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0
+
+
+def guarded(method: Callable[..., T], *args: object) -> T:
+    """What a method of the provider returns; whatever it stumbles over is an error of ours.
+
+    Raises:
+        MdmError: what it raised, or `MalformedResponseError` in place of anything else.
+    """
+    try:
+        return method(*args)
+    except (MdmError, StopIteration):
+        raise
+    except Exception as error:
+        raise MalformedResponseError(
+            f"the provider could not make sense of the answer ({type(error).__name__})",
+            hint="If the server's version is supported, report this to the plugin's publisher.",
+        ) from error
 
 
 def is_redirect(response: Response) -> bool:

@@ -19,7 +19,6 @@ from mdmsdk._run.waits_sync import Slots, gather, run_blocking, sleep
 from mdmsdk.errors import (
     AuthenticationError,
     DeadlineExceededError,
-    MalformedResponseError,
     MdmError,
     MdmTimeoutError,
     ProtocolError,
@@ -46,6 +45,7 @@ _http_log = logging.getLogger("mdmsdk.http")
 
 # A token is renewed when a fifth of its life is left, or this much if that is less.
 _RENEW_EARLY = 60.0
+_FOR_EVER = 1e9
 
 
 @dataclass
@@ -95,7 +95,7 @@ class Tokens:
                 return entry.token
             entry.token, entry.refusal, entry.refused_at = None, error, time.monotonic()
             raise
-        life = float("inf") if token.expires_in is None else token.expires_in
+        life = _FOR_EVER if token.expires_in is None else min(token.expires_in, _FOR_EVER)
         entry.expires_at = began + life
         entry.renew_at = (
             entry.expires_at - min(_RENEW_EARLY, life / 5) if token.expires_in else entry.expires_at
@@ -187,16 +187,10 @@ class Runner:
         try:
             while True:
                 try:
-                    step = flow.send(outcome) if failure is None else flow.throw(failure)
+                    go_on = partial(flow.send, outcome) if failure is None else partial(flow.throw, failure)
+                    step = rules.guarded(go_on)
                 except StopIteration as stop:
                     return stop.value  # type: ignore[no-any-return] # a generator's result has no static type here
-                except MdmError:
-                    raise
-                except Exception as error:
-                    raise MalformedResponseError(
-                        f"the provider could not make sense of the answer ({type(error).__name__})",
-                        hint="If the server's version is supported, report this to the plugin's publisher.",
-                    ) from error
                 outcome, failure = None, None
                 try:
                     outcome = self._perform(step, budget)
@@ -275,13 +269,13 @@ class Runner:
         rules.check_destination(request.url, self.provider)
         token = self._tokens.get(audience, budget, self)
         try:
-            return self._exchange(self.provider.authorize(request, token), budget)
+            return self._exchange(rules.guarded(self.provider.authorize, request, token), budget)
         except AuthenticationError as error:
             if not self._tokens.refuse(audience, token, error):
                 raise
         token = self._tokens.get(audience, budget, self)
         try:
-            return self._exchange(self.provider.authorize(request, token), budget)
+            return self._exchange(rules.guarded(self.provider.authorize, request, token), budget)
         except AuthenticationError as error:
             self._tokens.refuse(audience, token, error)
             raise
@@ -297,7 +291,7 @@ class Runner:
             finally:
                 self._slots.release()
             if not rules.is_redirect(response):
-                return self.provider.check(response)
+                return rules.guarded(self.provider.check, response)
             request = rules.next_hop(request, response, self.provider.trusts)
         raise RedirectError(f"the server redirects more than {rules.MAX_HOPS} times")
 

@@ -38,8 +38,8 @@ from mdmsdk.errors import (
 )
 from mdmsdk.flow import Flow, call, pause, send, together
 from mdmsdk.models import ServerInfo
-from mdmsdk.provider import Limits, Token
-from mdmsdk.wire import Request
+from mdmsdk.provider import Limits, Token, basic_token
+from mdmsdk.wire import Request, Response
 from tests.core.conftest import SECRET, Answer, Script, TinyProvider, TinySettings
 
 if TYPE_CHECKING:
@@ -71,6 +71,14 @@ class TestTokens:
         assert all(device.serial_number == "S1" for device in found)
         assert script.counts["/token"] == 1
         assert set(script.credentials()) == {"Bearer T1"}
+
+    @pytest.mark.parametrize("life", [10**400, 1e300])
+    def test_a_token_may_be_said_to_live_for_ever(self, tiny: Connect, script: Script, life: float) -> None:
+        script.routes["/token"] = json.dumps({"token": "T1", "expires_in": life})
+        client = tiny(login="token")
+        assert client.lookup(MAC).serial_number == "S1"
+        assert client.lookup(MAC).serial_number == "S1"
+        assert script.counts["/token"] == 1
 
     def test_a_token_is_renewed_before_it_expires(self, tiny: Connect, script: Script) -> None:
         numbers = iter(range(100))
@@ -755,3 +763,24 @@ def test_a_token_may_put_itself_anywhere(tiny: Connect, script: Script) -> None:
     tiny(kind=Keyed).heartbeat()
     assert "x-key" in script.requests[0].headers
     assert not script.credentials()
+
+
+class TestProvidersThatStumble:
+    """Whatever a provider's own methods raise is an error of ours, with nothing of the answer in it."""
+
+    def test_over_an_answer(self, tiny: Connect) -> None:
+        class Checking(TinyProvider):
+            def check(self, response: Response) -> Response:
+                raise KeyError(response.text)
+
+        with pytest.raises(MalformedResponseError, match=r"could not make sense .*\(KeyError\)"):
+            tiny(kind=Checking).heartbeat()
+
+    def test_over_a_credential(self, tiny: Connect) -> None:
+        class Authorizing(TinyProvider):
+            def authorize(self, request: Request, token: Token) -> Request:
+                raise ValueError(token.value)
+
+        with pytest.raises(MalformedResponseError, match=r"\(ValueError\)") as caught:
+            tiny(kind=Authorizing).heartbeat()
+        assert basic_token("tiny", SECRET).value not in str(caught.value)

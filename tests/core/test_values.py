@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mdmsdk import errors
-from mdmsdk.errors import IncompleteListError, MalformedResponseError, MdmError, RateLimitedError, ServerError
+from mdmsdk.errors import (
+    IncompleteListError,
+    MalformedResponseError,
+    MdmError,
+    RateLimitedError,
+    ServerError,
+    TokenError,
+)
 from mdmsdk.identifiers import DeviceId, Guid, Hostname, Imei, Mac, Serial, Udid
 from mdmsdk.models import Compliance, Device, LookupResult, clean_time, parse_macs, seen_within
 from mdmsdk.paging import Slice
@@ -60,6 +67,17 @@ class TestRequests:
         assert "hunter2" not in "".join(shown)
         assert repr(request) == "<Request POST https://mdm.example/p?token=...&page=3&value=...>"
 
+    @pytest.mark.parametrize(
+        "address", ["00:1B:44:11:3A:B7", "00%3A1b%3a44%3A11%3A3A%3AB7", "00-1B-44-11-3A-B7", "001B44113AB7"]
+    )
+    def test_an_address_in_a_path_is_not_shown(self, address: str) -> None:
+        url = f"https://mdm.example/match/{address}/x?page=1"
+        assert redact_url(url) == "https://mdm.example/match/.../x?page=1"
+
+    def test_other_parts_of_a_path_are_shown(self) -> None:
+        url = "https://mdm.example/a/51431193-e6c3-4339-9a2b-8f1ff1fd42a2/0123456789ABC/v4"
+        assert redact_url(url) == url
+
     @given(st.text(max_size=80))
     def test_any_text_can_be_redacted(self, text: str) -> None:
         redact_url(text)
@@ -92,7 +110,7 @@ class TestResponses:
 
     def test_json_ignores_the_content_type_and_refuses_the_rest(self) -> None:
         assert Response(200, {"content-type": "text/html"}, b'\xef\xbb\xbf{"a": 1}').json() == {"a": 1}
-        for body in (b"", b"<html>", b"\xff\xfe", b'{"a":'):
+        for body in (b"", b"<html>", b"\xff\xfe", b'{"a":', b"[" * 200_000):
             with pytest.raises(MalformedResponseError, match="did not answer with JSON"):
                 Response(200, {}, body, "https://mdm.example/x").json()
 
@@ -231,6 +249,14 @@ class TestModels:
             "error": {"type": "ServerError", "message": "failed", "hint": "wait"},
             "elapsed_ms": 0.0,
         }
+
+
+class TestTokens:
+    @pytest.mark.parametrize("value", ["tok\u00e9n", "a\nb", "\x7f", "a\u2028"])
+    def test_what_no_header_can_carry_is_no_token(self, value: str) -> None:
+        with pytest.raises(TokenError) as caught:
+            Token(value)
+        assert value not in f"{caught.value} {caught.value.hint}"
 
 
 class TestPages:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import urlsplit
 
@@ -69,7 +68,6 @@ _HINTS: Final = {
     **dict.fromkeys((500, 502, 503, 504), _STARTING_HINT),
 }
 _INVENTORIES: Final = ("/computers-inventory", "/mobile-devices/detail")
-_SEARCHED = re.compile(r"(/match/).+")
 _WORD = re.compile(r"[\w.-]{1,60}", re.ASCII)
 
 
@@ -80,7 +78,6 @@ def refuse(response: Response) -> NoReturn:
         TokenError: the login service refuses an API client.
         ResponseError: everything else, by status.
     """
-    response = replace(response, url=_SEARCHED.sub(r"\1...", response.url))
     status, path = response.status, urlsplit(response.url).path
     said = _vendor_words(response)
     # RFC 6749, section 5.2, and not the shape of the other answers.
