@@ -118,7 +118,8 @@ def walk(
         noun: what a scope is, for messages.
         ordered: the query asks for the rows in the order of their numbers, so a short page in order shows
             that they are.
-        recount: count once more at the end, because rows may move from one scope to another.
+        recount: count once more at the end, because rows may move from one scope to another. Where one moves
+            into a scope that was read while another one leaves that, the counts cannot tell.
 
     Returns:
         The records that did not come before, and the cursor of the page after.
@@ -137,6 +138,7 @@ def walk(
     fresh, met = _unseen(place, offset, part, where, ordered=ordered)
     end = offset + len(part.rows) + len(part.lost)
     gone = place.gone + sum(position >= place.end for position in part.lost)
+    gone = max(gone, min(1, len(part.lost)))  # one that moved back among the rows that were read
     seen = place.seen + len(fresh)
     more = part.more
     if part.total is None:
@@ -151,6 +153,8 @@ def walk(
         last = fresh[-1][0] if fresh else place.last
         following = replace(place, end=end, seen=seen, last=last, total=total, met=met, gone=gone)
         return rows, replace(following, limit=part.limit or place.limit).cursor()
+    if part.total is not None and part.more is None and part.total < end:
+        raise IncompleteListError(f"{where} counts {part.total} devices, but gave {end}")
     if part.total is not None and min(end, seen + gone) < part.total:
         raise IncompleteListError(
             f"{where} counts {part.total} devices, but the list ended after {min(end, seen)}"

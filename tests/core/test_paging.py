@@ -419,6 +419,17 @@ def test_fewer_rows_than_the_server_counts_are_no_end() -> None:
         play(walk(search, [""], None, 20), [])
 
 
+@pytest.mark.parametrize("total", [0, 5, 99])
+def test_a_count_below_the_rows_that_came_is_no_end(total: int) -> None:
+    def search(scope: str, offset: int, limit: int) -> Flow[Slice[int]]:
+        del scope
+        rows = [(number, number) for number in range(offset, offset + limit)]
+        return done(Slice(rows, total))
+
+    with pytest.raises(IncompleteListError, match=f"counts {total} devices, but gave 100"):
+        play(walk(search, [""], None, 100), [])
+
+
 def test_a_server_that_ignores_the_page_size_is_noticed() -> None:
     with pytest.raises(MalformedResponseError, match="page size"):
         play(numbered(lambda _page, _size: done(Slice([(n, n) for n in range(60)], 90)), 0, 50), [])
@@ -472,6 +483,44 @@ def test_lost_rows_are_told_after_all_others_were_handed_out(lost: list[int], pa
     with pytest.raises(IncompleteListError, match=f"^{len(lost)} of the records"):
         read_on()
     assert found == [number for number in [*range(100), 500] if number not in lost]
+
+
+@pytest.mark.parametrize("pages", [True, False])
+def test_a_lost_row_that_moves_onto_the_page_before_is_told(pages: bool) -> None:
+    def change(server: Server, count: int) -> None:
+        if count == 1:
+            server.lists["a"].remove(3)
+
+    server = Server({"a": list(range(100))}, change, pages=pages, lost=frozenset({20}))
+    with pytest.raises(IncompleteListError, match="of the records cannot be read"):
+        read(server, 20)
+
+
+@given(st.integers(0, 10_000), st.booleans())
+def test_no_row_is_missed_in_silence_while_some_are_lost_and_others_leave(seed: int, pages: bool) -> None:
+    choose = random.Random(seed)  # noqa: S311 - nothing secret
+    rows = sorted(choose.sample(range(400), choose.randrange(1, 120)))
+    lost = frozenset(choose.sample(rows, choose.randrange(min(4, len(rows)))))
+    stayed = set(rows)
+
+    def change(server: Server, _count: int) -> None:
+        for _ in range(choose.randrange(3)):
+            if server.lists["a"]:
+                gone = choose.choice(server.lists["a"])
+                stayed.discard(gone)
+                server.lists["a"].remove(gone)
+
+    found: list[int] = []
+    server, cursor = Server({"a": rows}, change, pages=pages, lost=lost), None
+    try:
+        while True:
+            page, cursor = play(walk(server.search, ["a"], cursor, 16, ordered=True), [])
+            found += [row["n"] for row in page]
+            if cursor is None:
+                break
+    except IncompleteListError:
+        return
+    assert stayed <= set(found)
 
 
 # --- short lists ---

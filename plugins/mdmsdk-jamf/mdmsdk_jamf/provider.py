@@ -336,7 +336,7 @@ class JamfProvider(MdmProvider):
                 records = [Record.read(realm, row, response.date) for row in rows]
                 return Slice([(record.number, record) for record in records], total)
 
-            return numbered(ask_page if search else around_damage(ask_page), offset, limit)
+            return (numbered if search else around_damage)(ask_page, offset, limit)
 
         return ask
 

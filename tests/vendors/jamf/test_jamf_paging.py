@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,12 +11,12 @@ from hypothesis import strategies as st
 
 from mdmsdk.errors import IncompleteListError, MalformedResponseError, ServerError
 from mdmsdk.flow import done
-from mdmsdk.paging import Slice, numbered, walk
+from mdmsdk.paging import Slice, walk
 from mdmsdk.testing import play
 from mdmsdk_jamf.paging import around_damage, read_page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from mdmsdk.flow import Flow
 
@@ -23,8 +24,18 @@ if TYPE_CHECKING:
 class Server:
     """A list of records, in pages, as the vendor gives them."""
 
-    def __init__(self, ids: Sequence[int], *, cap: int = 2000, damaged: Iterable[int] = ()) -> None:
+    def __init__(
+        self,
+        ids: Sequence[int],
+        *,
+        cap: int = 2000,
+        damaged: Iterable[int] = (),
+        change: Callable[[Server], object] = lambda _server: None,
+        most: int = 2000,
+    ) -> None:
         self.ids = list(ids)
+        self.change = change
+        self.most = most
         self.cap = cap
         self.damaged = set(damaged)
         self.asked: list[tuple[int, int]] = []
@@ -33,16 +44,18 @@ class Server:
         self.asked.append((page, size))
         size = min(size, self.cap)
         rows = self.ids[page * size : (page + 1) * size]
-        if self.damaged & set(rows):
+        total = len(self.ids)
+        self.change(self)
+        if self.damaged & set(rows) or size > self.most:
             raise ServerError("failed", status=500)
-        return done(Slice([(number, number) for number in rows], len(self.ids)))
+        return done(Slice([(number, number) for number in rows], total))
 
 
 def read(server: Server, limit: int) -> tuple[list[int], IncompleteListError | None]:
     """A whole list, and how it broke off."""
 
     def search(_scope: str, offset: int, limit: int) -> Flow[Slice[int]]:
-        return numbered(around_damage(server.ask), offset, limit)
+        return around_damage(server.ask, offset, limit)
 
     found: list[int] = []
     cursor = None
@@ -81,35 +94,60 @@ def test_damage_is_told_or_the_list_is_whole(count: int, damaged: set[int], limi
     try:
         found, failure = read(server, limit)
     except ServerError:
-        assert len(damaged & set(range(count))) > 1  # several in the first pieces look like an outage
+        assert any(number + 1 in {*damaged, count} for number in damaged)  # two together look like an outage
         return
     assert found == [number for number in range(count) if number not in damaged]
     assert (failure is None) == damaged.isdisjoint(range(count))
 
 
-def test_a_damaged_record_costs_few_requests() -> None:
-    server = Server(range(1000), damaged=[700])
-    assert read(server, 1000)[1] is not None
-    assert len(server.asked) <= 40
+def test_a_server_that_fails_at_large_pages_is_read_in_small_ones() -> None:
+    server = Server(range(1000), most=200)
+    assert read(server, 1000) == (list(range(1000)), None)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([0, 1, 3]))
+def test_no_record_is_missed_in_silence_while_the_server_fails_and_others_leave(seed: int, harm: int) -> None:
+    choose = random.Random(seed)  # noqa: S311 - nothing secret
+    ids = sorted(choose.sample(range(900), choose.randrange(1, 300)))
+    stayed = set(ids)
+
+    def change(server: Server) -> None:
+        if choose.random() < 0.3 and server.ids:
+            gone = choose.choice(server.ids)
+            server.ids.remove(gone)
+            stayed.discard(gone)
+            if choose.random() < 0.5:
+                server.ids.append(max([*server.ids, 1000]) + 1)
+
+    damaged = choose.sample(ids, min(harm, len(ids)))
+    server = Server(ids, damaged=damaged, change=change, most=choose.choice([20, 70, 2000]))
+    try:
+        found, failure = read(server, choose.choice([40, 100, 1000]))
+    except ServerError:
+        return
+    assert len(found) == len(set(found))
+    assert failure or stayed <= set(found)
+
+
+@pytest.mark.parametrize("damaged", [[700], [3, 130], [0, 999]])
+def test_a_damaged_record_costs_few_requests(damaged: list[int]) -> None:
+    server = Server(range(1000), damaged=damaged)
+    found, failure = read(server, 1000)
+    assert (len(found), failure is None) == (1000 - len(damaged), False)
+    assert len(server.asked) <= 64 * len(damaged)
 
 
 def test_an_outage_is_not_taken_for_a_damaged_record() -> None:
     server = Server(range(1000), damaged=range(1000))
     with pytest.raises(ServerError):
         read(server, 1000)
-    assert len(server.asked) == 3
-
-
-def test_a_page_of_one_record_has_no_smaller_ones() -> None:
-    server = Server(range(9), damaged=[5])
-    with pytest.raises(ServerError):
-        play(around_damage(server.ask)(5, 1), [])
-    assert server.asked == [(5, 1)]
+    assert server.asked == [(0, 1000), (0, 250), (1, 1), (0, 1)]
 
 
 @pytest.mark.parametrize(
     "payload",
-    [None, [], {}, {"results": []}, {"results": {}, "totalCount": 0}, {"results": ["x"], "totalCount": 1}],
+    [None, [], {}, {"results": []}, {"results": {}, "totalCount": 0}, {"results": ["x"], "totalCount": 1}]
+    + [{"results": [], "totalCount": total} for total in (True, -1, "0", None, 1.0)],
 )
 def test_what_is_no_page_is_refused(payload: Any) -> None:
     with pytest.raises(MalformedResponseError):
