@@ -5,13 +5,13 @@ Source: the API's own description on each server, ``/api/doc``: computer-groups 
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from mdmsdk.errors import (
     ConfigurationError,
     EndpointNotFoundError,
     FilterIgnoredError,
+    IncompleteListError,
     VersionMismatchError,
 )
 from mdmsdk_jamf import verdicts
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["SmartGroups"]
 
 _PAGE: Final = 1000
+_MOST_PAGES: Final = 100
+_NO_GROUP: Final = "0"
+"""The server counts its groups from 1."""
 # Newest first; the last ones list all groups at once and ask for the privilege to read static groups as well.
 _PATHS: Final = {
     COMPUTERS.name: (
@@ -68,15 +71,15 @@ class SmartGroups(Membership):
 
     def _rows(self, path: str) -> Flow[list[Row]]:
         rows: list[Row] = []
-        for page in itertools.count():
+        for page in range(_MOST_PAGES):
             payload = (yield from self.get(path, {"page": page, "page-size": _PAGE})).json()
             if isinstance(payload, list):
                 return [row for row in payload if isinstance(row, dict)]
             more, total = read_page(payload)
             rows += more
             if not more or len(rows) >= total:
-                break
-        return rows
+                return rows
+        raise IncompleteListError("Jamf Pro's list of groups does not come to an end", collected=len(rows))
 
     def members(self, realm: Realm, target: Named, records: Sequence[Record]) -> Flow[dict[str, str | None]]:
         """Which of the records are in a group, with its description.
@@ -99,7 +102,14 @@ class SmartGroups(Membership):
 
     def _damaged_members(self, realm: Realm, target: Named, ids: Sequence[str]) -> Flow[list[str]]:
         """Ask by filter: the server leaves the groups out of a damaged record, but still knows them."""
-        search = f"{any_of(['groupId'], [target.id])};({any_of([realm.id_field], ids)})"
+        found = yield from self._filtered(realm, target.id, ids)
+        # Where all are in it, the filter may as well have been dropped: then they are in every group.
+        if len(found) == len(ids) and (yield from self._filtered(realm, _NO_GROUP, ids)):
+            raise FilterIgnoredError("Jamf Pro ignores the search for the members of a group")
+        return found
+
+    def _filtered(self, realm: Realm, group: str, ids: Sequence[str]) -> Flow[list[str]]:
+        search = f"{any_of(['groupId'], [group])};({any_of([realm.id_field], ids)})"
         path = realm.path.format(version=realm.versions[0])
         response = yield from self.get(path, {**realm.params, "page-size": len(ids)}, search)
         rows, total = read_page(response.json())
@@ -110,7 +120,7 @@ class SmartGroups(Membership):
 
     def _make_sure(self, realm: Realm, target: Named) -> Flow[None]:
         """Look whether a group still exists: of a deleted one nobody is a member, which says nothing."""
-        if target not in (yield from self.catalogue(realm)):
+        if target.id not in [group.id for group in (yield from self.catalogue(realm))]:
             raise ConfigurationError(
                 f"the smart group {target.name!r} for {realm.name} does not exist any more",
                 hint=f"Name another one in compliance.{realm.name}.",

@@ -172,7 +172,6 @@ def _read_computer(row: Row) -> Device:
 _FILEVAULT: Final = {
     "ALL_ENCRYPTED": True,
     "BOOT_ENCRYPTED": True,
-    "SOME_ENCRYPTED": False,
     "NOT_ENCRYPTED": False,
 }
 _PARTITION: Final = {"ENCRYPTED": True, "UNENCRYPTED": False, "DECRYPTED": False, "DECRYPTING": False}
@@ -182,9 +181,10 @@ def _computer_encrypted(row: Row) -> bool | None:
     disk = part(row, "diskEncryption")
     state = text(part(disk, "bootPartitionEncryptionDetails").get("partitionFileVault2State"))
     whole = text(part(row, "operatingSystem").get("fileVault2Status"))
-    return _first(
-        (_flag(disk.get("fileVault2Enabled")), _PARTITION.get(state or ""), _FILEVAULT.get(whole or ""))
-    )
+    told = {_flag(disk.get("fileVault2Enabled")), _PARTITION.get(state or ""), _FILEVAULT.get(whole or "")}
+    if told == {None}:
+        return False if whole == "SOME_ENCRYPTED" else None  # others than the one that it starts from
+    return False not in told
 
 
 _BOTH_LAYERS: Final = (

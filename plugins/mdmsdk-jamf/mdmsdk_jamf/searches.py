@@ -64,7 +64,7 @@ class Run:
     Attributes:
         search: its id.
         members: ids of the records in it, each with no description.
-        at: when that was, by the server's clock, if it said so.
+        at: a time before that, by the server's clock, if it said so.
     """
 
     search: str
@@ -107,23 +107,34 @@ class AdvancedSearches(Membership):
         """All that are in a search, by its last run if that is good for these records.
 
         Raises:
-            MalformedResponseError: the answer is another search, or none.
+            MalformedResponseError: the answer is another search, or none, or lists something without an id.
         """
         run, max_age = self._runs.get(realm.name), self.settings.search_max_age
         if run and run.search == target.id and all(run.is_good_for(record, max_age) for record in records):
             return run.members
         kind = _KINDS[realm.name]
-        response = yield from self.get(f"{kind.path}/id/{quote(target.id, safe='')}")
-        payload = response.json()
+        payload = (yield from self.get(f"{kind.path}/id/{quote(target.id, safe='')}")).json()
         content = payload.get(kind.one) if isinstance(payload, dict) else None
         if not isinstance(content, dict) or text(content.get("id")) != target.id:
             raise MalformedResponseError(
                 "Jamf Pro answered with something else than the advanced search asked for"
             )
-        ids = (text(row.get("id")) for row in classic_rows(content, kind.rows))
-        run = Run(target.id, dict.fromkeys(filter(None, ids)), response.date)
+        run = Run(target.id, dict.fromkeys(map(_number, classic_rows(content, kind.rows))), _latest(records))
         self._runs[realm.name] = run
         return run.members
+
+
+def _number(row: Row) -> str:
+    if (found := text(row.get("id"))) is None:
+        raise MalformedResponseError("Jamf Pro lists something without an id in an advanced search")
+    return found
+
+
+# A run may take long, and what its answer is dated with is its end: so the time of the records counts.
+def _latest(records: Sequence[Record]) -> datetime | None:
+    times = [record.answered for record in records]
+    known = [time for time in times if time]
+    return max(known) if known and len(known) == len(times) else None
 
 
 # The Classic API's JSON is made from its XML: a list of one may come as that one.

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from mdmsdk.settings import BasicUsername, ProviderSettings, Settings
 
 __all__ = ["ComplianceSettings", "JamfSettings", "Rules"]
 
+_SYSTEMS = ("macOS", "iOS", "iPadOS", "tvOS", "watchOS", "visionOS")
+
+
+def _system(name: str) -> str:
+    if name.casefold() not in map(str.casefold, _SYSTEMS):
+        raise ValueError(f"the systems are: {', '.join(_SYSTEMS)}")
+    return name.casefold()
+
+
+System = Annotated[str, AfterValidator(_system)]
 NameOrId = Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=1)]
 
 
@@ -21,14 +31,17 @@ class Rules(Settings):
         passcode: mobile devices: a passcode is set.
         no_jailbreak: mobile devices: no jailbreak was detected.
         max_days_since_contact: days since the device last spoke with the server, by the server's clock.
-        minimum_os: the lowest version, by system as Jamf Pro names it: ``{"macOS": "14.7", "iOS": "17.7"}``.
+        minimum_os: the lowest version, by system: ``{"macOS": "14.7", "iOS": "17.7"}``. All computers have
+            macOS, whatever it was called; for iPads, iPadOS counts before iOS.
     """
 
     filevault: bool = False
     passcode: bool = False
     no_jailbreak: bool = False
-    max_days_since_contact: int | None = Field(default=None, ge=1)
-    minimum_os: dict[str, Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")]] = Field(default_factory=dict)
+    max_days_since_contact: int | None = Field(default=None, ge=1, le=3650)
+    minimum_os: dict[System, Annotated[str, Field(pattern=r"^\d+(\.\d+)*$", max_length=40)]] = Field(
+        default_factory=dict
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Rules:
@@ -56,7 +69,7 @@ class ComplianceSettings(Settings):
     mobile_devices: NameOrId | None = None
     members: Literal["compliant", "noncompliant"] = "compliant"
     rules: Rules | None = None
-    search_max_age: float = Field(default=60.0, ge=0)
+    search_max_age: float = Field(default=60.0, ge=0, le=86400, allow_inf_nan=False)
 
     @property
     def named(self) -> bool:

@@ -25,6 +25,7 @@ __all__ = ["UNCONFIGURED", "by_membership", "by_rules", "by_vendors", "group_of"
 UNCONFIGURED: Final = Compliance(
     reasons=("No source of compliance is configured for this Jamf Pro server: see the setting compliance.",)
 )
+_MOBILE_SYSTEMS: Final = frozenset({"ios", "ipados", "tvos", "watchos", "visionos"})
 _NOT_EVALUATED: Final = "The device has not sent its inventory yet, so Jamf Pro has not evaluated it."
 
 
@@ -38,10 +39,12 @@ def group_of(record: Record, group_id: str) -> Mapping[str, Any] | None:
     """The group among those that the record lists; None where the device is no member.
 
     Raises:
-        MalformedResponseError: the record does not list its groups, which proves nothing.
+        MalformedResponseError: the record does not list its groups by id, which proves nothing.
     """
     groups = record.row.get(record.realm.groups)
-    if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
+    if not isinstance(groups, list) or not all(
+        isinstance(group, dict) and text(group.get("groupId")) for group in groups
+    ):
         raise MalformedResponseError(
             f"Jamf Pro left the groups out of a record of {record.realm.name} ({record.id})",
             hint="Have its inventory updated; if all records lack them, check the account's privileges.",
@@ -132,11 +135,27 @@ def _outcomes(record: Record, rules: Rules) -> list[tuple[str, bool | None]]:
     if (days := rules.max_days_since_contact) is not None:
         reason = f"The device has had no contact for more than {days} days."
         found.append((reason, seen_within(days, device.last_check_in, record.answered)))
-    if minimum := rules.minimum_os.get(device.os or ""):
-        found.append((f"{device.os} is older than {minimum}.", _is_at_least(device, minimum)))
-    elif rules.minimum_os and device.os is None:
-        found.append(("The operating system is too old.", None))
+    if rules.minimum_os:
+        minimum = _minimum(record, rules)
+        if minimum is None:
+            found.append(("The operating system is too old.", None))
+        elif minimum:
+            system = device.os or ("macOS" if computer else "The system")
+            found.append((f"{system} is older than {minimum}.", _is_at_least(device, minimum)))
     return found
+
+
+def _minimum(record: Record, rules: Rules) -> str | None:
+    """The lowest version for a device; empty if the rules name none, None if its system is not known."""
+    minimums = rules.minimum_os
+    if record.realm is COMPUTERS:
+        return minimums.get("macos", "")
+    system = (record.device.os or "").casefold()
+    if system not in _MOBILE_SYSTEMS:
+        return None
+    # Jamf Pro calls the system of an iPad iOS, too.
+    pad = system == "ios" and (record.device.model or "").casefold().startswith("ipad")
+    return (pad and minimums.get("ipados")) or minimums.get(system, "")
 
 
 def _is_at_least(device: Device, minimum: str) -> bool | None:

@@ -233,9 +233,11 @@ def test_a_damaged_mobile_device_is_asked_for_its_group(make: Make, info: Server
     damaged = json.loads(PHONE)
     damaged["results"][0]["groups"] = None
     answers: dict[str, bytes] = {"groupId": PHONE, "serialNumber": json.dumps(damaged).encode()}
-    provider, record = make(compliance=GROUPS), Played()
+    provider, record, heeds_filters = make(compliance=GROUPS), Played(), True
 
     def answer(request: Request) -> Response:
+        if heeds_filters and "groupId%3D%3D'0'" in request.url:
+            return Response(200, {}, NOBODY)
         if "smart-groups" in request.url:
             return Response(
                 200, {}, b'{"totalCount": 1, "results": [{"groupId": "20", "groupName": "Fine"}]}'
@@ -245,7 +247,7 @@ def test_a_damaged_mobile_device_is_asked_for_its_group(make: Make, info: Server
 
     (device,) = play(provider.find(info, Serial("SIPHONE0017")), answer, provider=provider, record=record)
     assert device.compliance.state == "compliant"
-    assert "groupId%3D%3D'20'%3B(mobileDeviceId%3D%3D'17')" in record.requests[-1].url
+    assert "groupId%3D%3D'20'%3B(mobileDeviceId%3D%3D'17')" in record.requests[-2].url
     answers["groupId"] = NOBODY
     (device,) = play(provider.find(info, Serial("SIPHONE0017")), answer, provider=provider)
     assert device.compliance.state == "noncompliant"
@@ -254,6 +256,10 @@ def test_a_damaged_mobile_device_is_asked_for_its_group(make: Make, info: Server
         answers["groupId"] = wrong
         with pytest.raises(FilterIgnoredError):
             play(provider.find(info, Serial("SIPHONE0017")), answer, provider=provider)
+    # A server that drops the filter answers alike to a group that cannot be.
+    answers["groupId"], heeds_filters = PHONE, False
+    with pytest.raises(FilterIgnoredError):
+        play(provider.find(info, Serial("SIPHONE0017")), answer, provider=provider)
 
 
 @pytest.mark.parametrize(("source", "size"), [("conditional-access", 100), ("smart-group", 1000)])

@@ -71,6 +71,11 @@ def test_sections_that_were_not_given_leave_values_open(realm: Realm, id_field: 
     assert not device.registered
 
 
+def disk(state: str, *, enabled: bool = True) -> dict[str, Any]:
+    details = {"partitionFileVault2State": state}
+    return {"diskEncryption": {"fileVault2Enabled": enabled, "bootPartitionEncryptionDetails": details}}
+
+
 @pytest.mark.parametrize(
     ("row", "encrypted"),
     [
@@ -90,6 +95,19 @@ def test_sections_that_were_not_given_leave_values_open(realm: Realm, id_field: 
         ({"operatingSystem": {"fileVault2Status": "BOOT_ENCRYPTED"}}, True),
         ({"operatingSystem": {"fileVault2Status": "SOME_ENCRYPTED"}}, False),
         ({"operatingSystem": {"fileVault2Status": "NOT_APPLICABLE"}}, None),
+        # What contradicts itself is not encrypted, but for other partitions than the one that it starts from.
+        *(
+            ({**disk(state), "operatingSystem": {"fileVault2Status": whole}}, encrypted)
+            for state, whole, encrypted in [
+                ("ENCRYPTED", "ALL_ENCRYPTED", True),
+                ("ENCRYPTED", "SOME_ENCRYPTED", True),
+                ("UNENCRYPTED", "ALL_ENCRYPTED", False),
+                ("DECRYPTING", "BOOT_ENCRYPTED", False),
+                ("ENCRYPTED", "NOT_ENCRYPTED", False),
+                ("ENCRYPTING", "", True),
+            ]
+        ),
+        (disk("ENCRYPTED", enabled=False), False),
         ({"operatingSystem": {"fileVault2Status": "A_NEW_WORD"}}, None),
     ],
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import ValidationError
 
+from mdmsdk.errors import MalformedResponseError
 from mdmsdk.identifiers import Serial
 from mdmsdk.models import ServerInfo
 from mdmsdk.testing import Played, play
@@ -33,6 +34,8 @@ class Server:
         self.time: str | None = "12:00:00"
         self.reported = "2026-01-15T08:00:00Z"
         self.members = [17]
+        self.rows: Any = ...
+        self.search_takes = 0
         self.search = 10
         self.played = Played()
 
@@ -44,7 +47,9 @@ class Server:
             record = {"id": "17", "general": general, "hardware": {"serialNumber": "S17"}}
             content = {"totalCount": 1, "results": [record]}
         elif "/advancedcomputersearches/id/" in request.url:
-            rows = [{"id": number} for number in self.members]
+            rows = [{"id": number} for number in self.members] if self.rows is ... else self.rows
+            if self.time:
+                headers = {"date": f"Thu, 15 Jan 2026 {self.time[:-2]}{self.search_takes:02} GMT"}
             content = {"advanced_computer_search": {"id": self.search, "computers": rows}}
         return Response(200, headers, json.dumps(content).encode(), request.full_url)
 
@@ -94,6 +99,27 @@ def test_without_the_servers_clock_each_answer_is_for_once(make: Make) -> None:
 def test_the_administrator_may_want_a_run_for_each_answer(make: Make) -> None:
     server, provider = Server(), make(compliance={**SEARCH, "search_max_age": 0})
     assert [server.state(provider), server.state(provider), server.runs] == ["compliant", "compliant", 2]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[{}], [{"id": None}], [{"id": 17.0}], [{"Id": 17}], [{"id": 17}, {}]]
+    + [{"size": 1, "computer": [{"id": 17}]}, {"size": 2}, {}, "", None, 7],
+)
+@pytest.mark.parametrize("members", ["compliant", "noncompliant"])
+def test_members_that_cannot_be_read_are_no_verdict(make: Make, rows: Any, members: str) -> None:
+    server, provider = Server(), make(compliance={**SEARCH, "members": members})
+    server.rows = rows
+    with pytest.raises(MalformedResponseError):
+        server.state(provider)
+
+
+def test_a_device_that_reported_while_the_search_ran_is_judged_by_a_new_run(make: Make) -> None:
+    server, provider = Server(), make(compliance=SEARCH)
+    server.search_takes = 30
+    assert server.state(provider) == "compliant"
+    server.time, server.reported, server.members = "12:00:40", "2026-01-15T12:00:05Z", []
+    assert (server.state(provider), server.runs) == ("noncompliant", 2)
 
 
 def test_another_search_has_a_result_of_its_own(make: Make) -> None:

@@ -75,7 +75,10 @@ def test_groups_are_told_apart_by_id() -> None:
     assert verdicts.group_of(record(groupMemberships=groups), "11") is None
 
 
-@pytest.mark.parametrize("groups", [None, {}, "x", ["x"]])
+@pytest.mark.parametrize(
+    "groups",
+    [None, {}, "x", ["x"], [{}], [{"groupId": None}], [{"groupId": 10.0}], [{"id": "10"}, {"groupId": "10"}]],
+)
 def test_a_record_without_its_groups_proves_nothing(groups: Any) -> None:
     with pytest.raises(MalformedResponseError):
         verdicts.group_of(record(groupMemberships=groups), "10")
@@ -160,6 +163,19 @@ PHONE: dict[str, Any] = {
             "unknown",
         ),
         ({"minimum_os": {"macOS": "14"}}, {"operatingSystem": None}, "unknown"),
+        # All computers are Macs, whatever the name was when their system came out.
+        *(
+            ({"filevault": True, "minimum_os": {"macOS": "14.7"}}, {"operatingSystem": system}, state)
+            for system, state in [
+                ({"name": "Mac OS X", "version": "10.13.6"}, "noncompliant"),
+                ({"name": "OS X", "version": "10.11.6"}, "noncompliant"),
+                ({"name": "MacOS", "version": "12.0"}, "noncompliant"),
+                ({"name": "macos", "version": "15.1"}, "compliant"),
+                ({"name": None, "version": "15.1"}, "compliant"),
+                ({"name": "macOS", "version": None}, "unknown"),
+            ]
+        ),
+        ({"minimum_os": {"MACOS": "14.10"}}, {}, "noncompliant"),
         ({"max_days_since_contact": 5}, {}, "compliant"),
         ({"max_days_since_contact": 4}, {}, "noncompliant"),
         ({"max_days_since_contact": 4}, {"general": {}}, "unknown"),
@@ -185,6 +201,25 @@ def test_rules_over_computers(rules: dict[str, Any], changes: dict[str, Any], ex
 def test_rules_over_mobile_devices(rules: dict[str, Any], security: Any, expected: str) -> None:
     one = record(MOBILE_DEVICES, **{**PHONE, "security": security})
     assert verdicts.by_rules(one, Rules(**rules)).state == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "minimum", "state"),
+    [
+        ("iOS", "iPad Pro", {"iOS": "17", "iPadOS": "18"}, "noncompliant"),
+        ("iOS", "iPad Pro", {"iOS": "17"}, "compliant"),
+        ("ios", "iPhone 15", {"iOS": "18", "iPadOS": "17"}, "noncompliant"),
+        ("iOS", "iPhone 15", {"iPadOS": "18"}, "compliant"),  # nothing is asked of it but a passcode
+        ("tvOS", "Apple TV", {"tvOS": "17"}, "compliant"),
+        ("Unknown", "iPhone 15", {"iOS": "17"}, "unknown"),
+        (None, "iPhone 15", {"iOS": "17"}, "unknown"),
+    ],
+)
+def test_each_system_has_its_lowest_version(
+    kind: str | None, model: str, minimum: dict[str, str], state: str
+) -> None:
+    one = record(MOBILE_DEVICES, **{**PHONE, "deviceType": kind, "hardware": {"model": model}})
+    assert verdicts.by_rules(one, Rules(passcode=True, minimum_os=minimum)).state == state
 
 
 def test_without_the_servers_clock_nothing_is_recent() -> None:
@@ -224,6 +259,11 @@ def test_versions_are_compared_by_number(have: list[int], want: list[int]) -> No
         {"source": "rules"},
         {"source": "rules", "rules": {}},
         {"source": "rules", "rules": {"minimum_os": {"macOS": "fourteen"}}},
+        {"source": "rules", "rules": {"minimum_os": {"mac": "14"}}},
+        {"source": "rules", "rules": {"max_days_since_contact": 10**10}},
+        {"source": "advanced-search", "computers": 1, "search_max_age": float("inf")},
+        {"source": "advanced-search", "computers": 1, "search_max_age": float("nan")},
+        {"source": "advanced-search", "computers": 1, "search_max_age": 86401},
         {"source": "conditional-access", "computers": "x"},
         {"source": "astrology"},
     ],
