@@ -1,6 +1,7 @@
 """The switches of the Jamf Pro simulator: each field one habit, each default what the vendor describes."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 __all__ = ["ALL_PRIVILEGES", "JamfHabits"]
@@ -46,6 +47,7 @@ class JamfHabits:
         source: Source of compliance that `settings` hands out.
         members: What being in the group or search means; there is one of either kind.
         deleted_groups: Ids of smart groups that are gone.
+        named: Other names of smart groups, by id.
         page_cap: Most rows of a page; more are not given, without a word.
         max_url: Longest request target.
         has_in: Whether filters may use `=in=`.
@@ -78,6 +80,7 @@ class JamfHabits:
     source: Source = "smart-group"
     members: Literal["compliant", "noncompliant"] = "compliant"
     deleted_groups: frozenset[int] = frozenset()
+    named: Mapping[int, str] = field(default_factory=dict, hash=False)
     page_cap: int = 2000
     max_url: int = 8000
     has_in: bool = True

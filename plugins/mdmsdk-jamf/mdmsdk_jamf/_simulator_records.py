@@ -294,6 +294,7 @@ def group_rows(
     rows: list[dict[str, Any]] = []
     for group in GROUPS[computers]:
         number, name, text = group
+        name = habits.named.get(number, name)
         count = sum(group in groups_of(device, habits) for device in fleet)
         if number in habits.deleted_groups:
             continue

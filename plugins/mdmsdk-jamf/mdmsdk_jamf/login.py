@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from mdmsdk.errors import AuthenticationError, EndpointNotFoundError, MalformedResponseError
+from mdmsdk.errors import (
+    AuthenticationError,
+    EndpointNotFoundError,
+    MalformedResponseError,
+    PermissionDeniedError,
+)
 from mdmsdk.flow import send
 from mdmsdk.models import clean_time
 from mdmsdk.provider import Token, basic_token
@@ -69,7 +74,7 @@ def keep_alive(base_url: str, token: Token) -> Flow[Token | None]:
     request = Request("POST", base_url + _KEEP_ALIVE, headers=_bearer(token), audience=None, idempotent=False)
     try:
         return _user_token((yield from send(request)))
-    except (AuthenticationError, EndpointNotFoundError):
+    except (AuthenticationError, PermissionDeniedError, EndpointNotFoundError):
         return None
 
 

@@ -106,8 +106,9 @@ class Membership(ABC):
 
 def _choose(wanted: str | int, catalogue: Sequence[Named], what: str) -> Named:
     word = str(wanted).strip()
-    by_word = {one.name.casefold(): one for one in catalogue} | {one.id: one for one in catalogue}
+    by_word = {one.id: one for one in catalogue}
     if isinstance(wanted, str):  # a name may look like an id, the other way round not
+        by_word = {one.name.casefold(): one for one in catalogue} | by_word
         by_word |= {one.name: one for one in catalogue}
     if found := by_word.get(word) or by_word.get(word.casefold()):
         return found

@@ -227,9 +227,12 @@ class JamfProvider(MdmProvider):
         except ResponseError as error:
             if error.status not in _TOO_MUCH or len(keys) == 1:
                 raise
+        # A field that is refused altogether is refused for one key, too, and then the others are spared.
+        first = yield from self._search(info, realm, keys[:1], asked)
         half = len(keys) // 2
-        halves = (self._search(info, realm, part, asked) for part in (keys[:half], keys[half:]))
-        return list(chain(*(yield from together(*halves))))
+        halves = [part for part in (keys[1 : half + 1], keys[half + 1 :]) if part]
+        rest = yield from together(*(self._search(info, realm, part, asked) for part in halves))
+        return list(chain(first, *rest))
 
     # The second address of a computer (Ethernet beside Wi-Fi, a dock) is no filter field in any version.
     # "/computers/match" searches as the web interface does; that it sees the second address is inferred.
@@ -245,8 +248,11 @@ class JamfProvider(MdmProvider):
                 "this Jamf Pro server has no search for the second MAC addresses of computers",
                 hint=_NO_MATCH_HINT,
             ) from error
-        search = any_of([COMPUTERS.id_field], sorted(ids))
-        return (yield from self._walk(info, COMPUTERS, search, self._has(wanted, ids))) if ids else []
+        searches = [any_of([COMPUTERS.id_field], part) for part in chunks(sorted(ids))]
+        keep = self._has(wanted, ids)
+        return list(
+            chain(*(yield from together(*(self._walk(info, COMPUTERS, one, keep) for one in searches))))
+        )
 
     @staticmethod
     def _has(macs: Collection[Key], ids: Collection[str] = ()) -> Callable[[Record], bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from mdmsdk.errors import EndpointNotFoundError
 from mdmsdk.flow import done, together
 from mdmsdk_jamf import verdicts
 from mdmsdk_jamf.groups import SmartGroups
@@ -60,11 +61,18 @@ class _ConditionalAccess(Source):
 
     def judge(self, named: Mapping[str, Any], records: Sequence[Record]) -> Flow[list[Compliance]]:
         del named
-        return together(*map(self._state, records))
+        states = yield from together(*map(self._state, records))
+        missing = [state for state in states if isinstance(state, EndpointNotFoundError)]
+        if missing and len(missing) == len(states):
+            raise missing[0]  # no device of this server has a state
+        return [verdicts.GONE if isinstance(state, EndpointNotFoundError) else state for state in states]
 
-    def _state(self, record: Record) -> Flow[Compliance]:
+    def _state(self, record: Record) -> Flow[Compliance | EndpointNotFoundError]:
         path = f"/api/v1/conditional-access/device-compliance-information/{record.realm.vendor_path}"
-        response = yield from self._get(f"{path}/{quote(record.id, safe='')}")
+        try:
+            response = yield from self._get(f"{path}/{quote(record.id, safe='')}")
+        except EndpointNotFoundError as error:
+            return error
         return verdicts.by_vendors(record, response.json())
 
 

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from mdmsdk_jamf.inventory import Record
     from mdmsdk_jamf.settings import Rules
 
-__all__ = ["UNCONFIGURED", "by_membership", "by_rules", "by_vendors", "group_of", "not_covered"]
+__all__ = ["GONE", "UNCONFIGURED", "by_membership", "by_rules", "by_vendors", "group_of", "not_covered"]
 
 UNCONFIGURED: Final = Compliance(
     reasons=("No source of compliance is configured for this Jamf Pro server: see the setting compliance.",)
 )
+GONE: Final = Compliance(reasons=("The device was deleted while its state was asked for.",))
 _MOBILE_SYSTEMS: Final = frozenset({"ios", "ipados", "tvos", "watchos", "visionos"})
 _NOT_EVALUATED: Final = "The device has not sent its inventory yet, so Jamf Pro has not evaluated it."
 

@@ -11,6 +11,7 @@ import pytest
 from mdmsdk.client.build import make_provider
 from mdmsdk.errors import (
     ConfigurationError,
+    EndpointNotFoundError,
     FilterIgnoredError,
     MalformedResponseError,
     MdmError,
@@ -260,6 +261,61 @@ def test_a_damaged_mobile_device_is_asked_for_its_group(make: Make, info: Server
     answers["groupId"], heeds_filters = PHONE, False
     with pytest.raises(FilterIgnoredError):
         play(provider.find(info, Serial("SIPHONE0017")), answer, provider=provider)
+
+
+def test_a_filter_that_is_refused_for_one_key_too_is_not_tried_with_all(make: Make, info: ServerInfo) -> None:
+    provider, record = make(), Played()
+    keys = [Serial(f"S{number}") for number in range(500)]
+    with pytest.raises(MdmError, match="400"):
+        play(
+            provider.find_batch(info, keys),
+            lambda request: Response(400, {}, b"{}", request.full_url),
+            provider=provider,
+            record=record,
+        )
+    assert len(record.requests) <= 8
+
+
+def test_many_computers_that_share_a_second_address_are_asked_for_in_parts(
+    make: Make, info: ServerInfo
+) -> None:
+    second, record = Mac("00:00:5E:00:53:12"), Played()
+    row = {"mac_address": "", "alt_mac_address": "00:00:5E:00:53:12"}
+    matches = json.dumps({"computers": [{"id": number, **row} for number in range(1000, 1900)]}).encode()
+    answers = {"match": matches}
+    provider = make()
+    devices = play(
+        provider.find(info, second),
+        lambda request: route(request, **answers),
+        provider=provider,
+        record=record,
+    )
+    assert devices == []
+    assert max(len(request.url) for request in record.requests) < 4200
+    assert sum("filter=id" in request.url for request in record.requests) > 1
+
+
+def test_a_device_that_goes_while_its_state_is_asked_for_is_unknown(make: Make, info: ServerInfo) -> None:
+    records = [{"id": str(number), "general": {"remoteManagement": {"managed": True}}} for number in (1, 2)]
+    listed = json.dumps({"totalCount": 2, "results": records}).encode()
+    state = [{"deviceId": "2", "applicable": True, "complianceState": "NON_COMPLIANT"}]
+    answers: dict[str, bytes | int] = {
+        "computer/1": 404,
+        "computer/2": json.dumps(state).encode(),
+        "computers-inventory": listed,
+    }
+    provider = make(compliance={"source": "conditional-access"})
+
+    def ask() -> list[str]:
+        page = play(
+            provider.devices_page(info, None), lambda request: route(request, **answers), provider=provider
+        )
+        return [device.compliance.state for device in page.items]
+
+    assert ask() == ["unknown", "noncompliant"]
+    answers["computer/2"] = 404  # no device has a state: the server does not know what that is
+    with pytest.raises(EndpointNotFoundError):
+        ask()
 
 
 @pytest.mark.parametrize(("source", "size"), [("conditional-access", 100), ("smart-group", 1000)])

@@ -160,10 +160,11 @@ def test_a_users_token_is_prolonged_without_the_password(make: Make) -> None:
     assert not record.requests[1].idempotent
 
 
-def test_a_token_that_cannot_be_prolonged_is_got_anew(make: Make) -> None:
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_token_that_cannot_be_prolonged_is_got_anew(make: Make, status: int) -> None:
     provider, record = make(username="nac", password="pass-word"), Played()
     play(provider.login("api"), [user_answer()], record=record)
-    refused = answer(401, path="/api/v1/auth/keep-alive")
+    refused = answer(status, path="/api/v1/auth/keep-alive")
     token = play(provider.login("api"), [refused, user_answer(number=3)], provider=provider, record=record)
     assert token.value == "token-3"
     assert record.requests[2].url.endswith("/api/v1/auth/token")

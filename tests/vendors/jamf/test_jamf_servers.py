@@ -329,6 +329,24 @@ def test_a_group_that_was_deleted_is_no_verdict_on_anybody(
         client.heartbeat()
 
 
+def test_a_number_is_an_id_and_no_name(start: Start, ask: Ask) -> None:
+    wanted = {"source": "smart-group", "computers": 12, "mobile_devices": 20}
+    running = start(deleted_groups=frozenset({12}), named={10: "12"})
+    with pytest.raises(ConfigurationError, match="12"):
+        ask(running, compliance=wanted).heartbeat()
+    named = ask(running, compliance={**wanted, "computers": "12"}).heartbeat().extra["compliance"]
+    assert named["computers"] == {"id": "10", "name": "12"}
+
+
+def test_a_group_that_gets_another_name_is_still_the_same(start: Start, ask: Ask, fleet: Fleet) -> None:
+    running = start()
+    client = ask(running)
+    client.heartbeat()
+    running.simulator.behave(named={10: "Macs in order"})
+    device = one(fleet, computer=True, state="noncompliant")
+    assert client.lookup(Serial(device.serial_number)).compliance.state == "noncompliant"
+
+
 @pytest.mark.parametrize(("members", "state"), [("compliant", "compliant"), ("noncompliant", "noncompliant")])
 def test_a_member_costs_no_more_than_its_record(
     start: Start, ask: Ask, fleet: Fleet, members: str, state: str
