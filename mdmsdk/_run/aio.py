@@ -187,8 +187,8 @@ class AsyncRunner:
         try:
             while True:
                 try:
-                    go_on = partial(flow.send, outcome) if failure is None else partial(flow.throw, failure)
-                    step = rules.guarded(go_on)
+                    resume = (flow.send, outcome) if failure is None else (flow.throw, failure)
+                    step = rules.guarded(*resume)
                 except StopIteration as stop:
                     return stop.value  # type: ignore[no-any-return] # a generator's result has no static type here
                 outcome, failure = None, None
