@@ -213,7 +213,9 @@ def numbered(ask: Callable[[int, int], Flow[Slice[T]]], offset: int, limit: int)
         MalformedResponseError: the server ignores the size.
     """
     while True:
-        size = max(range(max(1, limit // 2), limit + 1), key=lambda size: size - offset % size)
+        size = limit  # the first page of a list, and the only one of most lookups
+        if offset:
+            size = max(range(max(1, limit // 2), limit + 1), key=lambda size: size - offset % size)
         page = offset // size
         part = yield from ask(page, size)
         given = len(part.rows) + len(part.lost)

@@ -333,10 +333,10 @@ class JamfProvider(MdmProvider):
         def ask(scope: str, offset: int, limit: int) -> Flow[Slice[Record]]:
             realm = REALMS[scope]
             version = info.api_version if realm is COMPUTERS else realm.versions[0]
+            path = realm.path.format(version=version)
             params = {"section": realm.sections, "sort": f"{realm.id_field}:asc", **realm.params}
 
             def ask_page(page: int, size: int) -> Flow[Slice[Record]]:
-                path = realm.path.format(version=version)
                 response = yield from self._get(path, {**params, "page": page, "page-size": size}, search)
                 rows, total = read_page(response.json())
                 records = [Record.read(realm, row, response.date) for row in rows]
