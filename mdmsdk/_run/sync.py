@@ -45,6 +45,7 @@ _http_log = logging.getLogger("mdmsdk.http")
 
 # A token is renewed when a fifth of its life is left, or this much if that is less.
 _RENEW_EARLY = 60.0
+# Seconds; a server may name a longer life, too large a number to reckon with.
 _FOR_EVER = 1e9
 
 
