@@ -127,6 +127,12 @@ def build(session: nox.Session) -> None:
 def wheel(session: nox.Session) -> None:
     """Install the wheels into a clean environment and use them where there are no sources."""
     core, *plugins = sorted(DIST.glob("*.whl"), key=lambda path: not path.name.startswith("mdmsdk-"))
+    with tempfile.TemporaryDirectory() as elsewhere:
+        # Somebody else's project, with core and pytest alone: our pytest plugin must not be in its way.
+        session.install(str(core), "pytest", *CONSTRAINTS)
+        Path(elsewhere, "test_other.py").write_text("def test_other(): pass\n", encoding="utf-8")
+        with session.chdir(elsewhere):
+            session.run("pytest", "-q", "-W", "error")
     session.install(f"{core}[cli,simulator,testing]", *map(str, plugins), *CONSTRAINTS)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as elsewhere:
         checks = existing("tests/test_packaging.py")

@@ -73,3 +73,12 @@ def test_import_stays_light() -> None:
     result = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in json.loads(result.stdout)}
     assert loaded & LAZY == set()
+
+
+def test_the_pytest_plugin_costs_other_projects_nothing() -> None:
+    program = (
+        "import sys, json, pytest; before = set(sys.modules); import mdmsdk.testing.plugin;"
+        "print(json.dumps(sorted(set(sys.modules) - before)))"
+    )
+    result = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
+    assert json.loads(result.stdout) == ["mdmsdk", "mdmsdk.testing", "mdmsdk.testing.plugin"]

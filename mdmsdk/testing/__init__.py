@@ -5,16 +5,20 @@ Needs the extra ``mdmsdk[testing]``. Its fixtures come with the pytest plugin an
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
-pytest.register_assert_rewrite("mdmsdk.testing.contract")
+if TYPE_CHECKING:
+    from mdmsdk.testing.cassettes import Operation, load_operations, recording, replaying
+    from mdmsdk.testing.contract import FAULTS, BaseProviderContract
+    from mdmsdk.testing.modes import MODES, Modal, open_client, open_federation
+    from mdmsdk.testing.playing import Played, play
+    from mdmsdk.testing.scrub import Pseudonyms
+    from mdmsdk.testing.secrets import find_secrets, secret_values
 
-from mdmsdk.testing.cassettes import Operation, load_operations, recording, replaying  # noqa: E402 - after the line above
-from mdmsdk.testing.contract import FAULTS, BaseProviderContract  # noqa: E402
-from mdmsdk.testing.modes import MODES, Modal, open_client, open_federation  # noqa: E402
-from mdmsdk.testing.play import Played, play  # noqa: E402
-from mdmsdk.testing.scrub import Pseudonyms  # noqa: E402
-from mdmsdk.testing.secrets import find_secrets, secret_values  # noqa: E402
+pytest.register_assert_rewrite("mdmsdk.testing.contract")
 
 __all__ = [
     "FAULTS",
@@ -33,3 +37,17 @@ __all__ = [
     "replaying",
     "secret_values",
 ]
+
+# Pytest loads the plugin below this package in every project where mdmsdk is installed: nothing else is
+# imported before a name is used, so that it costs nothing there and needs no extra.
+_HOMES = ("playing", "modes", "scrub", "secrets", "cassettes", "contract")
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        for home in _HOMES:
+            module = import_module(f"mdmsdk.testing.{home}")
+            if name in module.__all__:
+                value = globals()[name] = getattr(module, name)
+                return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

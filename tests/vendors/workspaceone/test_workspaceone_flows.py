@@ -19,7 +19,7 @@ from mdmsdk.errors import (
 )
 from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
 from mdmsdk.models import ComplianceState, ServerInfo
-from mdmsdk.testing.play import Played, play
+from mdmsdk.testing.playing import Played, play
 from mdmsdk.wire import Request, Response
 from mdmsdk_workspaceone import WorkspaceOneProvider
 

@@ -17,7 +17,7 @@ from mdmsdk.identifiers import Serial
 from mdmsdk.provider import Token
 from mdmsdk.simulator import Fault, Fleet, RunningSimulator
 from mdmsdk.testing import Modal
-from mdmsdk.testing.play import Played, play
+from mdmsdk.testing.playing import Played, play
 from mdmsdk.wire import Request, Response
 from mdmsdk_workspaceone import WorkspaceOneProvider
 from mdmsdk_workspaceone._simulator_cms import signed_by
