@@ -53,6 +53,7 @@ __all__ = [
     "Outcome",
     "Page",
     "PermissionDeniedError",
+    "PluginError",
     "Policy",
     "ProtocolError",
     "ProviderLoadError",

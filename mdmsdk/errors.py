@@ -28,7 +28,8 @@
     │   ├── ResponseTooLargeError   the body exceeds the cap
     │   └── IncompleteListError     .collected; the list ended before it was complete
     ├── UnsupportedOperationError   this provider cannot do that; raised before any request
-    └── ServerUnavailableError      the circuit breaker is open; nothing was sent
+    ├── ServerUnavailableError      the circuit breaker is open; nothing was sent
+    └── PluginError                 .method; a plugin's method does not keep to the contract
 
 No message, ``repr`` or attribute ever holds a secret, a header or a whole body.
 """
@@ -50,6 +51,7 @@ __all__ = [
     "MdmError",
     "MdmTimeoutError",
     "PermissionDeniedError",
+    "PluginError",
     "ProtocolError",
     "ProviderLoadError",
     "RateLimitedError",
@@ -317,3 +319,17 @@ class ServerUnavailableError(MdmError):
 
     retryable = True
     hint = "The earlier errors say what is wrong; the next try is made after policy.breaker_reset seconds."
+
+
+class PluginError(MdmError):
+    """A plugin's method is no flow, yields something else than steps or gives a wrong result.
+
+    Attributes:
+        method: the method of the provider that is at fault, such as ``"find"``.
+    """
+
+    hint = "Update the plugin, or report this to its publisher; neither server nor settings are at fault."
+
+    def __init__(self, message: str, *, method: str | None = None, **where: Unpack[Where]) -> None:
+        super().__init__(message, **where)
+        self.method = method

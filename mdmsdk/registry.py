@@ -12,7 +12,7 @@ from typing import Any
 from stevedore.named import NamedExtensionManager
 
 from mdmsdk.errors import ProviderLoadError, UnknownProviderError
-from mdmsdk.provider import MdmProvider
+from mdmsdk.provider import Limits, MdmProvider
 
 __all__ = ["PROVIDERS", "SIMULATORS", "PluginInfo", "installed", "load_provider", "load_simulator"]
 
@@ -90,6 +90,15 @@ def load_provider(name: str) -> type[MdmProvider]:
     if not (isinstance(loaded, type) and issubclass(loaded, MdmProvider)):
         raise ProviderLoadError(
             f"the entry point {name!r} is no MdmProvider class",
+            provider=name,
+            hint="Report it to its publisher.",
+        )
+    declared = {"name": str, "vendor": str, "settings_type": type, "keys": frozenset, "limits": Limits}
+    if wrong := [
+        word for word, kind in declared.items() if not isinstance(getattr(loaded, word, None), kind)
+    ]:
+        raise ProviderLoadError(
+            f"{name!r} does not declare what a provider has to: {', '.join(wrong)}",
             provider=name,
             hint="Report it to its publisher.",
         )

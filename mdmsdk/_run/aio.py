@@ -7,7 +7,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from tenacity import AsyncRetrying, retry_if_exception
 
@@ -15,6 +15,7 @@ from mdmsdk._run import rules
 from mdmsdk._run.budget import Budget
 from mdmsdk._run.gate import Breaker, Gate
 from mdmsdk._run.http import AsyncHttp
+from mdmsdk._run.plugin import Plugin
 from mdmsdk._run.waits_aio import Slots, gather, run_blocking, sleep
 from mdmsdk.errors import (
     AuthenticationError,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from mdmsdk.settings import Policy
     from mdmsdk.wire import Request, Response
 
-T = TypeVar("T")
 _log = logging.getLogger("mdmsdk.run")
 _http_log = logging.getLogger("mdmsdk.http")
 
@@ -136,6 +136,7 @@ class AsyncRunner:
         self.provider = provider
         self.server = server
         self.policy = policy
+        self._plugin = Plugin(provider)
         self._gate = Gate(provider.limits)
         self._breaker = Breaker()
         self._slots = Slots(provider.limits.concurrency)
@@ -151,25 +152,23 @@ class AsyncRunner:
         twin.policy = policy
         return twin
 
-    async def run(self, operation: str, flow: Flow[T], budget: Budget) -> T:
-        """Perform a flow.
+    async def run(self, operation: str, budget: Budget, method: str, *args: Any) -> Any:
+        """Perform the flow of a provider's method, and give its result.
 
         Raises:
             MdmError: with server, provider and operation filled in.
         """
         try:
             self._breaker.admit()
-            return await self._observe(flow, budget)
+            return await self._observe(budget, method, args)
         except MdmError as error:
             error.locate(server=self.server, provider=self.provider.name, operation=operation)
             raise
-        finally:
-            flow.close()
 
-    async def _observe(self, flow: Flow[T], budget: Budget) -> T:
-        """Run a flow and let the circuit breaker see how the server is."""
+    async def _observe(self, budget: Budget, method: str, args: tuple[Any, ...]) -> Any:
+        """Run a method's flow and let the circuit breaker see how the server is."""
         try:
-            result = await self._drive(flow, budget)
+            result = await self._ask(budget, method, *args)
         except (TransportError, ServerError):
             self._breaker.failure(self.policy.breaker_failures, self.policy.breaker_reset)
             raise
@@ -182,27 +181,30 @@ class AsyncRunner:
         self._breaker.success()
         return result
 
-    async def _drive(self, flow: Flow[T], budget: Budget) -> T:
+    async def _ask(self, budget: Budget, method: str, *args: Any) -> Any:
+        result = await self._drive(method, self._plugin.start(method, *args), budget)
+        return self._plugin.result(method, args, result)
+
+    async def _drive(self, method: str, flow: Flow[Any], budget: Budget) -> Any:
         outcome: Any = None
         failure: MdmError | None = None
         try:
             while True:
                 try:
-                    resume = (flow.send, outcome) if failure is None else (flow.throw, failure)
-                    step = rules.guarded(*resume)
+                    step = self._plugin.step(method, flow, outcome, failure)
                 except StopIteration as stop:
-                    return stop.value  # type: ignore[no-any-return] # a generator's result has no static type here
+                    return stop.value
                 outcome, failure = None, None
                 try:
-                    outcome = await self._perform(step, budget)
+                    outcome = await self._perform(method, step, budget)
                 except DeadlineExceededError:
                     raise  # no flow can do anything about it
                 except MdmError as error:
                     failure = error
         finally:
-            flow.close()
+            self._plugin.close(method, flow)
 
-    async def _perform(self, step: Step, budget: Budget) -> Any:
+    async def _perform(self, method: str, step: Step, budget: Budget) -> Any:
         if isinstance(step, Send):
             return await self._send(step.request, budget)
         if isinstance(step, Call):
@@ -213,7 +215,7 @@ class AsyncRunner:
                 return self._gate.hold(seconds)
             return await sleep(budget.spend(seconds))
         family = budget.child()
-        return await gather([partial(self._drive, flow, family) for flow in step.flows], family.stop)
+        return await gather([partial(self._drive, method, flow, family) for flow in step.flows], family.stop)
 
     async def _call(self, step: Call, budget: Budget) -> Any:
         try:
@@ -228,7 +230,8 @@ class AsyncRunner:
 
     async def login(self, audience: str, budget: Budget) -> Token:
         """Get a new credential, whatever the store holds."""
-        return await self._drive(self.provider.login(audience), budget)
+        token: Token = await self._ask(budget, "login", audience)
+        return token
 
     async def _send(self, request: Request, budget: Budget) -> Response:
         try:
@@ -267,16 +270,16 @@ class AsyncRunner:
         audience = request.audience
         if audience is None:
             return await self._exchange(request, budget)
-        rules.check_destination(request.url, self.provider)
+        rules.check_destination(request.url, self.provider.settings.base_url, self._plugin.trusts)
         token = await self._tokens.get(audience, budget, self)
         try:
-            return await self._exchange(rules.guarded(self.provider.authorize, request, token), budget)
+            return await self._exchange(self._plugin.authorize(request, token), budget)
         except AuthenticationError as error:
             if not self._tokens.refuse(audience, token, error):
                 raise
         token = await self._tokens.get(audience, budget, self)
         try:
-            return await self._exchange(rules.guarded(self.provider.authorize, request, token), budget)
+            return await self._exchange(self._plugin.authorize(request, token), budget)
         except AuthenticationError as error:
             self._tokens.refuse(audience, token, error)
             raise
@@ -292,8 +295,8 @@ class AsyncRunner:
             finally:
                 self._slots.release()
             if not rules.is_redirect(response):
-                return rules.guarded(self.provider.check, response)
-            request = rules.next_hop(request, response, self.provider.trusts)
+                return self._plugin.check(response)
+            request = rules.next_hop(request, response, self._plugin.trusts)
         raise RedirectError(f"the server redirects more than {rules.MAX_HOPS} times")
 
     async def _exchange_once(self, request: Request, budget: Budget) -> Response:
@@ -333,7 +336,7 @@ class AsyncRunner:
         try:
             for token in self._tokens.drain():
                 try:
-                    await self._drive(self.provider.logout(token), Budget(self.policy.timeout))
+                    await self._ask(Budget(self.policy.timeout), "logout", token)
                 except MdmError as error:
                     _log.info("%s: giving the token back failed: %s", self.server, error.message)
         finally:

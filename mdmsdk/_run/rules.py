@@ -4,38 +4,18 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from mdmsdk.errors import MalformedResponseError, MdmError, RateLimitedError, RedirectError, ResponseError
+from mdmsdk.errors import MdmError, RateLimitedError, RedirectError, ResponseError
 from mdmsdk.wire import Request, Response, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mdmsdk.provider import MdmProvider
-
-T = TypeVar("T")
 MAX_HOPS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0
-
-
-def guarded(method: Callable[..., T], *args: object) -> T:
-    """What a method of the provider returns; whatever it stumbles over is an error of ours.
-
-    Raises:
-        MdmError: what it raised, or `MalformedResponseError` in place of anything else.
-    """
-    try:
-        return method(*args)
-    except (MdmError, StopIteration):
-        raise
-    except Exception as error:
-        raise MalformedResponseError(
-            f"the provider could not make sense of the answer ({type(error).__name__})",
-            hint="If the server's version is supported, report this to the plugin's publisher.",
-        ) from error
 
 
 def is_redirect(response: Response) -> bool:
@@ -68,20 +48,19 @@ def next_hop(request: Request, response: Response, trusts: Callable[[str], bool]
     return replace(request, url=target, params={})
 
 
-def check_destination(url: str, provider: MdmProvider) -> None:
+def check_destination(url: str, base_url: str, trusts: Callable[[str], bool]) -> None:
     """Let a credential go only to the server itself, or over https to a host that the provider declares.
 
     Raises:
         RedirectError: the address, such as a next-page link of the server, leads elsewhere.
     """
-    base_url = provider.settings.base_url
     if url.startswith(base_url) and url[len(base_url) :][:1] in {"/", "?", ""}:
         return
     try:
         scheme, host, _ = origin = origin_of(url)
     except ValueError:
         raise RedirectError("the server names an unreadable address") from None
-    if origin != origin_of(base_url) and not (scheme == "https" and provider.trusts(host)):
+    if origin != origin_of(base_url) and not (scheme == "https" and trusts(host)):
         raise RedirectError(
             f"the server leads to {scheme}://{host}, "
             f"which must not see the credential for {urlsplit(base_url).hostname}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from mdmsdk.errors import ConfigurationError
+from mdmsdk.errors import ConfigurationError, PluginError
 from mdmsdk.registry import load_provider
 
 if TYPE_CHECKING:
@@ -59,3 +59,10 @@ def make_provider(name: str, settings: Mapping[str, Any]) -> MdmProvider:
     except ConfigurationError as error:
         error.locate(server=None, provider=name, operation="connect")
         raise
+    except Exception as error:
+        raise PluginError(
+            f"the plugin {name!r} is at fault: its constructor failed ({type(error).__name__})",
+            method="__init__",
+            provider=name,
+            operation="connect",
+        ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from mdmsdk._run.sync import Runner
 from mdmsdk._run.budget import Budget
@@ -21,14 +21,11 @@ from mdmsdk.models import Device, LookupResult, ServerInfo
 from mdmsdk.provider import Capability
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Callable, Iterable, Sequence
+    from collections.abc import Iterator, Iterable, Sequence
     from types import TracebackType
 
-    from mdmsdk.flow import Flow
     from mdmsdk.identifiers import Key
-    from mdmsdk.provider import MdmProvider, Page
-
-T = TypeVar("T")
+    from mdmsdk.provider import MdmProvider
 
 
 class _Description:
@@ -125,7 +122,7 @@ class MdmClient:
         """Every record that the server has for this key; raises as `lookup` does."""
         key = verdict.as_key(key)
         self._require(key)
-        devices = self._with_info("find", lambda info: self.provider.find(info, key))
+        devices: list[Device] = self._with_info("find", "find", key)
         return self._accept(key, devices)
 
     def lookup_many(self, keys: Iterable[Key | str]) -> Iterator[LookupResult]:
@@ -152,12 +149,12 @@ class MdmClient:
             FilterIgnoredError: the server listed devices that comply.
             MdmError: the first page already failed.
         """
-        return self._list("noncompliant", self.provider.noncompliant_page)
+        return self._list("noncompliant")
 
     def devices(self) -> Iterator[Device]:
         """All devices, as they arrive; with `Capability.INVENTORY`. Raises as `noncompliant` does."""
         self._require_capability(Capability.INVENTORY)
-        return self._list("devices", self.provider.devices_page)
+        return self._list("devices")
 
     def reasons(self, device: Device) -> Device:
         """The device with its failure reasons in detail; for providers with `Capability.REASONS`.
@@ -165,7 +162,8 @@ class MdmClient:
         May cost several requests.
         """
         self._require_capability(Capability.REASONS)
-        return self._with_info("reasons", lambda info: self.provider.reasons(info, device))
+        explained: Device = self._with_info("reasons", "reasons", device)
+        return explained
 
     def _require(self, key: Key) -> None:
         if type(key) not in self.provider.keys:
@@ -208,7 +206,7 @@ class MdmClient:
             if len(keys) == 1:
                 found = {keys[0]: self.find(keys[0])}
             else:
-                rows = self._with_info("find", lambda info: self.provider.find_batch(info, keys))
+                rows = self._with_info("find", "find_batch", keys)
                 found = {key: self._accept(key, rows[key]) for key in keys}
         except MdmError as error:
             return [result(key, None, error) for key in keys]
@@ -224,7 +222,7 @@ class MdmClient:
         described.lock.acquire(budget)
         try:
             if described.info is None or described.read_at < asked_at:
-                info = self._runner.run(operation, self.provider.heartbeat(), budget)
+                info = self._runner.run(operation, budget, "heartbeat")
                 described.info = info.model_copy(
                     update={"server": self.server, "provider": self.provider.name}
                 )
@@ -233,28 +231,26 @@ class MdmClient:
         finally:
             described.lock.release()
 
-    def _with_info(self, operation: str, flow: Callable[[ServerInfo], Flow[T]]) -> T:
-        """Run a flow that needs the server's description; if it proves stale, once more with a new one."""
+    def _with_info(self, operation: str, method: str, *args: Any) -> Any:
+        """What a method gives that needs the server's description; if it proves stale, with a new one."""
         budget = Budget(self._runner.policy.deadline)
         known = self._described.info
         info = self._describe(operation, budget=budget)
         try:
-            return self._runner.run(operation, flow(info), budget)
+            return self._runner.run(operation, budget, method, info, *args)
         except EndpointNotFoundError:
             if info is not known:
                 raise
             info = self._describe(operation, fresh=True, budget=budget)
             if info == known:
                 raise
-            return self._runner.run(operation, flow(info), budget)
+            return self._runner.run(operation, budget, method, info, *args)
 
-    def _list(
-        self, operation: str, fetch: Callable[[ServerInfo, str | None], Flow[Page[Device]]]
-    ) -> Iterator[Device]:
+    def _list(self, operation: str) -> Iterator[Device]:
         listing = verdict.Listing(self._runner.policy.max_pages, noncompliant=operation == "noncompliant")
         while listing.more:
             try:
-                page = self._with_info(operation, lambda info: fetch(info, listing.cursor))
+                page = self._with_info(operation, f"{operation}_page", listing.cursor)
                 for device in listing.take(page):
                     yield verdict.settle(device, self.server, self.provider.name)
             except MdmError as error:

@@ -24,6 +24,7 @@ from mdmsdk.errors import (
     AuthenticationError,
     IncompleteListError,
     MdmError,
+    PluginError,
     TokenError,
     UnsupportedOperationError,
 )
@@ -358,6 +359,7 @@ class BaseProviderContract:
                     assert not any(secret in shown for secret in secrets)
                     assert caught.value.server == "contract"
                     assert caught.value.hint
+                    assert not isinstance(caught.value, PluginError)
 
     @pytest.mark.parametrize(
         "name", ["server-error", "login-page", "truncated", "reset", "empty", "forbidden"]

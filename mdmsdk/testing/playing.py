@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mdmsdk.errors import MdmError
+from mdmsdk._run.plugin import wrong_step
+from mdmsdk.errors import MdmError, PluginError
 from mdmsdk.flow import Call, Flow, Pause, Send, Step
 from mdmsdk.wire import Request, Response
 
@@ -51,6 +52,7 @@ def play(
 
     Raises:
         MdmError: what leaves the flow.
+        PluginError: the flow yields something else than steps that can be performed.
         AssertionError: the flow asks for more than there are answers.
     """
     record = Played() if record is None else record
@@ -73,6 +75,8 @@ def play(
         while True:
             step = flow.send(outcome) if failure is None else flow.throw(failure)
             outcome, failure = None, None
+            if wrong := wrong_step(step):
+                raise PluginError(f"the flow {wrong}")
             try:
                 outcome = perform(step)
             except MdmError as error:

@@ -29,6 +29,7 @@ from mdmsdk.errors import (
     MalformedResponseError,
     MdmError,
     MdmTimeoutError,
+    PluginError,
     ProtocolError,
     RateLimitedError,
     RedirectError,
@@ -781,6 +782,6 @@ class TestProvidersThatStumble:
             def authorize(self, request: Request, token: Token) -> Request:
                 raise ValueError(token.value)
 
-        with pytest.raises(MalformedResponseError, match=r"\(ValueError\)") as caught:
+        with pytest.raises(PluginError, match=r"authorize\(\) failed .*\(ValueError\)") as caught:
             tiny(kind=Authorizing).heartbeat()
         assert basic_token("tiny", SECRET).value not in str(caught.value)

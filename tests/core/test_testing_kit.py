@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from mdmsdk.errors import MalformedResponseError, MdmError, ServerError
+from mdmsdk.errors import MalformedResponseError, MdmError, PluginError, ServerError
 from mdmsdk.flow import Flow, call, pause, send, together
 from mdmsdk.identifiers import Mac
 from mdmsdk.models import ServerInfo
@@ -60,6 +60,13 @@ class TestPlay:
         assert [step.seconds for step in record.pauses] == [3]
         assert play(flow(), [ServerError("x")]) == "ServerError"
         assert play(flow(), [Response(500)]) == "no error"  # nobody checked it
+
+    def test_what_is_no_step_is_told_as_the_clients_tell_it(self) -> None:
+        def flow() -> Any:
+            yield send(Request("GET", "https://h/a"))
+
+        with pytest.raises(PluginError, match=r"yield from send\(\.\.\.\)"):
+            play(flow(), [])
 
     def test_every_step_is_played(self) -> None:
         def flow() -> Flow[list[Any]]:
