@@ -31,12 +31,15 @@
     ├── ServerUnavailableError      the circuit breaker is open; nothing was sent
     └── PluginError                 .method; a plugin's method does not keep to the contract
 
-No message, ``repr`` or attribute ever holds a secret, a header or a whole body.
+No message, ``repr`` or attribute ever holds a secret, a header or a whole body; all are single lines without
+control characters. See `mdmsdk.silence` for what else an exception carries about.
 """
 
 from __future__ import annotations
 
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
+
+from mdmsdk.words import safe_words
 
 __all__ = [
     "AuthenticationError",
@@ -69,6 +72,9 @@ __all__ = [
     "VersionMismatchError",
 ]
 
+_LONGEST = 2000  # characters; settings are listed in hints
+_LONGEST_ID = 100
+
 
 class Where(TypedDict, total=False):
     """The keywords that every error takes; `MdmError` explains them."""
@@ -97,8 +103,8 @@ class MdmError(Exception):
     hint: str | None = None
 
     def __init__(self, message: str, **where: Unpack[Where]) -> None:
-        super().__init__(message)
         self.message = message
+        super().__init__(self.message)
         self.server = where.get("server")
         self.provider = where.get("provider")
         self.operation = where.get("operation")
@@ -108,6 +114,12 @@ class MdmError(Exception):
             self.retryable = retryable
         if (hint := where.get("hint")) is not None:
             self.hint = hint
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Let only text in that is fit to be shown: a server, a file or a key may have had a say in it."""
+        if isinstance(value, str):
+            value = safe_words(value, _LONGEST_ID if name == "request_id" else _LONGEST)
+        super().__setattr__(name, value)
 
     def __str__(self) -> str:
         return f"{self.server}: {self.message}" if self.server else self.message

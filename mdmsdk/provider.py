@@ -113,6 +113,10 @@ class Token:
                 "place of the login service.",
             )
 
+    def on(self, request: Request) -> Request:
+        """The request with this credential in its Authorization header (RFC 9110, section 11.6.2)."""
+        return request.with_headers({"Authorization": f"{self.scheme} {self.value}"})
+
 
 def basic_token(username: str, password: str) -> Token:
     """The static credential of HTTP Basic authentication (RFC 7617, in UTF-8)."""
@@ -232,7 +236,7 @@ class MdmProvider(ABC):
 
     def authorize(self, request: Request, token: Token) -> Request:
         """Put the credential on a request. Pure."""
-        return request.with_headers({"Authorization": f"{token.scheme} {token.value}"})
+        return token.on(request)
 
     def check(self, response: Response) -> Response:
         """Turn an error status into an error. Pure; the one place for a vendor's status quirks."""

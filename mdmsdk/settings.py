@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-__all__ = ["BasicUsername", "Policy", "ProviderSettings", "Settings", "TlsSettings", "Url", "is_loopback"]
+__all__ = [
+    "BasicUsername",
+    "Policy",
+    "ProviderSettings",
+    "Settings",
+    "TlsSettings",
+    "Url",
+    "is_loopback",
+    "secret_values",
+]
 
 
 def is_loopback(host: str) -> bool:
@@ -127,3 +136,16 @@ class ProviderSettings(Settings):
     tls: TlsSettings = TlsSettings()
     proxy: SecretStr | None = None
     keep_raw: bool = False
+
+
+def secret_values(value: Any) -> list[str]:
+    """The values of all secret fields of settings, or of what else holds any, however deep."""
+    if isinstance(value, SecretStr):
+        return [value.get_secret_value()]
+    if isinstance(value, BaseModel):
+        value = [getattr(value, name) for name in type(value).model_fields]
+    elif isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list | tuple | set | frozenset):
+        return []
+    return [secret for inner in value for secret in secret_values(inner)]

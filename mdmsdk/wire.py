@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -149,10 +150,10 @@ class Response:
         Raises:
             MalformedResponseError: the body is not JSON.
         """
-        try:
+        with suppress(ValueError, RecursionError):
             return json.loads(self.body.decode("utf-8-sig"))
-        except (ValueError, RecursionError) as error:
-            raise MalformedResponseError(f"{redact_url(self.url)} did not answer with JSON") from error
+        # Out here, because the parser's own error holds the whole body.
+        raise MalformedResponseError(f"{redact_url(self.url)} did not answer with JSON")
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {redact_url(self.url)} {len(self.body)} bytes>"

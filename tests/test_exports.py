@@ -44,6 +44,7 @@ def test_every_error_provider_and_model_is_at_hand() -> None:
             "Settings",
             "Url",
             "is_loopback",
+            "secret_values",
         }
 
 

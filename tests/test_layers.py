@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 # From the bottom to the top; a module may import its own row and the rows below.
 LAYERS = [
-    {"wire", "models", "identifiers", "errors"},
+    {"wire", "models", "identifiers", "errors", "silence", "words"},
     {"flow"},
     {"provider", "settings", "paging"},
     {"registry", "ise"},

@@ -21,6 +21,7 @@ from urllib.request import getproxies, proxy_bypass
 import anyio
 
 from mdmsdk._run.body import ACCEPTED, BodyReader
+from mdmsdk._run.quiet import keep_quiet
 from mdmsdk.errors import (
     ConfigurationError,
     ConnectError,
@@ -47,6 +48,7 @@ def _choose() -> str:
 NAME = _choose()
 lib: Any = import_module(NAME)
 _core: Any = import_module(NAME.replace("httpx", "httpcore"))
+keep_quiet(NAME)
 
 
 # The library's own timeouts, which know the phase, come a little before the scope around everything.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
@@ -13,6 +14,7 @@ from mdmsdk.wire import Request, Response, origin_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mdmsdk.words import Secrets
 MAX_HOPS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0
@@ -65,6 +67,24 @@ def check_destination(url: str, base_url: str, trusts: Callable[[str], bool]) ->
             f"the server leads to {scheme}://{host}, "
             f"which must not see the credential for {urlsplit(base_url).hostname}"
         )
+
+
+_SECRET_FIELD = re.compile(r"secret|password|assertion|token", re.IGNORECASE)
+_COOKIE = re.compile(r"(?:^|,)\s*[^=;,\s]+=\"?([^;,\s\"]+)")
+
+
+def without_secrets(request: Request, response: Response, secrets: Secrets) -> Response:
+    """The answer as a provider may read and quote it: a refusal may repeat the credential that was sent."""
+    if cookies := response.header("set-cookie"):
+        secrets.add(*_COOKIE.findall(cookies))
+    if response.status < 300:  # noqa: PLR2004 - HTTP's own numbers
+        return response
+    secrets.add(
+        *(text.partition(" ")[2] for name, text in request.headers.items() if name == "Authorization")
+    )
+    secrets.add(*(text for name, text in (request.form or {}).items() if _SECRET_FIELD.search(name)))
+    headers = {name: secrets.hide(value) for name, value in response.headers.items()}
+    return replace(response, headers=headers, body=secrets.hide_in(response.body))
 
 
 def worth_retrying(error: BaseException) -> bool:

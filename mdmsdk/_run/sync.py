@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from mdmsdk._run import rules
 from mdmsdk._run.budget import Budget
 from mdmsdk._run.gate import Breaker, Gate
 from mdmsdk._run.http import Http
+from mdmsdk._run.quiet import exchanging
 from mdmsdk._run.plugin import Plugin
 from mdmsdk._run.waits_sync import Slots, gather, run_blocking, sleep
 from mdmsdk.errors import (
@@ -29,7 +31,10 @@ from mdmsdk.errors import (
     TransportError,
 )
 from mdmsdk.flow import Call, Flow, Pause, Send, Step
+from mdmsdk.settings import secret_values
+from mdmsdk.silence import sealed
 from mdmsdk.wire import redact_url
+from mdmsdk.words import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +116,7 @@ class Tokens:
             return
         lasting = isinstance(entry.refusal, (AuthenticationError, TokenError)) and not entry.refusal.retryable
         if asked_at <= entry.refused_at or (lasting and time.monotonic() < entry.refused_at + refused_wait):
-            raise copy.copy(entry.refusal) from entry.refusal
+            raise copy.copy(entry.refusal)
 
     def refuse(self, audience: str, token: Token, error: AuthenticationError) -> bool:
         """Note that the server refused a credential; tells whether a new login may help."""
@@ -145,6 +150,7 @@ class Runner:
         self._http: list[Http] = []
         self._http_lock = Slots()
         self._given_http = http
+        self._secrets = Secrets(secret_values(provider.settings))
 
     def with_policy(self, policy: Policy) -> Runner:
         """The same server, limits, tokens and connections under another policy."""
@@ -158,12 +164,13 @@ class Runner:
         Raises:
             MdmError: with server, provider and operation filled in.
         """
-        try:
-            self._breaker.admit()
-            return self._observe(budget, method, args)
-        except MdmError as error:
-            error.locate(server=self.server, provider=self.provider.name, operation=operation)
-            raise
+        with sealed(self._secrets):
+            try:
+                self._breaker.admit()
+                return self._observe(budget, method, args)
+            except MdmError as error:
+                error.locate(server=self.server, provider=self.provider.name, operation=operation)
+                raise
 
     def _observe(self, budget: Budget, method: str, args: tuple[Any, ...]) -> Any:
         """Run a method's flow and let the circuit breaker see how the server is."""
@@ -230,7 +237,9 @@ class Runner:
 
     def login(self, audience: str, budget: Budget) -> Token:
         """Get a new credential, whatever the store holds."""
-        token: Token = self._ask(budget, "login", audience)
+        with sealed(self._secrets):
+            token: Token = self._ask(budget, "login", audience)
+        self._secrets.add(token.value, *secret_values(token.extra))
         return token
 
     def _send(self, request: Request, budget: Budget) -> Response:
@@ -295,7 +304,7 @@ class Runner:
             finally:
                 self._slots.release()
             if not rules.is_redirect(response):
-                return self._plugin.check(response)
+                return self._plugin.check(rules.without_secrets(request, response, self._secrets))
             request = rules.next_hop(request, response, self._plugin.trusts)
         raise RedirectError(f"the server redirects more than {rules.MAX_HOPS} times")
 
@@ -305,7 +314,8 @@ class Runner:
         http = self._http[0] if self._http else self._open(budget)
         began = time.monotonic()
         try:
-            response = http.exchange(request, seconds, self.policy.max_body)
+            with exchanging() if self._given_http is None else nullcontext():
+                response = http.exchange(request, seconds, self.policy.max_body)
         except MdmTimeoutError:
             if seconds == left:
                 raise budget.exceeded() from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mdmsdk.cli.report import NotWrittenError, ReaderGoneError, plain
+from mdmsdk.cli.report import NotWrittenError, ReaderGoneError
+from mdmsdk.words import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,14 +129,15 @@ class JsonWriter(Writer):
         self.emit("\n]\n" if self._before == ",\n" else "[]\n")
 
 
-# What a spreadsheet takes for a formula (OWASP, "CSV Injection").
-_FORMULA = ("=", "+", "-", "@")
+# What a spreadsheet takes for a formula (OWASP, "CSV Injection"), in full width too. Some spreadsheets
+# begin a new cell behind a semicolon.
+_FORMULA = re.compile(r"((?:^|;)\s*)(?=[=+@\u2212\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20-])")
 
 
 def csv_text(value: Any) -> str:
     """A value as the text of a CSV field.
 
-    Lists are joined by "; ". A text that a spreadsheet would take for a formula gets a leading apostrophe.
+    Lists are joined by "; ". A text that a spreadsheet would take for a formula gets an apostrophe before it.
     """
     if value is None:
         return ""
@@ -144,8 +147,8 @@ def csv_text(value: Any) -> str:
         return str(value)
     if isinstance(value, (list, tuple)):
         value = "; ".join(map(str, value))
-    text = plain(str(value))
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    text = one_line(str(value))
+    return _FORMULA.sub(r"\1'", text)
 
 
 class CsvWriter(Writer):

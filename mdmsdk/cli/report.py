@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import signal
 import sys
 import threading
@@ -26,6 +25,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mdmsdk.errors import ConfigurationError, MdmError
+from mdmsdk.words import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,23 +45,10 @@ class NotWrittenError(Exception):
     """The output could not be written, for example because the disk is full."""
 
 
-# C0 and C1 control characters, line separators, bidirectional overrides and lone surrogates: a device's
-# name must neither steer the terminal nor change how the text around it reads.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-_BLANK = re.compile(r"[\t\n\r]+")
-
-
-def plain(text: str) -> str:
-    """The text on one line, with everything that could act on a terminal written as an escape."""
-    return _UNSAFE.sub(
-        lambda found: found[0].encode("unicode_escape").decode("ascii"), _BLANK.sub(" ", text.strip())
-    )
-
-
 def say(text: str) -> None:
     """One line for the person at the terminal."""
     with contextlib.suppress(OSError, ValueError):  # nobody listens: no reason to lose the data
-        sys.stderr.write(f"{plain(text)}\n")
+        sys.stderr.write(f"{one_line(text)}\n")
         sys.stderr.flush()
 
 
@@ -120,7 +107,7 @@ def turn_on_debug() -> None:
 
     class PlainFormatter(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
-            return plain(super().format(record))
+            return one_line(super().format(record))
 
     handler = logging.StreamHandler()
     handler.setFormatter(PlainFormatter("%(asctime)s %(name)s %(message)s"))

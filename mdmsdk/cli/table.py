@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from mdmsdk.cli.output import Column, Row, View, Writer
-from mdmsdk.cli.report import plain
+from mdmsdk.words import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ def cell_text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         value = ", ".join(map(str, value))
-    return plain(str(value))
+    return one_line(str(value))
 
 
 class TableWriter(Writer):

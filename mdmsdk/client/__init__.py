@@ -7,6 +7,7 @@ from typing import Any
 from mdmsdk.client.aio import AsyncMdmClient
 from mdmsdk.client.build import make_provider
 from mdmsdk.client.sync import MdmClient
+from mdmsdk.silence import sealed
 
 __all__ = ["AsyncMdmClient", "MdmClient", "connect", "connect_async"]
 
@@ -24,11 +25,13 @@ def connect(provider: str, *, server: str | None = None, http: Any = None, **set
     Raises:
         ConfigurationError: no such provider, or settings that it cannot use.
     """
-    return MdmClient(make_provider(provider, settings), server=server, http=http)
+    with sealed(values=settings):
+        return MdmClient(make_provider(provider, settings), server=server, http=http)
 
 
 def connect_async(
     provider: str, *, server: str | None = None, http: Any = None, **settings: Any
 ) -> AsyncMdmClient:
     """The same for async, where `http` is an async client; used with ``async with``."""
-    return AsyncMdmClient(make_provider(provider, settings), server=server, http=http)
+    with sealed(values=settings):
+        return AsyncMdmClient(make_provider(provider, settings), server=server, http=http)

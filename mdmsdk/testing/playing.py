@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mdmsdk._run.plugin import wrong_step
+from mdmsdk._run.rules import without_secrets
 from mdmsdk.errors import MdmError, PluginError
 from mdmsdk.flow import Call, Flow, Pause, Send, Step
+from mdmsdk.settings import secret_values
 from mdmsdk.wire import Request, Response
+from mdmsdk.words import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -106,4 +109,7 @@ def _checked(outcome: Outcome, request: Request, provider: MdmProvider | None) -
     if isinstance(outcome, str):
         outcome = outcome.encode()
     response = outcome if isinstance(outcome, Response) else Response(200, {}, outcome, request.full_url)
-    return provider.check(response) if provider else response
+    if provider is None:
+        return response
+    secrets = Secrets(secret_values(provider.settings))
+    return provider.check(without_secrets(request, response, secrets))

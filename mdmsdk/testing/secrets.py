@@ -5,12 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, SecretStr
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from mdmsdk.settings import secret_values
 
 __all__ = ["find_secrets", "secret_values"]
 
@@ -31,24 +27,6 @@ _PATTERNS = {
 }
 _LONG_WORD = re.compile(r"[A-Za-z0-9+_-]{40,}={0,2}")
 _LIKE_A_KEY = 4.5  # bits a character; prose, paths, hex and repeated text stay below
-
-
-def secret_values(settings: BaseModel) -> list[str]:
-    """The values of all secret fields, nested models included."""
-    return list(_secrets_in(settings))
-
-
-def _secrets_in(value: Any) -> Iterator[str]:
-    if isinstance(value, SecretStr):
-        yield value.get_secret_value()
-    elif isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            yield from _secrets_in(getattr(value, name))
-    elif isinstance(value, list | tuple | set | frozenset):
-        for inner in value:
-            yield from _secrets_in(inner)
-    elif isinstance(value, dict):
-        yield from _secrets_in(list(value.values()))
 
 
 def find_secrets(text: str) -> list[str]:

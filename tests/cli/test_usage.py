@@ -16,12 +16,12 @@ import pytest
 from mdmsdk import registry
 from mdmsdk.cli import main, options, output, plugins, servers
 from mdmsdk.cli.output import csv_text
-from mdmsdk.cli.report import plain
 from mdmsdk.cli.table import TableWriter
 from mdmsdk.federation import MdmFederation
 from mdmsdk.identifiers import KEY_KINDS
 from mdmsdk.provider import Capability
 from mdmsdk.simulator import Fault, Fleet, IseSimulator, RunningSimulator
+from mdmsdk.words import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -204,15 +204,17 @@ def test_providers_in_every_format(mdm: Run, chosen: str) -> None:
 
 
 def test_control_characters_become_visible() -> None:
-    assert plain("a\x1b[31mb\x9bc\x07\u202ed\ud800") == r"a\x1b[31mb\x9bc\x07\u202ed\ud800"
-    assert plain(" two\r\n lines\tof \x7f text ") == r"two  lines of \x7f text"
-    assert plain("Müller 日本 👩‍💻") == "Müller 日本 👩‍💻"
+    assert one_line("a\x1b[31mb\x9bc\x07\u202ed\ud800") == r"a\x1b[31mb\x9bc\x07\u202ed\ud800"
+    assert one_line(" two\r\n lines\tof \x7f text ") == r"two  lines of \x7f text"
+    assert one_line("Müller 日本 👩‍💻") == "Müller 日本 👩‍💻"
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(A1)", "\u22121"]
+)
 def test_a_formula_becomes_text(text: str) -> None:
     assert csv_text(text) == f"'{text}"
-    assert csv_text([text, text]) == f"'{text}; {text}"
+    assert csv_text([text, text]) == f"'{text}; '{text}"
 
 
 def test_numbers_in_csv_stay_numbers() -> None:

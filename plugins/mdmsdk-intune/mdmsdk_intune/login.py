@@ -8,6 +8,7 @@ description, and the token.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -44,7 +45,8 @@ _FILES_HINT = (
 )
 
 
-class Credential(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Credential:
     """By what the application shows who it is.
 
     Attributes:
@@ -52,7 +54,7 @@ class Credential(NamedTuple):
         thumbprint: of the certificate, SHA-1 in hex digits.
     """
 
-    given: str | dict[str, str]
+    given: str | dict[str, str] = field(repr=False)
     thumbprint: str | None = None
 
 
@@ -170,6 +172,8 @@ def ask_msal(
     import msal  # type: ignore[import-untyped] # it ships no types
 
     scope, step = scope_of(settings, audience)
+    result: Any = None
+    failed = ""
     try:
         # A new application each time: its caches would keep an old refusal for a minute, and the runner
         # keeps tokens.
@@ -185,15 +189,12 @@ def ask_msal(
     except _Wanted as wanted:
         return wanted.request
     except Exception as error:  # noqa: BLE001 - msal raises what its parts raise
-        # Of an unknown tenant msal says nothing but ValueError; its message quotes the answer, so it is not
-        # kept.
-        if not answers:
-            raise TokenError(
-                f"msal cannot log in with these settings ({type(error).__name__})",
-                step=step,
-                hint=_FILES_HINT,
-            ) from None
-        raise token_error(answers[-1].json(), step, credential.thumbprint) from None
+        # Of an unknown tenant msal says nothing but ValueError; its message quotes the answer, so that
+        # error is not kept.
+        failed = type(error).__name__
+        result = answers[-1].json() if answers else None
+    if result is None:
+        raise TokenError(f"msal cannot log in with these settings ({failed})", step=step, hint=_FILES_HINT)
     if not isinstance(result, dict) or not result.get("access_token"):
         raise token_error(result or {}, step, credential.thumbprint)
     return Token(str(result["access_token"]), expires_in=float(result.get("expires_in") or _SHORT_LIFE))

@@ -20,6 +20,7 @@ from mdmsdk.models import ComplianceState
 from mdmsdk.paging import walk
 from mdmsdk.provider import Capability, Limits, MdmProvider, Page, basic_token, check_status
 from mdmsdk.wire import Request
+from mdmsdk.words import safe_words
 from mdmsdk_ivanti.answers import HEADERS, integer, mapping, objects, refusal
 from mdmsdk_ivanti.records import Facts, masked_kinds, text
 from mdmsdk_ivanti.settings import PAGE_SIZE
@@ -109,7 +110,7 @@ class IvantiProvider(MdmProvider):
         """Turn an error status into an error that quotes the server's complaint."""
         if response.status < 300:  # noqa: PLR2004 - HTTP's own numbers
             return check_status(response)
-        said = "; ".join(refusal(response))[:_LONGEST_COMPLAINT]
+        said = safe_words("; ".join(refusal(response)), _LONGEST_COMPLAINT)
         try:
             return check_status(response, hint=self.advice(response.status, said))
         except ResponseError as error:

@@ -20,6 +20,8 @@ from mdmsdk.provider import Token, basic_token
 from mdmsdk.wire import Request
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from mdmsdk.flow import Flow
     from mdmsdk.wire import Response
 
@@ -37,17 +39,20 @@ _TOO_OLD: Final = (
 
 
 # An API client's token lives as long as its settings say, from 60 seconds on, and cannot be prolonged.
-def by_client(base_url: str, client_id: str, secret: str) -> Flow[Token]:
+def by_client(base_url: str, client_id: str, secret: SecretStr) -> Flow[Token]:
     """The token of an API client (OAuth 2.0 client credentials).
 
     Raises:
         TokenError: the client is unknown, disabled, or its secret is wrong.
         EndpointNotFoundError: no such server, or one older than API clients.
     """
-    form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
+    grant = {"grant_type": "client_credentials", "client_id": client_id}
     for path in OAUTH_PATHS:
+        form = {**grant, "client_secret": secret.get_secret_value()}
+        request = Request("POST", base_url + path, form=form, audience=None)
+        del form
         try:
-            response = yield from send(Request("POST", base_url + path, form=form, audience=None))
+            response = yield from send(request)
         except EndpointNotFoundError:
             continue
         lifetime = _field(response, "expires_in")
@@ -59,28 +64,29 @@ def by_client(base_url: str, client_id: str, secret: str) -> Flow[Token]:
     raise EndpointNotFoundError(f"{base_url} has no login for API clients", status=404, hint=_TOO_OLD)
 
 
-def by_password(base_url: str, username: str, password: str) -> Flow[Token]:
+def by_password(base_url: str, username: str, password: SecretStr) -> Flow[Token]:
     """The token of a user; the only request that carries the password.
 
     Raises:
         AuthenticationError: user name or password is wrong, or may not be used here.
     """
-    basic = {"Authorization": f"Basic {basic_token(username, password).value}"}
-    return _user_token((yield from send(Request("POST", base_url + USER_PATH, headers=basic, audience=None))))
+    request = Request("POST", base_url + USER_PATH, audience=None)
+    basic = basic_token(username, password.get_secret_value())
+    return _user_token((yield from send(basic.on(request))))
 
 
 def keep_alive(base_url: str, token: Token) -> Flow[Token | None]:
     """A new token for a user's old one, which ends with it; None where the old one is no longer good."""
-    request = Request("POST", base_url + _KEEP_ALIVE, headers=_bearer(token), audience=None, idempotent=False)
+    request = Request("POST", base_url + _KEEP_ALIVE, audience=None, idempotent=False)
     try:
-        return _user_token((yield from send(request)))
+        return _user_token((yield from send(token.on(request))))
     except (AuthenticationError, PermissionDeniedError, EndpointNotFoundError):
         return None
 
 
 def give_back(base_url: str, token: Token) -> Flow[None]:
     """End a user's token."""
-    yield from send(Request("POST", base_url + _INVALIDATE, headers=_bearer(token), audience=None))
+    yield from send(token.on(Request("POST", base_url + _INVALIDATE, audience=None)))
 
 
 # The end is an absolute time of the server's clock, so that is the clock to measure it by; its Date header
@@ -89,10 +95,6 @@ def _user_token(response: Response) -> Token:
     now, end = response.date, clean_time(_word(response, "expires"))
     life = (end - now).total_seconds() if now and end else None
     return Token(_word(response, "token"), expires_in=None if life is None else max(life - 1.0, 1.0))
-
-
-def _bearer(token: Token) -> dict[str, str]:
-    return {"Authorization": f"{token.scheme} {token.value}"}
 
 
 def _field(response: Response, name: str) -> Any:

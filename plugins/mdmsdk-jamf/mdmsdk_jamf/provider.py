@@ -94,13 +94,11 @@ class JamfProvider(MdmProvider):
         del audience
         given = self.settings
         if given.client_id and given.client_secret:
-            secret = given.client_secret.get_secret_value()
-            return (yield from login.by_client(given.base_url, given.client_id, secret))
+            return (yield from login.by_client(given.base_url, given.client_id, given.client_secret))
         before, self._session = self._session, None
         token = (yield from login.keep_alive(given.base_url, before)) if before else None
         if token is None and given.username and given.password:
-            password = given.password.get_secret_value()
-            token = yield from login.by_password(given.base_url, given.username, password)
+            token = yield from login.by_password(given.base_url, given.username, given.password)
         self._session = token
         if token is None:
             raise ConfigurationError("there is no credential for Jamf Pro", hint="Set client_id or username.")

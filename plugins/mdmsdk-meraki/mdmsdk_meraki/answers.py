@@ -10,6 +10,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from mdmsdk.words import safe_words
+
 if TYPE_CHECKING:
     from mdmsdk.wire import Response
     from mdmsdk_meraki.settings import MerakiSettings
@@ -19,7 +21,6 @@ __all__ = ["error_text", "hint_for", "is_meraki_host", "token_error_code"]
 # "Getting started", https://developer.cisco.com/meraki/api-v1/getting-started/: the regions; the shards of an
 # organisation lie below the same domains.
 _DOMAINS = ("meraki.com", "meraki.ca", "meraki.cn", "meraki.in", "gov-meraki.com")
-_LONGEST = 200
 _CODE = re.compile(r"[a-z_]{1,40}")
 
 _KEY_HINT = (
@@ -56,15 +57,11 @@ def _json_object(response: Response) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def error_text(response: Response, settings: MerakiSettings) -> str:
-    """The first of the server's own texts, short, printable and without our credentials; else empty."""
+def error_text(response: Response) -> str:
+    """The first of the server's own texts, else empty."""
     errors = _json_object(response).get("errors")
-    first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], str) else ""
-    given = (settings.api_key, settings.access_token, settings.refresh_token, settings.client_secret)
-    for secret in filter(None, given):
-        first = first.replace(secret.get_secret_value(), "...")
-    shown = "".join(char if char.isprintable() else " " for char in first).strip()
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
+    first = errors[0] if isinstance(errors, list) and errors else None
+    return safe_words(first) if isinstance(first, str) else ""
 
 
 def hint_for(response: Response, settings: MerakiSettings) -> str | None:

@@ -68,13 +68,13 @@ class Login:
         request = Request(
             "POST",
             settings.token_url,
-            headers={"Authorization": f"{client.scheme} {client.value}", "Accept": "application/json"},
+            headers={"Accept": "application/json"},
             form={"grant_type": "refresh_token", "refresh_token": refresh_token.get_secret_value()},
             audience=None,
             # Sent again, it would be refused: the first one may have been used up before the answer got lost.
             idempotent=False,
         )
-        answer = _fields((yield from send(request)))
+        answer = _fields((yield from send(client.on(request))))
         if following := answer.get("refresh_token"):
             self._refresh_token, self._unsaved = SecretStr(str(following)), True
             yield from self._hand_over()

@@ -97,7 +97,7 @@ class MerakiProvider(MerakiScope):
         try:
             return check_status(response, hint=hint_for(response, self.settings))
         except ResponseError as error:
-            if words := error_text(response, self.settings):
+            if words := error_text(response):
                 error.message += f": {words!r}"
             raise
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from mdmsdk.errors import ConfigurationError, TokenError
 from mdmsdk.flow import send
 from mdmsdk.provider import Token
@@ -34,17 +36,16 @@ def oauth_token(settings: WorkspaceOneSettings) -> Flow[Token]:
     Raises:
         TokenError: the service refused the client, or answers something else than a token.
     """
-    secret = settings.client_secret.get_secret_value() if settings.client_secret else ""
-    form = {
-        "grant_type": "client_credentials",
-        "client_id": settings.client_id or "",
-        "client_secret": secret,
-    }
+    secret = settings.client_secret or SecretStr("")
     request = Request(
         "POST",
         settings.login_url or "",
         headers={"Accept": "application/json"},
-        form=form,
+        form={
+            "grant_type": "client_credentials",
+            "client_id": settings.client_id or "",
+            "client_secret": secret.get_secret_value(),
+        },
         audience=None,  # the service is no part of the API: nothing of the API's goes there
     )
     answer = (yield from send(request)).json()
