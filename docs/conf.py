@@ -55,8 +55,13 @@ nitpick_ignore_regex = [
 # which it is defined; here it is found under the one that applications import it from.
 DOCUMENTED = [
     f"mdmsdk.{name}"
-    for name in ("client", "federation", "config", "errors", "identifiers", "models", "settings", "provider")
-] + [f"mdmsdk.{name}" for name in ("flow", "paging", "wire", "registry", "ise", "testing", "simulator")]
+    for names in (
+        ("client", "federation", "config", "errors", "identifiers", "certificates", "models", "settings"),
+        ("provider", "rows", "proof", "search", "flow", "paging", "wire", "registry"),
+        ("ise", "testing", "simulator"),
+    )
+    for name in names
+]
 
 
 def find_public(app: "Sphinx", env: "BuildEnvironment", node: "pending_xref", text: "Element") -> Any:

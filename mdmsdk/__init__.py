@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mdmsdk.certificates import *
     from mdmsdk.client import *
     from mdmsdk.errors import *
     from mdmsdk.federation import *
@@ -84,7 +85,7 @@ __all__ = [
 
 # Where the public names live, the light modules first. They are loaded when a name is first used:
 # `import mdmsdk` costs next to nothing, and who only parses a MAC address never loads the HTTP library.
-_HOMES = ("errors", "identifiers", "models", "settings", "provider", "client", "federation")
+_HOMES = ("errors", "identifiers", "certificates", "models", "settings", "provider", "client", "federation")
 
 
 def __getattr__(name: str) -> Any:

@@ -10,10 +10,25 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mdmsdk.errors import MdmError
+
 if TYPE_CHECKING:
     from mdmsdk.wire import Request, Response
 
-__all__ = ["Call", "Flow", "Pause", "Send", "Step", "Together", "call", "done", "pause", "send", "together"]
+__all__ = [
+    "Call",
+    "Flow",
+    "Pause",
+    "Send",
+    "Step",
+    "Together",
+    "attempt",
+    "call",
+    "done",
+    "pause",
+    "send",
+    "together",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +95,14 @@ def together(*flows: Flow[T]) -> Flow[list[T]]:
     """Run flows side by side and give their results in order; the first failure ends the others."""
     results: list[T] = yield Together(flows)
     return results
+
+
+def attempt(flow: Flow[T]) -> Flow[T | MdmError]:
+    """What a flow ends with, its failure included: among flows side by side, it does not end the others."""
+    try:
+        return (yield from flow)
+    except MdmError as error:
+        return error
 
 
 def done(value: T) -> Flow[T]:

@@ -7,14 +7,13 @@ spelled: ``Mac("00-1b-44-11-3a-b7") == Mac("001B.4411.3AB7")``.
 from __future__ import annotations
 
 import re
+import string
+import unicodedata
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
-from mdmsdk.errors import ConfigurationError, InvalidIdentifierError
+from mdmsdk.errors import InvalidIdentifierError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cryptography import x509
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
@@ -30,20 +29,64 @@ __all__ = [
     "Serial",
     "Udid",
     "Username",
-    "keys_from_certificate",
     "parse_key",
 ]
 
-# Values that makers leave in the firmware; as a key they would match many devices.
-_PLACEHOLDERS = frozenset(
-    {"", "0", "none", "null", "n/a", "unknown", "default string", "system serial number"}
-    | {"to be filled by o.e.m.", "not available", "not specified"}
+# What is written where there is no identifier, in words.
+_NOTHING = frozenset(
+    {"", "0", "n/a", "none", "null", "nil", "undefined", "unknown", "unspecified", "unavailable"}
+    | {"not applicable", "not available", "not known", "not present", "not set", "not specified"}
 )
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_WORD = re.compile(r"[\W_]+")
+# The same for serial numbers and the like, with what makers leave in the firmware of many devices. Compared
+# by letters and digits alone, so in any spacing, case and punctuation.
+_PLACEHOLDERS = frozenset(_NOT_WORD.sub("", word) for word in _NOTHING) | frozenset(
+    {"absent", "default", "defaultstring", "empty", "false", "invalid", "notassigned", "notdefined", "true"}
+    | {"notprovided", "noserial", "noserialnumber", "nosn", "oem", "sn", "serial", "serialnumber", "tbd"}
+    | {"systemserialnumber", "chassisserialnumber", "baseboardserialnumber", "tobedefinedbyoem"}
+    | {"tobefilled", "tobefilledbyoem", "tobefilledbymanufacturer"}
+    # Hardware UUIDs that several makers' boards share.
+    | {"03000200040005000006000700080009", "123456781234567890abcddeefaabbcc"}
+)
+_COUNTED = "01234567890123456789"
+_FEW = 7
+"""Digits in order from which on a number looks made up."""
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_LONGEST = 512
+# Control characters, line and paragraph separators, and halves of surrogate pairs, which no UTF-8 can carry.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def _shorten(text: str) -> str:
-    return text if len(text) <= 64 else text[:61] + "..."  # noqa: PLR2004 - what fits a line
+    text = text if len(text) <= 64 else text[:61] + "..."  # noqa: PLR2004 - what fits a line
+    return _UNPRINTABLE.sub("?", text)
+
+
+def _fold(text: str) -> str:
+    """The text composed, and in lower case as far as ASCII goes."""
+    # Beyond ASCII, folding the case joins what is not the same: STRAßE and STRASSE.
+    return (text if text.isascii() else unicodedata.normalize("NFC", text)).translate(_LOWER)
+
+
+def _checked(text: object) -> str:
+    """The text without blanks around it.
+
+    Raises:
+        InvalidIdentifierError: it is no text, or none that any identifier could be.
+    """
+    if not isinstance(text, str):
+        raise InvalidIdentifierError(f"an identifier is a text, not {type(text).__name__}")
+    if len(text) > _LONGEST:
+        raise InvalidIdentifierError(
+            f"{_shorten(text)!r} is longer than any identifier: {_LONGEST} characters"
+        )
+    text = text.strip()
+    if _UNPRINTABLE.search(text):
+        raise InvalidIdentifierError(
+            f"{_shorten(text)!r} holds characters that no identifier has",
+            hint="Control characters and bytes that are no UTF-8 belong to none: look where they come from.",
+        )
+    return text
 
 
 class Key:
@@ -63,18 +106,29 @@ class Key:
     """The field of `mdmsdk.models.Device` that holds this kind."""
 
     def __init__(self, text: str) -> None:
-        cleaned = text.strip()
-        if cleaned.casefold() in _PLACEHOLDERS or _UNPRINTABLE.search(cleaned):
-            raise self._refuse(text, "it is empty, a placeholder, or has control characters")
-        self.value: str = self._normalise(cleaned)
+        text = _checked(text)
+        if self.stands_for_nothing(text):
+            raise self._refuse(text, "it is empty, or a placeholder that names no single device")
+        self.value: str = self._normalise(text)
         self._canonical = self._canonicalise(self.value)
+
+    @classmethod
+    def stands_for_nothing(cls, text: str) -> bool:
+        """Whether a text is written where there is no such identifier, or is shared by many devices."""
+        text = text[: _LONGEST + 1].strip().translate(_LOWER)
+        return text in _NOTHING or cls._is_shared(_NOT_WORD.sub("", text))
+
+    @classmethod
+    def _is_shared(cls, word: str) -> bool:
+        """Whether these letters and digits stand on many devices, or on none."""
+        return word in _PLACEHOLDERS or len(word) > 1 == len(set(word))
 
     def _normalise(self, text: str) -> str:
         return text
 
     def _canonicalise(self, value: str) -> str:
-        """The form in which two values are compared; most kinds ignore case."""
-        return value.casefold()
+        """The form in which two values are compared; most kinds ignore the case of ASCII letters."""
+        return _fold(value)
 
     def _refuse(self, text: str, why: str) -> InvalidIdentifierError:
         return InvalidIdentifierError(f"{_shorten(text)!r} is not a {self.kind}: {why}")
@@ -82,12 +136,19 @@ class Key:
     @classmethod
     def parse(cls, text: str | None) -> Self | None:
         """The key in a vendor's text, or None where the text holds none of this kind."""
-        if text is None:
-            return None
         try:
-            return cls(text)
+            return cls.read(text)
         except InvalidIdentifierError:
             return None
+
+    @classmethod
+    def read(cls, text: str | None) -> Self | None:
+        """The key in a vendor's text; None where it is empty or a placeholder, so that there is none.
+
+        Raises:
+            InvalidIdentifierError: the text says something, but is no identifier of this kind.
+        """
+        return None if text is None or cls.stands_for_nothing(text) else cls(text)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is type(self):
@@ -128,6 +189,13 @@ _MAC_FORMS = re.compile(
     re.IGNORECASE,
 )
 _MULTICAST, _LOCAL = 0x01, 0x02  # the two flag bits of the first octet, IEEE 802-2014 section 8.2
+# Addresses that very many devices have. What Android tells every app about its own Wi-Fi address:
+# https://developer.android.com/about/versions/marshmallow/android-6.0-changes#behavior-hardware-id; the fixed
+# ones of virtual adapters for VPN, dial-up and loopback are the same on every computer.
+_SHARED_MACS = frozenset(
+    {"020000000000", "02004c4f4f50", "00059a3c7800", "00059a3c7a00", "025041000001", "00090ffe0001"}
+    | {"00090faa0001", "204153594eff", "505054503030", "005345000000"}
+)
 
 
 @final
@@ -135,19 +203,21 @@ class Mac(Key):
     """A network interface's MAC address (EUI-48); `value` reads ``00:1B:44:11:3A:B7``.
 
     Accepted spellings: twelve hex digits bare, in pairs, in threes of four (Cisco) or in two halves.
-    Multicast and all-zero addresses are refused: no interface has one.
+    Multicast addresses are refused, which no interface has, and those that very many devices share.
     """
 
     __slots__ = ()
     kind = "mac"
     field = "mac_addresses"
 
+    @classmethod
+    def _is_shared(cls, word: str) -> bool:
+        return word in _SHARED_MACS or word == word[:2] * 6
+
     def _normalise(self, text: str) -> str:
         if not _MAC_FORMS.fullmatch(text):
             raise self._refuse(text, "twelve hex digits are wanted, such as 00:1B:44:11:3A:B7")
         digits = _NOT_HEX.sub("", text).upper()
-        if digits == "0" * 12:
-            raise self._refuse(text, "the all-zero address belongs to no device")
         if int(digits[:2], 16) & _MULTICAST:
             raise self._refuse(text, "it is a multicast address")
         return ":".join([digits[start : start + 2] for start in range(0, 12, 2)])
@@ -192,6 +262,12 @@ class Guid(Key):
     kind = "guid"
     field = "guid"
 
+    @classmethod
+    def _is_shared(cls, word: str) -> bool:
+        return len(word) >= _FEW and super()._is_shared(
+            word
+        )  # some vendors count: 11 may be a record's number
+
     def _normalise(self, text: str) -> str:
         if text.startswith("{") and text.endswith("}"):
             text = text[1:-1]
@@ -208,6 +284,10 @@ class Serial(Key):
     kind = "serial"
     field = "serial_number"
 
+    @classmethod
+    def _is_shared(cls, word: str) -> bool:
+        return super()._is_shared(word) or (len(word) >= _FEW and word in _COUNTED)
+
 
 @final
 class Imei(Key):
@@ -222,7 +302,7 @@ class Imei(Key):
 
     def _normalise(self, text: str) -> str:
         digits = re.sub(r"[\s/.-]", "", text)
-        if not re.fullmatch(r"[0-9]{14,16}", digits) or not digits.strip("0"):
+        if not re.fullmatch(r"[0-9]{14,16}", digits):
             raise self._refuse(text, "14 to 16 digits are wanted")
         return digits
 
@@ -247,8 +327,18 @@ class Meid(Key):
         return digits
 
 
+class _Name(Key):
+    """What people choose: any word may be meant."""
+
+    __slots__ = ()
+
+    @classmethod
+    def _is_shared(cls, word: str) -> bool:
+        return len(word) > _FEW and word in _PLACEHOLDERS
+
+
 @final
-class Hostname(Key):
+class Hostname(_Name):
     """The name that the device gives itself on the network."""
 
     __slots__ = ()
@@ -262,7 +352,7 @@ class Hostname(Key):
 
 
 @final
-class Username(Key):
+class Username(_Name):
     """The name of the person to whom the device is assigned; several devices may match."""
 
     __slots__ = ()
@@ -271,15 +361,15 @@ class Username(Key):
 
 
 @final
-class DeviceId(Key):
-    """The vendor's internal record number; compared to the letter."""
+class DeviceId(_Name):
+    """The vendor's internal record number; compared to the letter, but for UUIDs (RFC 9562, section 4)."""
 
     __slots__ = ()
     kind = "id"
     field = "id"
 
     def _canonicalise(self, value: str) -> str:
-        return value
+        return value.lower() if _UUID_FORM.fullmatch(value) else value
 
 
 KEY_KINDS: dict[str, type[Key]] = {
@@ -289,7 +379,7 @@ KEY_KINDS: dict[str, type[Key]] = {
 
 # `ID:<vendor>:GUID|DeviceID:<value>`, as Cisco ISE reads it from certificates: "Integrate MDM and UEM
 # Servers with Cisco ISE", chapters on Meraki, Ivanti and Intune. The vendor's part may hold spaces.
-_CERTIFICATE_FORM = re.compile(r"\s*ID:(?P<vendor>[^:,]+):(?:GUID|DeviceID):(?P<value>[^,]+)", re.IGNORECASE)
+CERTIFICATE_FORM = re.compile(r"\s*ID:(?P<vendor>[^:,]+):(?:GUID|DeviceID):(?P<value>[^,]+)", re.IGNORECASE)
 
 
 _HEX_PAIRS = re.compile(r"[0-9a-f:-]*[0-9a-f]{1,2}([:-])[0-9a-f]{1,2}\1[0-9a-f:-]*", re.IGNORECASE)
@@ -314,8 +404,8 @@ def parse_key(text: str) -> Key:
         InvalidIdentifierError: the text is no identifier, or could be of several kinds; the
             message names them.
     """
-    text = text.strip()
-    if found := _CERTIFICATE_FORM.fullmatch(text):
+    text = _checked(text)
+    if found := CERTIFICATE_FORM.fullmatch(text):
         return Guid(found["value"])
     kind, colon, rest = text.partition(":")
     named = KEY_KINDS.get(kind.lower())
@@ -334,59 +424,3 @@ def parse_key(text: str) -> Key:
 
 def _candidates(text: str) -> tuple[type[Key], ...]:
     return next((kinds for form, kinds in _FORMS if form.fullmatch(text)), _ANYTHING)
-
-
-def keys_from_certificate(certificate: bytes | str) -> list[Key]:
-    """Read the device identifiers that a certificate carries, in order and without repeats.
-
-    Subject alternative name URIs come first, then subject common names, in the forms
-    ``ID:<vendor>:GUID:<value>`` and ``ID:<vendor>:DeviceID:<value>``, comma-separated lists included.
-
-    Args:
-        certificate: PEM text or DER bytes.
-
-    Raises:
-        InvalidIdentifierError: this is not a certificate.
-        ConfigurationError: the extra ``mdmsdk[certificates]`` is not installed.
-    """
-    keys: dict[Key, None] = {}
-    for text in _certificate_texts(certificate):
-        for found in _CERTIFICATE_FORM.finditer(text):
-            if key := Guid.parse(found["value"]):
-                keys[key] = None
-    return list(keys)
-
-
-def _certificate_texts(certificate: bytes | str) -> Iterator[str]:
-    try:
-        from cryptography import x509
-    except ImportError as error:
-        raise ConfigurationError(
-            "reading certificates needs the cryptography package",
-            hint="Install it with: pip install 'mdmsdk[certificates]'",
-        ) from error
-    data = certificate.encode() if isinstance(certificate, str) else certificate
-    try:
-        pem = b"-----BEGIN" in data
-        cert = x509.load_pem_x509_certificate(data) if pem else x509.load_der_x509_certificate(data)
-        return iter([*_san_uris(cert), *_common_names(cert)])
-    except ValueError as error:
-        raise InvalidIdentifierError(
-            "this is not a readable X.509 certificate", hint="Give it as PEM text or DER bytes."
-        ) from error
-
-
-def _san_uris(cert: x509.Certificate) -> list[str]:
-    from cryptography import x509
-
-    try:
-        names = cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    return names.get_values_for_type(x509.UniformResourceIdentifier)
-
-
-def _common_names(cert: x509.Certificate) -> list[str]:
-    from cryptography.x509.oid import NameOID
-
-    return [str(name.value) for name in cert.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]

@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
 
 from mdmsdk.errors import MdmError
-from mdmsdk.identifiers import Key, Mac
+from mdmsdk.identifiers import Guid, Imei, Key, Mac, Meid, Serial, Udid
 
 __all__ = [
     "Compliance",
@@ -112,6 +113,11 @@ class Compliance(FrozenModel):
 UNKNOWN_COMPLIANCE = Compliance()
 
 
+def _said(kind: type[Key], text: str | None) -> str | None:
+    """The text of an identifier; None for a placeholder, which says that there is none."""
+    return None if text is None or kind.stands_for_nothing(text) else text
+
+
 class Device(FrozenModel):
     """One record of one server. What the vendor does not report is None, never False.
 
@@ -121,20 +127,27 @@ class Device(FrozenModel):
         id: the vendor's internal record number.
         name: the device's name; its host name where it has one.
         guid: the vendor's unique name of the record, as it stands in certificates.
-        registered: whether the device is under management now. Says nothing about compliance.
+        registered: whether the device is under management now; False also where the record does not say
+            so. Says nothing about compliance.
         last_check_in: when the device last spoke with the server, UTC.
         raw: the vendor's own record, kept only on request.
+        other_identifiers: what the record shows beside the fields above, such as the IMEI of a second modem.
+        unreadable: which of these fields, and which facts that could speak against the device, stand in the
+            record in a form that cannot be read. No such record is a proof, or compliant.
+
+    Placeholders, such as the serial number "To be filled by O.E.M.", are None. The last two fields are for
+    the proof of answers (`mdmsdk.proof`) and are not part of dumps.
     """
 
     server: str = ""
     provider: str = ""
     id: str | None = None
     name: str | None = None
-    guid: str | None = None
-    udid: str | None = None
-    serial_number: str | None = None
-    imei: str | None = None
-    meid: str | None = None
+    guid: Annotated[str | None, AfterValidator(partial(_said, Guid))] = None
+    udid: Annotated[str | None, AfterValidator(partial(_said, Udid))] = None
+    serial_number: Annotated[str | None, AfterValidator(partial(_said, Serial))] = None
+    imei: Annotated[str | None, AfterValidator(partial(_said, Imei))] = None
+    meid: Annotated[str | None, AfterValidator(partial(_said, Meid))] = None
     mac_addresses: tuple[Mac, ...] = ()
     user: str | None = None
     phone_number: str | None = None
@@ -142,25 +155,38 @@ class Device(FrozenModel):
     model: str | None = None
     os: str | None = None
     os_version: str | None = None
-    registered: bool = True
+    registered: bool
     compliance: Compliance = UNKNOWN_COMPLIANCE
     disk_encrypted: bool | None = None
     passcode_set: bool | None = None
     jailbroken: bool | None = None
     last_check_in: Annotated[datetime | None, BeforeValidator(clean_time)] = None
     raw: Any = Field(default=None, repr=False, exclude_if=lambda value: value is None)
+    other_identifiers: tuple[Key, ...] = Field(default=(), exclude=True, repr=False)
+    unreadable: frozenset[str] = Field(default=frozenset(), exclude=True, repr=False)
+
+    def shown(self, kind: type[Key]) -> tuple[Key, ...]:
+        """The identifiers of one kind that the record shows in readable form."""
+        others = tuple(key for key in self.other_identifiers if type(key) is kind)
+        if kind is Mac:
+            return self.mac_addresses + others
+        own = kind.parse(getattr(self, kind.field))
+        return others if own is None else (own, *others)
 
     def matches(self, key: Key) -> bool | None:
         """Whether this is the device that `key` names.
 
         Returns:
-            True if it has this very identifier, False if it has only others of that kind, None if
-            the record holds no identifier of that kind and so proves nothing.
+            True if it has this very identifier; False if what it has of that kind is another one or
+            cannot be read; None if it holds no identifier of that kind and so proves nothing.
         """
-        if isinstance(key, Mac):
-            return key in self.mac_addresses if self.mac_addresses else None
-        own = key.parse(getattr(self, key.field))
-        return own == key if own else None
+        kind = type(key)
+        own = self.shown(kind)
+        if key in own:
+            return True
+        if own or kind.field in self.unreadable:
+            return False
+        return None if kind is Mac or getattr(self, kind.field) is None else False
 
 
 class ServerInfo(FrozenModel):

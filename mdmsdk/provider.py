@@ -20,12 +20,13 @@ from mdmsdk.errors import (
     TokenError,
     UnsupportedOperationError,
 )
-from mdmsdk.flow import Flow, done, together
+from mdmsdk.flow import Flow, done
+from mdmsdk.search import Found, one_by_one
 from mdmsdk.settings import ProviderSettings
 from mdmsdk.wire import Request, Response, http_date, redact_url
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device, ServerInfo
@@ -211,10 +212,23 @@ class MdmProvider(ABC):
     """What it can look up by without walking the whole tenant."""
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     limits: ClassVar[Limits] = Limits()
+    partial: ClassVar[Mapping[type[Key], int]] = {}
+    """Kinds of which a record shows only some identifiers of a device, and how many at the most: a record
+    that shows so many does not contradict another one."""
+    loose: ClassVar[frozenset[type[Key]]] = frozenset()
+    """Kinds by which the server searches loosely: an answer about other devices alone is "not found"."""
+    never_shown: ClassVar[frozenset[type[Key]]] = frozenset()
+    """Kinds that the answer to a search by them never shows, by the vendor's own word: its only record is
+    taken for the device."""
 
     def __init__(self, settings: ProviderSettings) -> None:
         """Keep the settings. No I/O here, ever."""
         self.settings = settings
+
+    @property
+    def trusted_silent(self) -> frozenset[type[Key]]:
+        """Kinds for which the administrator takes records that do not show the key for the device."""
+        return frozenset()
 
     def trusts(self, host: str) -> bool:
         """Whether the credential may follow a redirect or a next-page link to another `host`, over https."""
@@ -248,17 +262,23 @@ class MdmProvider(ABC):
 
     @abstractmethod
     def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
-        """Every record that really has this key; [] where the server does not know it.
+        """Every record of the server's answer to a search by this key; [] where the server does not know it.
+
+        Which of them are about the device is decided by the client, from what they show (`mdmsdk.proof`):
+        what was asked for is never written into a record.
 
         Raises:
             FilterIgnoredError: the server answered about other devices.
             UnsupportedOperationError: this server's version cannot search by this kind of key.
         """
 
-    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[dict[Key, list[Device]]]:
-        """`find` for at most ``limits.batch_size`` keys at once; an entry for every key."""
-        found = yield from together(*(self.find(info, key) for key in keys))
-        return dict(zip(keys, found, strict=True))
+    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
+        """`find` for at most ``limits.batch_size`` keys of one kind at once (see `mdmsdk.search`).
+
+        Returns:
+            An entry for every key: its records, or the error that concerns this key alone.
+        """
+        return one_by_one(keys, lambda key: self.find(info, key))
 
     @abstractmethod
     def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:

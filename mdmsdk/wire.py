@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit, urlunsplit
 
 from mdmsdk.errors import MalformedResponseError
+from mdmsdk.links import find_link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Request", "Response", "http_date", "origin_of", "redact_url"]
+__all__ = ["Request", "Response", "http_date", "origin_of", "read_json", "redact_url"]
 
 # Query parameters whose values cannot be private; the values of all others are left out of messages.
 _HARMLESS = frozenset(
@@ -113,6 +115,56 @@ class Request:
         return f"<Request {self.method} {redact_url(self.full_url)}>"
 
 
+_MOST_DIGITS = 40
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a member stands there twice")
+    return members
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError("a number is too long")
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits) if len(digits) <= _MOST_DIGITS else math.inf
+    if math.isinf(number):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _constant(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=_whole, parse_float=_finite, parse_constant=_constant
+)
+
+
+# RFC 8259, sections 4 and 6: names within an object should be unique, and what happens where they are not
+# cannot be relied on; NaN and Infinity are no numbers. RFC 7493 (I-JSON) forbids both.
+def read_json(text: bytes | str, source: str) -> Any:
+    """A document, every member of which says one thing.
+
+    Args:
+        text: UTF-8, with or without a byte-order mark.
+        source: where it comes from, for the error.
+
+    Raises:
+        MalformedResponseError: it is no JSON, has a member twice, or a number beyond all bounds.
+    """
+    with suppress(ValueError, RecursionError):
+        return _DECODER.decode(text.decode("utf-8-sig") if isinstance(text, bytes) else text)
+    # Out here, because the decoder's own error holds the whole document.
+    raise MalformedResponseError(f"{source} did not answer with JSON that can be relied on")
+
+
 _CHARSET = re.compile(r"charset\s*=\s*\"?([\w.:-]+)", re.IGNORECASE)
 
 
@@ -150,10 +202,21 @@ class Response:
         Raises:
             MalformedResponseError: the body is not JSON.
         """
-        with suppress(ValueError, RecursionError):
-            return json.loads(self.body.decode("utf-8-sig"))
-        # Out here, because the parser's own error holds the whole body.
-        raise MalformedResponseError(f"{redact_url(self.url)} did not answer with JSON")
+        return read_json(self.body, redact_url(self.url))
+
+    def link(self, relation: str) -> str | None:
+        """The absolute address of a link with this relation; None where no Link field has one.
+
+        Raises:
+            MalformedResponseError: a Link field cannot be read (RFC 8288), so that nobody knows whether
+                there is one, or it names two.
+        """
+        if (field := self.header("link")) is None:
+            return None
+        with suppress(ValueError):
+            found = find_link(field, relation)
+            return None if found is None else urljoin(self.url, found)
+        raise MalformedResponseError(f"{redact_url(self.url)} sent a Link header that cannot be read")
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {redact_url(self.url)} {len(self.body)} bytes>"

@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[1]
 
 # From the bottom to the top; a module may import its own row and the rows below.
 LAYERS = [
-    {"wire", "models", "identifiers", "errors", "silence", "words"},
+    {"wire", "links", "models", "identifiers", "certificates", "errors", "silence", "words"},
     {"flow"},
-    {"provider", "settings", "paging"},
+    {"provider", "settings", "rows", "proof", "search", "paging"},
     {"registry", "ise"},
     {"_run"},
     {"client"},

@@ -218,7 +218,7 @@ def _wrong_batch(result: Any, args: tuple[Any, ...]) -> str | None:
     for key in args[-1]:
         if key not in result:
             return f"no entry for one of the keys ({key.kind})"
-        if wrong := _wrong_rows(result[key]):
+        if not isinstance(result[key], MdmError) and (wrong := _wrong_rows(result[key])):
             return f"for one of the keys {wrong}"
     return None
 

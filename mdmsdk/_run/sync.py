@@ -16,8 +16,8 @@ from mdmsdk._run import rules
 from mdmsdk._run.budget import Budget
 from mdmsdk._run.gate import Breaker, Gate
 from mdmsdk._run.http import Http
-from mdmsdk._run.quiet import exchanging
 from mdmsdk._run.plugin import Plugin
+from mdmsdk._run.quiet import exchanging
 from mdmsdk._run.waits_sync import Slots, gather, run_blocking, sleep
 from mdmsdk.errors import (
     AuthenticationError,

@@ -18,6 +18,7 @@ from mdmsdk.errors import (
     UnsupportedOperationError,
 )
 from mdmsdk.models import Device, LookupResult, ServerInfo
+from mdmsdk.proof import proven
 from mdmsdk.provider import Capability
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from mdmsdk.identifiers import Key
     from mdmsdk.provider import MdmProvider
+    from mdmsdk.search import Found
 
 
 class _Description:
@@ -180,7 +182,7 @@ class MdmClient:
 
     def _accept(self, key: Key, devices: Sequence[Device]) -> list[Device]:
         try:
-            verdict.check_found(key, devices)
+            devices = proven(self.provider, key, devices)
         except MdmError as error:
             error.locate(server=self.server, provider=self.provider.name, operation="find")
             raise
@@ -202,15 +204,24 @@ class MdmClient:
             elapsed_ms = (time.monotonic() - began) * 1000
             return LookupResult(key=key, device=device, error=error, elapsed_ms=elapsed_ms)
 
+        found: Found
         try:
             if len(keys) == 1:
-                found = {keys[0]: self.find(keys[0])}
+                found = {keys[0]: self._with_info("find", "find", keys[0])}
             else:
-                rows = self._with_info("find", "find_batch", keys)
-                found = {key: self._accept(key, rows[key]) for key in keys}
+                found = self._with_info("find", "find_batch", keys)
         except MdmError as error:
             return [result(key, None, error) for key in keys]
-        return [result(key, verdict.pick(found[key]), None) for key in keys]
+        results = []
+        for key in keys:
+            try:
+                if isinstance(rows := found[key], MdmError):
+                    raise rows
+                results.append(result(key, verdict.pick(self._accept(key, rows)), None))
+            except MdmError as error:
+                error.locate(server=self.server, provider=self.provider.name, operation="find")
+                results.append(result(key, None, error))
+        return results
 
     def _describe(self, operation: str, *, fresh: bool = False, budget: Budget | None = None) -> ServerInfo:
         """The server's description, from memory if it is young enough; asked for by one flow at a time."""

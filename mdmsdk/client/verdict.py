@@ -7,16 +7,18 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from mdmsdk.errors import FilterIgnoredError, IncompleteListError
-from mdmsdk.identifiers import Key, parse_key
+from mdmsdk.identifiers import KEY_KINDS, Key, parse_key
 from mdmsdk.models import ComplianceState, Device
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from mdmsdk.errors import MdmError
     from mdmsdk.provider import Page
 
 _BUCKETS = 4096
+_IDENTIFIER_FIELDS = frozenset(kind.field for kind in KEY_KINDS.values())
+_PASSES = frozenset({ComplianceState.COMPLIANT, ComplianceState.GRACE})
 
 # The worse, the higher. `UNKNOWN` is worse than `GRACE`: nobody vouches for the device.
 SEVERITY = {
@@ -33,32 +35,25 @@ def as_key(key: Key | str) -> Key:
 
 
 def settle(device: Device, server: str, provider: str) -> Device:
-    """A provider's record as the client hands it out: with its origin, and no verdict on a device that left.
+    """A provider's record as the client hands it out: with its origin, and no pass that nobody vouches for.
 
     A server may keep the last "compliant" of a device that is no longer under its management; nobody
-    evaluates it any more, so that is no verdict.
+    evaluates it any more, so that is no verdict. Neither is one beside a fact that could speak against the
+    device and cannot be read.
     """
     changes: dict[str, object] = {"server": server, "provider": provider}
     compliance = device.compliance
-    if not device.registered and compliance.state in {ComplianceState.COMPLIANT, ComplianceState.GRACE}:
+    if compliance.state in _PASSES and (doubts := _doubts(device)):
         changes["compliance"] = compliance.model_copy(
-            update={
-                "state": ComplianceState.UNKNOWN,
-                "reasons": (*compliance.reasons, "the device is no longer managed by this server"),
-            }
+            update={"state": ComplianceState.UNKNOWN, "reasons": (*compliance.reasons, *doubts)}
         )
     return device.model_copy(update=changes)
 
 
-def check_found(key: Key, devices: Iterable[Device]) -> None:
-    """The last check before an answer leaves the client, for providers that forgot theirs.
-
-    Raises:
-        FilterIgnoredError: a record names another device than the one asked for.
-    """
-    for device in devices:
-        if device.matches(key) is False:
-            raise FilterIgnoredError(f"asked for {key.kind} {key}, the answer is about another device")
+def _doubts(device: Device) -> list[str]:
+    facts = sorted(device.unreadable - _IDENTIFIER_FIELDS)
+    doubts = [f"the server's record says something about {fact} that cannot be read" for fact in facts]
+    return doubts if device.registered else [*doubts, "the device is not managed by this server"]
 
 
 def pick(devices: Sequence[Device]) -> Device | None:

@@ -8,20 +8,22 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from mdmsdk.errors import FilterIgnoredError, MalformedResponseError
-from mdmsdk.identifiers import Imei, Mac, Meid, Username
+from mdmsdk.errors import InvalidIdentifierError, MalformedResponseError
+from mdmsdk.identifiers import KEY_KINDS, Guid, Imei, Key, Mac, Meid
 from mdmsdk.ise.reader import Row, boolean
-from mdmsdk.models import Compliance, ComplianceState, Device, clean_time, parse_macs
+from mdmsdk.models import Compliance, ComplianceState, Device, clean_time
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
-    from mdmsdk.identifiers import Key
-
-__all__ = ["LIST_SOURCE", "check_matches", "match_row", "read_device", "row_verdict"]
+__all__ = ["LIST_SOURCE", "MOST_MACS", "read_device", "row_verdict"]
 
 LIST_SOURCE: Final = "noncompliant list"
+MOST_MACS: Final = 5
+"""Cisco ISE MDM API v3, device attributes: so many addresses of a device are shown at the most."""
 _NO_ROW: Final[Row] = {}
+_IDENTIFIERS: Final = frozenset(kind.field for kind in KEY_KINDS.values())
+_FIELDS: Final[Mapping[str, str]] = {"guidhn": "name"}
 _SEPARATORS = re.compile(r"[,;|\s]+")
 _NOT_MANAGED = "The server calls this device compliant but no longer registered; nobody vouches for it."
 
@@ -42,23 +44,27 @@ def read_device(row: Row, *, provider: str = "", listed: bool = False, keep_raw:
     inner = row.get("attributes")
     attributes: Row = inner if inner.__class__ is dict else _NO_ROW
     texts: dict[str, str] = {name: value for name, value in attributes.items() if value.__class__ is str}
+    unreadable: set[str] = set()
     for name, value in row.items():
         if value.__class__ is str and texts.setdefault(name, value) != value:
             # Two places that contradict each other: neither is to be believed.
             texts[name] = f"{value},{texts[name]}"
+            unreadable.add(_FIELDS.get(name, name))
     text = texts.get
     status, reason, remedy = _verdict(row, attributes)
     registered, compliance = _standing(text("register_status"), status, reason, remedy, listed=listed)
     system, system_version = _split_system(text("os_version"))
+    imei, more_imeis = _numbers(Imei, text("imei"))
+    meid, more_meids = _numbers(Meid, text("meid"))
     return Device(
         provider=provider,
         name=text("guidhn"),
         guid=_guid(row.get("guid"), attributes.get("guid")),
         udid=text("udid"),
         serial_number=text("serial_number"),
-        imei=text("imei"),
-        meid=text("meid"),
-        mac_addresses=_macs(row, attributes),
+        imei=imei,
+        meid=meid,
+        mac_addresses=_macs(row, attributes, unreadable),
         phone_number=_phone(text("phone_number")),
         manufacturer=text("manufacturer"),
         model=text("model"),
@@ -71,6 +77,8 @@ def read_device(row: Row, *, provider: str = "", listed: bool = False, keep_raw:
         jailbroken=boolean(text("jail_broken")),
         last_check_in=_check_in(text("lastcheckintimestamp")),
         raw=row if keep_raw else None,
+        other_identifiers=(*more_imeis, *more_meids),
+        unreadable=frozenset(unreadable & _IDENTIFIERS),
     )
 
 
@@ -98,15 +106,15 @@ def _texts_of(verdict: Any) -> tuple[str | None, str | None, str | None]:
 
 
 # Cisco ISE MDM API v3, device attributes: a device that is not enrolled gives an empty deviceList, and
-# register_status is required. So a row without it is a managed device if it says anything about compliance;
-# one that says neither claims nothing.
+# register_status is required. A row without it does not say that the device is managed, unless it stands in
+# the list of managed devices that do not comply.
 @lru_cache(maxsize=1024)  # most devices of a server share their verdict, reason and remedy with many others
 def _standing(
     register: str | None, status: str | None, reason: str | None, remedy: str | None, *, listed: bool
 ) -> tuple[bool, Compliance]:
     """Whether a device is registered, and what is said about its compliance."""
     compliant = boolean(status)
-    registered = boolean(register) is True if register else listed or compliant is not None
+    registered = boolean(register) is True if register else listed
     if compliant:
         if registered:
             return True, Compliance(state=ComplianceState.COMPLIANT, vendor_state=status)
@@ -129,22 +137,37 @@ def _text(value: object) -> str | None:
 def _guid(outer: object, inner: object) -> str | None:
     """The GUID of the row; Cisco ISE MDM API v3 gives it twice, beside the attributes and among them."""
     texts = [value for value in (outer, inner) if isinstance(value, str)]
-    if len(texts) == 2 and texts[0] != texts[1]:  # noqa: PLR2004 - both places
-        first, second = (text.strip("{}").casefold() for text in texts)
-        if first != second:
-            raise MalformedResponseError("the server names two different GUIDs for one device")
+    if len(set(texts)) > 1 and len(set(map(Guid.parse, texts))) > 1:
+        raise MalformedResponseError("the server names two different GUIDs for one device")
     return texts[0] if texts else None
 
 
-def _macs(row: Row, attributes: Row) -> tuple[Mac, ...]:
+def _macs(row: Row, attributes: Row, unreadable: set[str]) -> tuple[Mac, ...]:
     found: list[str] = []
     for value in (row.get("macaddress"), attributes.get("macaddress"), attributes.get("macaddresses")):
         if value.__class__ is str:
             found += _SEPARATORS.split(value)
+        elif value is not None:
+            unreadable.add("mac_addresses")
     if len(found) > 1:
         # An address stands in two places in most answers: compare texts before making keys of them.
         found = list(dict.fromkeys(found))
-    return parse_macs(*found)
+    macs: dict[Mac, None] = {}
+    for text in found:
+        try:
+            if mac := Mac.read(text):
+                macs[mac] = None
+        except InvalidIdentifierError:
+            unreadable.add("mac_addresses")
+    return tuple(macs)
+
+
+def _numbers(kind: type[Key], text: str | None) -> tuple[str | None, tuple[Key, ...]]:
+    """The first and the other numbers of a phone: one for two SIM cards has two."""
+    if text is None or kind.parse(text):
+        return text, ()
+    found = [key for part in _SEPARATORS.split(text) if (key := kind.parse(part))]
+    return (found[0].value, tuple(found[1:])) if found else (text, ())
 
 
 # Cisco ISE MDM API v3, Ivanti's example answer: "PDA" and a count stand for a device without a number.
@@ -188,33 +211,3 @@ def _check_in(text: str | None) -> datetime | None:
             return None
         moment = clean_time(count / 1000 if count >= _MILLISECONDS_FROM else count)
     return moment.astimezone(UTC) if moment and moment.year in _PLAUSIBLE else None
-
-
-def match_row(key: Key, device: Device) -> bool | None:
-    """Whether a row is about `key`: True, False, or None where it does not say."""
-    match = device.matches(key)
-    if match is None and isinstance(key, (Imei, Meid)) and (text := getattr(device, key.field)):
-        # A phone for two SIM cards has two.
-        own = [found for part in _SEPARATORS.split(text) if (found := key.parse(part))]
-        return key in own if own else None
-    return match
-
-
-def check_matches(key: Key, matches: Sequence[bool | None], *, most: int) -> None:
-    """Make sure that an answer is about `key` and nothing else.
-
-    A row with this very identifier is the device. A row that has only others of that kind shows that the
-    server did not search as asked. A row with none of that kind proves nothing: it is taken for the device
-    only if it is the only one, as Intune answers to a MAC address. User names are no part of the answer at
-    all, so their rows are taken as they come, up to `most` of them.
-
-    Raises:
-        FilterIgnoredError: the server answered about other devices, or it cannot be told.
-    """
-    if False in matches:
-        raise FilterIgnoredError(f"the server answered about other devices than the {key.kind} asked for")
-    allowed = most if isinstance(key, Username) else 1
-    if None in matches and len(matches) > allowed:
-        raise FilterIgnoredError(
-            f"the server answered with {len(matches)} devices, not all of which show the {key.kind} asked for"
-        )

@@ -11,10 +11,12 @@ from mdmsdk.errors import (
     UnsupportedOperationError,
 )
 from mdmsdk.flow import done
-from mdmsdk.ise.devices import check_matches, match_row, read_device, row_verdict
+from mdmsdk.identifiers import KEY_KINDS, Mac, Username
+from mdmsdk.ise.devices import MOST_MACS, read_device, row_verdict
 from mdmsdk.ise.discovery import IseDiscovery
 from mdmsdk.ise.protocol import CRITERIA, FIRST_PAGE, IDENTIFIER_SINCE, Criterion, Query, devices_request
 from mdmsdk.ise.settings import IseSettings
+from mdmsdk.proof import proven, shows
 from mdmsdk.provider import Capability, Page, basic_token
 
 if TYPE_CHECKING:
@@ -48,6 +50,12 @@ class IseDialect(IseDiscovery):
     # a device whose MAC address is unknown has one too. That the other is worth a try is inferred.
     bulk_identifiers: ClassVar[tuple[str, ...]] = ("guid", "macaddress")
     """By what version 3 is to name listed devices; the next where one is refused or gives nothing."""
+    partial: ClassVar[Mapping[type[Key], int]] = {Mac: MOST_MACS}
+
+    @property
+    def trusted_silent(self) -> frozenset[type[Key]]:
+        """The kinds in the setting ``trust_silent``."""
+        return frozenset(KEY_KINDS[name] for name in self.settings.trust_silent)
 
     def to_device(self, row: Row, *, listed: bool = False) -> Device:
         """What a row means; `listed` if it comes from the noncompliant list."""
@@ -64,17 +72,13 @@ class IseDialect(IseDiscovery):
         criterion = self._criterion(info, key)
         query = Query(criterion.name, criterion.value_of(key), filter=self.settings.filter)
         devices: list[Device] = []
-        matches: list[bool | None] = []
         seen = {FIRST_PAGE}
         token: str | None = FIRST_PAGE
         while token is not None:
             answer = yield from self._ask_devices(info, query, token)
-            for row in self.rows(answer, lookup=True):
-                device = self.to_device(row)
-                devices.append(device)
-                matches.append(match_row(key, device))
+            devices += [self.to_device(row) for row in self.rows(answer, lookup=True)]
             # Page by page: a server that ignores the key would otherwise hand out everything first.
-            check_matches(key, matches, most=self.settings.max_user_devices)
+            self._check_answer(key, devices)
             token = answer.next_token
             if token is None:
                 break
@@ -84,6 +88,21 @@ class IseDialect(IseDiscovery):
                 )
             seen.add(token)
         return devices
+
+    def _check_answer(self, key: Key, devices: Sequence[Device]) -> None:
+        """See that the answer is about `key`, as far as that can be told.
+
+        Two records that do not show the key could be anybody's; but a user may have several devices.
+
+        Raises:
+            FilterIgnoredError: the server answered about other devices, or it cannot be told.
+        """
+        proven(self, key, devices)
+        silent = sum(shows(self, key, device) is None for device in devices)
+        if silent > (self.settings.max_user_devices if isinstance(key, Username) else 1):
+            raise FilterIgnoredError(
+                f"the server answered with {silent} devices that do not show the {key.kind} asked for"
+            )
 
     # Cisco ISE MDM API, device attributes: querycriteria=compliance&value=false; v3 adds deviceidentifier.
     def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:

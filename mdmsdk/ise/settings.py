@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
+from mdmsdk.identifiers import KEY_KINDS
 from mdmsdk.settings import BasicUsername, ProviderSettings
 
 __all__ = ["IseDialectSettings", "IseSettings"]
@@ -29,6 +30,12 @@ def _check_filter(text: str) -> str:
     return text
 
 
+def _check_kinds(names: frozenset[str]) -> frozenset[str]:
+    if unknown := names - KEY_KINDS.keys():
+        raise ValueError(f"{', '.join(sorted(unknown))}: kinds are wanted, of: {', '.join(KEY_KINDS)}")
+    return names
+
+
 ServerPath = Annotated[str, AfterValidator(_check_path)]
 """A path from the root of the host; with a slash at its start, none at its end."""
 
@@ -46,6 +53,10 @@ class IseDialectSettings(ProviderSettings):
             answer can be checked.
         max_user_devices: the most devices that a user name may give. The answer does not repeat the name:
             more rows than this are taken for the answer of a server that ignored it.
+        trust_silent: kinds of keys, such as ``["hostname", "username"]``, for which an answer that does not
+            show the key is taken for the device all the same. Without it, the compliance of such a record is
+            unknown: a stale or mixed-up answer could not be told. Records of this protocol have no member
+            for host name and user name.
     """
 
     instance: ServerPath = ""
@@ -54,6 +65,7 @@ class IseDialectSettings(ProviderSettings):
     bulk_identifier: Literal["guid", "macaddress"] | None = None
     filter: Annotated[str, AfterValidator(_check_filter)] = "all"
     max_user_devices: int = Field(default=100, ge=1)
+    trust_silent: Annotated[frozenset[str], AfterValidator(_check_kinds)] = frozenset()
 
 
 class IseSettings(IseDialectSettings):

@@ -73,12 +73,12 @@ class TinyProvider(MdmProvider):
 
     def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
         answer = yield from send(self.get(f"/find{info.version or ''}", **{key.kind: key.value}))
-        return [Device(id=line, serial_number=line) for line in answer.text.split()]
+        return [Device(registered=True, id=line, serial_number=line) for line in answer.text.split()]
 
     def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
         page = (yield from send(self.get("/page", cursor=cursor or "start"))).json()
         verdict = Compliance.model_validate({"state": page.get("state", "noncompliant")})
-        rows = [Device(id=str(row), compliance=verdict) for row in page["rows"]]
+        rows = [Device(registered=True, id=str(row), compliance=verdict) for row in page["rows"]]
         return Page(rows, page.get("next"), page.get("total"))
 
     devices_page = noncompliant_page

@@ -105,7 +105,9 @@ class Foreign(TinyProvider):
 
     def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
         yield from super().find(info, key)
-        return [Device(id="1", mac_addresses=(Mac("02:00:00:00:00:99"),), serial_number="OTHER")]
+        return [
+            Device(registered=True, id="1", mac_addresses=(Mac("02:00:00:00:00:99"),), serial_number="OTHER"),
+        ]
 
 
 class TestLookup:
@@ -156,7 +158,7 @@ class TestLookup:
 
     def test_reasons_are_refused_by_who_has_none(self, tiny: Connect) -> None:
         with pytest.raises(UnsupportedOperationError):
-            tiny().reasons(Device(id="1"))
+            tiny().reasons(Device(registered=True, id="1"))
 
 
 class Batching(TinyProvider):
@@ -166,7 +168,10 @@ class Batching(TinyProvider):
     def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[dict[Key, list[Device]]]:
         request = self.get("/find", keys=",".join(key.value for key in keys))
         yield from self._found(request)
-        return {key: [] if key.value.endswith("7") else [Device(serial_number=key.value)] for key in keys}
+        return {
+            key: [] if key.value.endswith("7") else [Device(registered=True, serial_number=key.value)]
+            for key in keys
+        }
 
     def _found(self, request: Any) -> Flow[Any]:
         from mdmsdk.flow import send
@@ -326,14 +331,17 @@ class TestLists:
         rows = []
         for number, page in enumerate(pages):
             cursor = str(number) if number + 1 < len(pages) else None
-            rows += [row.id for row in listing.take(Page([Device(id=str(row)) for row in page], cursor))]
+            rows += [
+                row.id
+                for row in listing.take(Page([Device(registered=True, id=str(row)) for row in page], cursor))
+            ]
         assert sorted(map(str, rows)) == sorted({str(row) for page in pages for row in page})
         assert listing.collected == len(rows)
         assert not listing.more
 
     def test_rows_that_nothing_identifies_are_all_given(self) -> None:
         listing = verdict.Listing(1, noncompliant=False)
-        assert len(list(listing.take(Page([Device(), Device()])))) == 2
+        assert len(list(listing.take(Page([Device(registered=True), Device(registered=True)])))) == 2
 
     def test_a_large_inventory_is_refused_by_who_has_none(self, tiny: Connect, script: Script) -> None:
         class Without(TinyProvider):

@@ -10,6 +10,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mdmsdk.certificates import keys_from_certificate
 from mdmsdk.errors import InvalidIdentifierError
 from mdmsdk.identifiers import (
     KEY_KINDS,
@@ -23,7 +24,6 @@ from mdmsdk.identifiers import (
     Serial,
     Udid,
     Username,
-    keys_from_certificate,
     parse_key,
 )
 

@@ -122,12 +122,12 @@ RESULTS: dict[str, list[Any]] = {
     "login": [None, "token", {"token": "t"}, Token("t", expires_in=cast("Any", "3600"))]
     + [Token("t", expires_in=math.nan), Token("t", scheme=cast("Any", None)), Token("t", scheme="Be\narer")],
     "heartbeat": [None, {}, "1.0"],
-    "find": [None, {}, "text", [{}], [None], Device(id="1"), iter([])],
+    "find": [None, {}, "text", [{}], [None], Device(registered=True, id="1"), iter([])],
     "find_batch": [None, [], {}, {Mac(MAC): []}, {Mac(MAC): [], Mac(OTHER): None}]
     + [{Mac(MAC): [], Mac(OTHER): [{}]}, {MAC: [], OTHER: []}],
     "noncompliant_page": PAGES,
     "devices_page": PAGES,
-    "reasons": [None, {}, [Device(id="1")]],
+    "reasons": [None, {}, [Device(registered=True, id="1")]],
 }
 """What a method may not return."""
 
@@ -139,7 +139,7 @@ def ask(client: Modal, method: str) -> Any:
     if method == "devices_page":
         return list(client.devices())
     if method == "reasons":
-        return client.reasons(Device(id="1"))
+        return client.reasons(Device(registered=True, id="1"))
     if method == "find_batch":
         results = list(client.lookup_many([MAC, OTHER]))
         for result in results:
@@ -213,7 +213,7 @@ def test_a_word_on_trust(tiny: Connect) -> None:
 def test_stumbling_over_an_answer_is_told_as_such(tiny: Connect) -> None:
     def find(self: TinyProvider, info: ServerInfo, key: Any) -> Any:
         answer = yield from send(self.get("/find"))
-        return [Device(id=answer.headers["x-nothing"])]
+        return [Device(registered=True, id=answer.headers["x-nothing"])]
 
     assert isinstance(slip(tiny, "find", find), MalformedResponseError)
 

@@ -73,7 +73,7 @@ class TestTokens:
         assert script.counts["/token"] == 1
         assert set(script.credentials()) == {"Bearer T1"}
 
-    @pytest.mark.parametrize("life", [10**400, 1e300])
+    @pytest.mark.parametrize("life", [10**39, 1e300])
     def test_a_token_may_be_said_to_live_for_ever(self, tiny: Connect, script: Script, life: float) -> None:
         script.routes["/token"] = json.dumps({"token": "T1", "expires_in": life})
         client = tiny(login="token")

@@ -130,7 +130,7 @@ def test_errors_hold_single_lines_and_pickle_clean(kind: type[MdmError]) -> None
 
 
 def test_models_pickle_clean() -> None:
-    device = Device(id="1", name="x")
+    device = Device(registered=True, id="1", name="x")
     assert pickle.loads(pickle.dumps(device)) == device  # noqa: S301 - our own bytes
 
 

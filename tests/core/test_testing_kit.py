@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -85,6 +85,9 @@ class TestPlay:
 class TestPseudonyms:
     @given(st.text("abcdefghijXYZ0123456789-. é", min_size=4, max_size=30))
     def test_a_pseudonym_has_the_form_of_what_it_replaces(self, value: str) -> None:
+        assume(
+            not re.fullmatch(r"[0-9a-fA-F]{2}(-?[0-9a-fA-F]{2}){5}", value)
+        )  # addresses have a form of their own
         pseudonyms = Pseudonyms(b"key")
         pseudonyms.learn(value)
         made_up = pseudonyms.apply(value)

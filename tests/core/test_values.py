@@ -197,12 +197,13 @@ class TestModels:
         assert clean_time("2026-11-20T12:00:00+02:00") == moment
         assert clean_time(moment.timestamp()) == moment
         assert clean_time(datetime(2026, 11, 20, 5, tzinfo=timezone(-timedelta(hours=5)))) == moment
-        device = Device(last_check_in="2026-11-20T12:00:00+02:00")  # type: ignore[arg-type]
+        device = Device(registered=True, last_check_in="2026-11-20T12:00:00+02:00")  # type: ignore[arg-type]
         assert device.last_check_in is not None
         assert device.last_check_in.tzinfo is UTC
 
     def test_a_device_matches_by_what_it_reports_only(self) -> None:
         device = Device(
+            registered=True,
             id="7",
             name="Laptop-7",
             guid="AB",
@@ -218,7 +219,7 @@ class TestModels:
         assert device.matches(Serial("S")) is None
         assert device.matches(Hostname("laptop-7")) is True
         assert device.matches(DeviceId("8")) is False
-        assert Device().matches(Mac("001B44113AB7")) is None
+        assert Device(registered=True).matches(Mac("001B44113AB7")) is None
 
     def test_invalid_macs_of_a_vendor_are_left_out(self) -> None:
         macs = parse_macs(
@@ -227,19 +228,19 @@ class TestModels:
         assert [mac.value for mac in macs] == ["00:1B:44:11:3A:B7", "02:00:00:00:00:01"]
 
     def test_answers_cannot_be_changed_and_have_no_other_fields(self) -> None:
-        device = Device(id="1")
+        device = Device(registered=True, id="1")
         with pytest.raises(ValidationError):
             device.registered = False  # type: ignore[misc] # that is the point
         with pytest.raises(ValidationError):
             Device(compliant=True)  # type: ignore[call-arg]
 
     def test_unreported_is_none_and_raw_is_shown_only_on_request(self) -> None:
-        device = Device(id="1", raw={"secret": "x"})
+        device = Device(registered=True, id="1", raw={"secret": "x"})
         assert (device.jailbroken, device.disk_encrypted, device.passcode_set) == (None, None, None)
         assert device.compliance == Compliance()
         assert device.compliance.state == "unknown"
         assert "secret" not in repr(device)
-        assert "raw" not in Device(id="1").model_dump(mode="json")
+        assert "raw" not in Device(registered=True, id="1").model_dump(mode="json")
 
     def test_a_result_is_json_with_its_error(self) -> None:
         result = LookupResult(key=Mac("001B44113AB7"), error=ServerError("failed", status=500, hint="wait"))

@@ -38,6 +38,7 @@ class Case:
     fault: Fault | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     call: str = "lookup"
+    key: str = ""
     tls: bool = False
 
 
@@ -76,7 +77,12 @@ CASES = {
     "another-device": Case(
         errors.FilterIgnoredError, "other devices", habits={"wrong_filter": "other_device"}
     ),
-    "filter-ignored": Case(errors.FilterIgnoredError, "other devices", habits={"wrong_filter": "everything"}),
+    "filter-ignored": Case(
+        errors.FilterIgnoredError,
+        "other devices",
+        habits={"wrong_filter": "everything"},
+        key="guid:8b1f0c3e-0000-4000-8000-9b1d2c3e4f50",
+    ),
     "repeated-page": Case(
         errors.IncompleteListError,
         "repeats a page",
@@ -117,7 +123,7 @@ def test_each_has_its_own_error(name: str, mdm_connect: Callable[..., Modal], tm
         client = mdm_connect(**{**running.settings, **case.settings, "policy": POLICY, "server": "lab"})
         began = time.monotonic()
         with pytest.raises(errors.MdmError) as caught:
-            client.lookup(key(running)) if case.call == "lookup" else list(client.noncompliant())
+            client.lookup(case.key or key(running)) if case.call == "lookup" else list(client.noncompliant())
     error = caught.value
     assert type(error) is case.error
     assert case.says in str(error)
@@ -142,7 +148,7 @@ def test_the_command_line_says_it_and_ends_with_3(
         config.write_text(
             "\n".join(["[servers.lab]", *lines, "[servers.lab.policy]", *policy]), encoding="utf-8"
         )
-        arguments = ["lookup", key(running)] if case.call == "lookup" else ["noncompliant"]
+        arguments = ["lookup", case.key or key(running)] if case.call == "lookup" else ["noncompliant"]
         code = main([*arguments, "--config", str(config), "--format", "ndjson"])
     out, err = capfd.readouterr()
     assert code == 3

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from mdmsdk.flow import Flow
+    from mdmsdk.search import Found
     from mdmsdk.wire import Response
 
 __all__ = ["WorkspaceOneProvider"]
@@ -223,7 +224,7 @@ class WorkspaceOneProvider(MdmProvider):
         return Record(document) if document else None
 
     # API help, mdm v1, POST /devices and POST /devices/id: BulkValues, many values of one kind.
-    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[dict[Key, list[Device]]]:
+    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
         """`find` for many keys in one request, without the details that the record by GUID adds.
 
         Raises:

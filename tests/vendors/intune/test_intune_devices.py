@@ -220,9 +220,11 @@ C, G, U, N = (
 )
 def test_the_strictest_counts(graph: Any, retrieval: Any, expected: Any, says_so: bool) -> None:
     own = Device(
-        guid="g", compliance=Compliance(state=graph, vendor_state=f"graph-{graph}", reasons=("own",))
+        registered=True,
+        guid="g",
+        compliance=Compliance(state=graph, vendor_state=f"graph-{graph}", reasons=("own",)),
     )
-    other = Device(guid="g", compliance=Compliance(state=retrieval, vendor_state="x"))
+    other = Device(registered=True, guid="g", compliance=Compliance(state=retrieval, vendor_state="x"))
     compliance = settle(own, [other]).compliance
     assert compliance.state is expected
     assert any("strictest" in reason for reason in compliance.reasons) == says_so
@@ -230,14 +232,14 @@ def test_the_strictest_counts(graph: Any, retrieval: Any, expected: Any, says_so
 
 
 def test_what_retrieval_does_not_know_nobody_vouches_for() -> None:
-    own = Device(guid="g", compliance=Compliance(state=C, vendor_state="compliant"))
+    own = Device(registered=True, guid="g", compliance=Compliance(state=C, vendor_state="compliant"))
     compliance = settle(own, []).compliance
     assert compliance.state is U
     assert "does not know" in compliance.reasons[-1]
 
 
 def test_either_can_say_that_a_device_has_left() -> None:
-    own = Device(guid="g", compliance=Compliance(state=C))
+    own = Device(registered=True, guid="g", compliance=Compliance(state=C))
     assert (
         settle(own, [Device(guid="g", registered=False, compliance=Compliance(state=C))]).registered is False
     )
@@ -245,6 +247,6 @@ def test_either_can_say_that_a_device_has_left() -> None:
 
 @given(st.sampled_from([C, G, U, N]), st.lists(st.sampled_from([C, G, U, N]), max_size=3))
 def test_a_pass_takes_both(own: Any, others: list[Any]) -> None:
-    rows = [Device(guid="g", compliance=Compliance(state=state)) for state in others]
-    state = settle(Device(guid="g", compliance=Compliance(state=own)), rows).compliance.state
+    rows = [Device(registered=True, guid="g", compliance=Compliance(state=state)) for state in others]
+    state = settle(Device(registered=True, guid="g", compliance=Compliance(state=own)), rows).compliance.state
     assert (state is C) == (own is C and bool(others) and all(other is C for other in others))

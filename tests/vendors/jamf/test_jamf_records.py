@@ -135,7 +135,7 @@ def test_a_device_is_known_by_two_guids_and_all_its_addresses() -> None:
     assert identifiers(device, Guid) == {Guid(device.guid or ""), Guid(device.udid or "")}
     assert identifiers(device, Mac) == set(device.mac_addresses)
     assert identifiers(device, Serial) == {Serial("simac00017")}
-    assert identifiers(Device(), Udid) == set()
+    assert identifiers(Device(registered=True), Udid) == set()
 
 
 @pytest.mark.parametrize("realm", REALMS.values(), ids=list(REALMS))

@@ -379,7 +379,7 @@ def test_bulk_finds_what_there_is_and_nothing_else(
     keys = [Serial(f"S{number:03}X") for number in range(40)]
     there = {key.value for key in keys[::-1][:known]}
     provider, server = make(), Bulk(there, **options)
-    found = play(provider.find_batch(info(), keys), server, provider=provider)
+    found: dict[Key, Any] = dict(play(provider.find_batch(info(), keys), server, provider=provider))
     assert list(found) == keys
     assert {key.value for key, rows in found.items() if rows} == there
     assert all(row.serial_number == key.value for key, rows in found.items() for row in rows)
@@ -388,13 +388,15 @@ def test_bulk_finds_what_there_is_and_nothing_else(
 
 def test_bulk_by_mac_finds_any_interface(make: Make, info: Info, sample: Sample, reply: Reply) -> None:
     keys = [Mac("00005E005312"), Mac("00005E005311")]
-    found = play(make().find_batch(info(), keys), [reply({"Devices": [sample("v1-device")]})])
+    found: dict[Key, Any] = dict(
+        play(make().find_batch(info(), keys), [reply({"Devices": [sample("v1-device")]})])
+    )
     assert [len(found[key]) for key in keys] == [1, 1]
 
 
 def test_bulk_gives_every_record_of_a_key(make: Make, info: Info, reply: Reply) -> None:
     rows = [serial_row("S1X"), serial_row("S1X") | {"ComplianceStatus": "NonCompliant"}]
-    found = play(make().find_batch(info(), [Serial("S1X")]), [reply({"Devices": rows})])
+    found: dict[Key, Any] = dict(play(make().find_batch(info(), [Serial("S1X")]), [reply({"Devices": rows})]))
     assert len(found[Serial("S1X")]) == 2
 
 
