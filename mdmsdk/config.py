@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import platformdirs
 from pydantic import BaseModel, Field, SecretStr
 
 from mdmsdk.client.build import checked, make_provider
 from mdmsdk.errors import ConfigurationError, MdmError, SecretError
 from mdmsdk.registry import load_provider
 from mdmsdk.settings import Settings
+from mdmsdk.silence import sealed
+from mdmsdk.trust import is_trusted, own_folder
+from mdmsdk.words import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +28,8 @@ __all__ = ["Config", "FederationSettings", "find_config", "load_config", "read_s
 
 FILE_NAME = "mdm.toml"
 _COMMAND_TIMEOUT = 30.0
+_EVERYBODY_MAY_READ = 0o004
+_log = logging.getLogger("mdmsdk.config")
 
 
 class FederationSettings(Settings):
@@ -51,9 +56,12 @@ class Config(Settings):
     Attributes:
         path: where it was found; relative paths in it count from its folder.
         servers: by name, the settings of each with its ``provider``.
+        trusted: whether it may read secrets and files. One that was only found in the working directory may
+            not: it may belong to somebody else, who would choose the command, and where the secret goes.
     """
 
     path: Path
+    trusted: bool
     servers: dict[str, dict[str, Any]] = Field(repr=False)
     federation: FederationSettings
 
@@ -80,19 +88,66 @@ class Config(Settings):
         Raises:
             ConfigurationError: no such provider, wrong settings, or an unreadable secret.
         """
-        settings = dict(self.servers[name])
-        kind = settings.pop("provider", None)
-        try:
-            if not isinstance(kind, str):
-                raise ConfigurationError(
-                    "the setting provider is missing",
-                    hint='Name one that `mdm providers` lists, such as provider = "ise".',
+        kind = self.servers[name].get("provider")
+        with sealed():
+            try:
+                if not isinstance(kind, str):
+                    raise ConfigurationError(
+                        "the setting provider is missing",
+                        hint='Name one that `mdm providers` lists, such as provider = "ise".',
+                    )
+                return self._make(kind, self.servers[name])
+            except MdmError as error:
+                known = kind if isinstance(kind, str) else None
+                error.locate(server=name, provider=known, operation="connect")
+                raise
+
+    def _make(self, kind: str, settings: dict[str, Any]) -> MdmProvider:
+        values = {name: value for name, value in settings.items() if name != "provider"}
+        return make_provider(kind, self._resolve(load_provider(kind).settings_type, values))
+
+    def _resolve(self, model: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
+        """The values with secrets read and paths made absolute, as the types of the fields say."""
+        resolved = dict(values)
+        for name, field in model.model_fields.items():
+            kinds, value = kinds_of(field.annotation), values.get(name)
+            if SecretStr in kinds and isinstance(value, dict):
+                self._require_trust(name)
+                try:
+                    resolved[name] = SecretStr(read_secret(value, self.path.parent))
+                except SecretError as error:
+                    error.message = f"{name}: {error.message}"
+                    raise
+            elif SecretStr in kinds and isinstance(value, str):
+                self._warn_of_readers(name)
+            elif Path in kinds and isinstance(value, str):
+                if name != "ca_file":  # the others lead to keys
+                    self._require_trust(name)
+                resolved[name] = self.path.parent / Path(value).expanduser()
+            elif isinstance(value, dict):
+                inner = next(
+                    (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None
                 )
-            model = load_provider(kind).settings_type
-            return make_provider(kind, _resolve(model, settings, self.path.parent))
-        except MdmError as error:
-            error.locate(server=name, provider=kind if isinstance(kind, str) else None, operation="connect")
-            raise
+                if inner:
+                    resolved[name] = self._resolve(inner, value)
+        return resolved
+
+    def _require_trust(self, setting: str) -> None:
+        if not self.trusted:
+            raise SecretError(
+                f"{setting} is not read: {self.path} was found, not named, and may be somebody else's",
+                hint="Look at it. Then name it, with --config or $MDMSDK_CONFIG, or trust it as it is now: "
+                f"mdm config trust {self.path}",
+            )
+
+    def _warn_of_readers(self, setting: str) -> None:
+        if os.name == "posix" and self.path.stat().st_mode & _EVERYBODY_MAY_READ:
+            _log.warning(
+                "%s holds %s in clear text, and every user of this machine can read it: chmod 600 it, or "
+                "keep the secret elsewhere",
+                one_line(str(self.path)),
+                setting,
+            )
 
 
 def find_config(path: str | Path | None = None) -> Path:
@@ -103,7 +158,7 @@ def find_config(path: str | Path | None = None) -> Path:
     """
     if given := path or os.environ.get("MDMSDK_CONFIG"):
         return Path(given).expanduser()
-    places = [Path(FILE_NAME), platformdirs.user_config_path("mdmsdk") / FILE_NAME]
+    places = [Path(FILE_NAME), own_folder() / FILE_NAME]
     for place in places:
         if place.is_file():
             return place
@@ -119,12 +174,22 @@ def load_config(path: str | Path | None = None) -> Config:
     Raises:
         ConfigurationError: it cannot be read, is not TOML, or has unknown tables.
     """
-    place = find_config(path)
+    with sealed():
+        return _load(find_config(path), named=bool(path or os.environ.get("MDMSDK_CONFIG")))
+
+
+def _load(place: Path, *, named: bool) -> Config:
     try:
-        data = tomllib.loads(place.read_text(encoding="utf-8"))
+        content = place.read_bytes()
+        data = tomllib.loads(content.decode())
     except OSError as error:
         raise ConfigurationError(
             f"{place} cannot be read: {error.strerror}", hint="Check the path and the file's permissions."
+        ) from None
+    except RecursionError:
+        raise ConfigurationError(
+            f"{place} is not valid TOML: it is nested too deeply",
+            hint="No setting lies many levels deep.",
         ) from None
     except ValueError as error:  # tomllib's own, or text that is not UTF-8
         place_in_file = (
@@ -134,31 +199,14 @@ def load_config(path: str | Path | None = None) -> Config:
             f"{place} is not valid TOML: {place_in_file}", hint="Text values stand in double quotes."
         ) from None
     file = checked(_File, data, str(place))
-    config = Config(path=place.absolute(), servers=file.servers, federation=file.federation)
+    config = Config(
+        path=place.absolute(),
+        trusted=named or is_trusted(place, content),
+        servers=file.servers,
+        federation=file.federation,
+    )
     config.names()
     return config
-
-
-def _resolve(model: type[BaseModel], values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The values with secrets read and paths made absolute, as the types of the fields say."""
-    resolved = dict(values)
-    for name, field in model.model_fields.items():
-        kinds, value = kinds_of(field.annotation), values.get(name)
-        if SecretStr in kinds and isinstance(value, dict):
-            try:
-                resolved[name] = SecretStr(read_secret(value, folder))
-            except SecretError as error:
-                error.message = f"{name}: {error.message}"
-                raise
-        elif Path in kinds and isinstance(value, str):
-            resolved[name] = folder / Path(value).expanduser()
-        elif isinstance(value, dict):
-            inner = next(
-                (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None
-            )
-            if inner:
-                resolved[name] = _resolve(inner, value, folder)
-    return resolved
 
 
 def kinds_of(annotation: Any) -> set[Any]:
@@ -180,6 +228,11 @@ def read_secret(source: dict[str, Any], folder: Path = Path()) -> str:
     Raises:
         SecretError: it is not there, empty or unreadable. The message names the place only.
     """
+    with sealed():
+        return _read_secret(source, folder)
+
+
+def _read_secret(source: dict[str, Any], folder: Path) -> str:
     readers = {"env": _from_env, "file": _from_file, "keyring": _from_keyring, "command": _from_command}
     if len(source) != 1 or not readers.keys() >= source.keys():
         raise SecretError(

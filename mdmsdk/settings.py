@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn, SupportsIndex
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -65,9 +65,13 @@ BasicUsername = Annotated[str, AfterValidator(_check_username)]
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, unknown names refused, no values in error messages."""
+    """Base of all settings: frozen, unknown names refused, no values in error messages, never pickled."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """Refuse: a pickle would hold the secrets in clear."""
+        raise TypeError(f"{type(self).__name__} refuses to be pickled, as it may hold secrets")
 
 
 class Policy(Settings):

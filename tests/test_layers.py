@@ -16,7 +16,7 @@ LAYERS = [
     {"registry", "ise"},
     {"_run"},
     {"client"},
-    {"federation", "watch", "doctor", "config"},
+    {"federation", "watch", "doctor", "config", "trust"},
     {"testing", "simulator"},
     {"cli", "__main__"},
     {""},  # mdmsdk/__init__.py: the public face

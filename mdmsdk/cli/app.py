@@ -29,6 +29,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+config_app = typer.Typer(help="Look after the configuration.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
 
 def _version(wanted: bool) -> None:
     if wanted:
@@ -186,3 +189,19 @@ def demo(
     from mdmsdk.cli.simulated import demo
 
     _end(demo(format_))
+
+
+@config_app.command("trust")
+def config_trust(
+    *,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="The configuration; default: ./mdm.toml.")
+    ] = None,
+    config: Config = None,
+    format_: Output = None,
+    debug: Debug = False,  # noqa: ARG001
+) -> None:
+    """Let a configuration read secrets although it is only found, as it is now: look at it first."""
+    from mdmsdk.cli.configuration import trust
+
+    _end(trust(file or config, format_))

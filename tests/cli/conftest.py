@@ -79,6 +79,7 @@ def configure(tmp_path: Path) -> Configure:
             lines += [f"{key} = {_toml(value)}" for key, value in {"policy": POLICY, **settings}.items()]
         path = tmp_path / "mdm.toml"
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        path.chmod(0o600)
         return path
 
     return write

@@ -76,6 +76,7 @@ def log_as_before() -> Iterator[None]:
 def test_a_wrong_configuration(mdm: Run, tmp_path: Path, command: list[str], text: str, wanted: str) -> None:
     config = tmp_path / "mdm.toml"
     config.write_text(text)
+    config.chmod(0o600)
     result = mdm(*command, "--config", config)
     assert (result.code, result.out) == (2, "")
     assert wanted in result.err

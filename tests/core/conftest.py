@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import traceback
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl
 
@@ -34,6 +36,23 @@ if TYPE_CHECKING:
     from mdmsdk.identifiers import Key
 
 SECRET = "correct-horse-battery"
+
+
+def printed(error: BaseException, without: str = "") -> str:
+    """All that a program may write down of an exception: its chain, what that holds, variables of frames.
+
+    Args:
+        without: a file whose frames are left out, such as the test's own.
+    """
+    shown: list[str] = []
+    chain = [error]
+    for one in islice(chain, 50):  # it grows meanwhile
+        chain += [link for link in (one.__cause__, one.__context__) if link]
+        shown += traceback.format_exception_only(one)
+        shown.append(f"{one!r}{vars(one)}{getattr(one, 'doc', '')}{getattr(one, 'object', '')}")
+        frames = traceback.TracebackException.from_exception(one, capture_locals=True).stack
+        shown += [f"{frame}{frame.locals}" for frame in frames if frame.filename != without]
+    return "".join(shown)
 
 
 class TinySettings(ProviderSettings):
@@ -174,4 +193,4 @@ def tiny(origin: str, mdm_mode: str) -> Iterator[Callable[..., Modal]]:
         client.close()
 
 
-__all__ = ["SECRET", "Answer", "EndpointNotFoundError", "Script", "TinyProvider", "TinySettings"]
+__all__ = ["SECRET", "Answer", "EndpointNotFoundError", "Script", "TinyProvider", "TinySettings", "printed"]

@@ -9,7 +9,6 @@ import logging
 import pickle
 import traceback
 import unicodedata
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -32,7 +31,7 @@ from mdmsdk.provider import check_status
 from mdmsdk.silence import sealed
 from mdmsdk.wire import Response
 from mdmsdk.words import Secrets, one_line, safe_words
-from tests.core.conftest import SECRET, Answer, Script, TinyProvider, TinySettings
+from tests.core.conftest import SECRET, Answer, Script, TinyProvider, TinySettings, printed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,16 +42,6 @@ if TYPE_CHECKING:
 ERRORS = [
     value for value in vars(mdmsdk.errors).values() if isinstance(value, type) and issubclass(value, MdmError)
 ]
-
-
-def printed(error: BaseException) -> str:
-    """All that a program that logs exceptions may write down, local variables of all frames included."""
-    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
-    chain = [error]
-    for one in islice(chain, 50):  # it grows meanwhile
-        chain += [link for link in (one.__cause__, one.__context__) if link]
-    held = [f"{one!r}{vars(one)}{getattr(one, 'doc', '')}{getattr(one, 'object', '')}" for one in chain]
-    return "".join([*shown.format(), *held])
 
 
 # --- words of others
@@ -255,10 +244,7 @@ def test_a_redirect_that_quotes_the_credential_shows_nothing(
 def test_settings_that_are_refused_are_not_kept() -> None:
     with pytest.raises(ConfigurationError) as caught:
         connect("ise", base_url="https://mdm.example", username="u", pasword=f"{SECRET}")
-    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
-    ours = [str(frame.locals) for frame in frames if "test_silence" not in frame.filename]
-    assert ours
-    assert SECRET not in "".join(ours)
+    assert SECRET not in printed(caught.value, without=__file__)
 
 
 def test_what_the_application_was_handling_is_left_alone() -> None:
