@@ -30,6 +30,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectError",
     "DeadlineExceededError",
+    "Decision",
     "Device",
     "DeviceId",
     "EndpointNotFoundError",
@@ -79,6 +80,7 @@ __all__ = [
     "VersionMismatchError",
     "connect",
     "connect_async",
+    "decide",
     "keys_from_certificate",
     "parse_key",
 ]

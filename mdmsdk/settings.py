@@ -133,6 +133,8 @@ class ProviderSettings(Settings):
         tls: trust, see `TlsSettings`.
         proxy: URL of an HTTP proxy, secret because it may hold a password; default: the environment's.
         keep_raw: keep the vendor's own record in `Device.raw`.
+        judges: whether an answer of several servers is complete only with this one; False for an inventory
+            beside the MDM, whose silence means nothing.
     """
 
     base_url: Url
@@ -140,6 +142,7 @@ class ProviderSettings(Settings):
     tls: TlsSettings = TlsSettings()
     proxy: SecretStr | None = None
     keep_raw: bool = False
+    judges: bool = True
 
 
 def secret_values(value: Any) -> list[str]:

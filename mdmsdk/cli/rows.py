@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mdmsdk.cli.output import Column, View
+from mdmsdk.federation.decision import Decision, decide
 from mdmsdk.identifiers import KEY_KINDS, Key
 from mdmsdk.models import Compliance, Device, error_summary
 
@@ -80,6 +81,7 @@ def lookup_row(answer: Answer) -> dict[str, Any]:
         "found": answer.found,
         "compliance": device.compliance.state.value if device else None,
         "complete": answer.complete,
+        "decision": decide(answer).value,
         "device": device_row(device) if device else None,
         "outcomes": [_outcome(outcome) for outcome in answer.outcomes],
     }
@@ -145,11 +147,9 @@ def _answer_note(row: Row) -> str:
 
 
 def _answer_state(row: Row) -> str:
-    if row["found"]:
-        return str(row["compliance"])
-    if any(outcome["status"] == "not_found" for outcome in row["outcomes"]) and row["complete"]:
-        return "not found"
-    return "no answer"
+    if row["decision"] == Decision.NOT_REGISTERED:
+        return "not managed" if row["found"] else "not found"
+    return str(row["decision"]).replace("_", " ")
 
 
 def _device_fields(model: type[Device]) -> list[str]:
@@ -205,7 +205,7 @@ LOOKUP = View(
         Column("REASONS", _answer_note),
     ],
     csv=[
-        *_fields("key", "kind", "found", "compliance", "complete"),
+        *_fields("key", "kind", "found", "compliance", "complete", "decision"),
         *_fields(*(f"device.{name}" for name in _DEVICE_FIELDS)),
         Column("outcomes", _outcomes),
     ],

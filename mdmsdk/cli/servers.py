@@ -97,14 +97,14 @@ def show_answers(
 def _judge(answer: Answer, tally: Tally) -> None:
     """What an answer means for the exit code, and what a person has to know about it."""
     statuses = {outcome.status for outcome in answer.outcomes}
-    # Where every server is unable to search by such a key, nobody said that the device is unknown.
-    unasked = statuses == {Status.UNSUPPORTED}
+    # Where a server is unable to search by such a key, nobody says that the device is unknown.
+    unasked = not answer.found and not answer.complete
     for outcome in answer.outcomes:
-        if outcome.error and (unasked or outcome.status is Status.ERROR):
+        if outcome.error and (outcome.status is Status.ERROR or (unasked and outcome.judges)):
             tally.error(outcome.error)
     if not isinstance(answer.key, Key):
         tally.note(WRONG)
-    elif unasked or not answer.complete:
+    elif unasked or Status.ERROR in statuses:
         tally.note(FAILED)
     elif not answer.found:
         tally.note(UNKNOWN)

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from mdmsdk.federation.aio import AsyncMdmFederation
+from mdmsdk.federation.decision import Decision, decide
 from mdmsdk.federation.merge import Answer, Heartbeat, Merge, Outcome, Status
 from mdmsdk.federation.sync import MdmFederation
 
-__all__ = ["Answer", "AsyncMdmFederation", "Heartbeat", "MdmFederation", "Merge", "Outcome", "Status"]
+__all__ = [
+    "Answer",
+    "AsyncMdmFederation",
+    "Decision",
+    "Heartbeat",
+    "MdmFederation",
+    "Merge",
+    "Outcome",
+    "Status",
+    "decide",
+]

@@ -123,7 +123,9 @@ class AsyncMdmFederation:
         answers = []
         for results in zip(*by_server, strict=True):
             outcomes = tuple(
-                Outcome.of(client.server, client.provider.name, result)
+                Outcome.of(
+                    client.server, client.provider.name, result, judges=client.provider.settings.judges
+                )
                 for client, result in zip(self.clients.values(), results, strict=True)
             )
             device = merged(outcomes, self._merge)

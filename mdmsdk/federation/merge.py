@@ -48,14 +48,16 @@ class Outcome(_OfServer):
         status: whether it knows the device, does not, cannot tell, or failed.
         device: its record.
         error: why it failed or cannot tell.
+        judges: whether its word is needed for a complete answer (`ProviderSettings.judges`).
         elapsed_ms: how long it took, in milliseconds.
     """
 
     status: Status
     device: Device | None = None
+    judges: bool = True
 
     @classmethod
-    def of(cls, server: str, provider: str, result: LookupResult) -> Outcome:
+    def of(cls, server: str, provider: str, result: LookupResult, *, judges: bool = True) -> Outcome:
         """The outcome in a client's result."""
         if isinstance(result.error, UnsupportedOperationError):
             status = Status.UNSUPPORTED
@@ -69,6 +71,7 @@ class Outcome(_OfServer):
             status=status,
             device=result.device,
             error=result.error,
+            judges=judges,
             elapsed_ms=result.elapsed_ms,
         )
 
@@ -108,30 +111,25 @@ class Answer(FrozenModel):
 
     @property
     def complete(self) -> bool:
-        """Whether no server failed and at least one could answer.
+        """Whether every server that could judge the device has spoken.
 
-        One that failed may know the device, or judge it more strictly.
+        One that failed, or cannot search by this kind of key, may know the device or judge it more strictly.
+        Servers with the setting ``judges = false`` do not count.
         """
-        said = {outcome.status for outcome in self.outcomes}
-        return Status.ERROR not in said and said != {Status.UNSUPPORTED}
+        said = [outcome.status for outcome in self.outcomes if outcome.judges]
+        return bool(said) and all(status in {Status.FOUND, Status.NOT_FOUND} for status in said)
 
 
 def merged(outcomes: Sequence[Outcome], how: Merge) -> Device | None:
     """The record that stands for a device that several servers may know.
 
-    A registered record comes before one of a device that left. `how` decides among those left:
-    "first" by the order of the servers, "newest" by the last check-in, "strictest" likewise, with the
-    strictest compliance state of all.
+    A registered record comes before one of a device that left. `how` says which of those left stands for
+    the device: "first" by the order of the servers, "newest" and "strictest" by the last check-in. The
+    strictest compliance state of all counts in any case.
     """
     devices = [outcome.device for outcome in outcomes if outcome.device]
     devices = [device for device in devices if device.registered] or devices
     if not devices:
         return None
-    if how == "first":
-        return devices[0]
-    newest = min(devices, key=preference)
-    return (
-        newest
-        if how == "newest"
-        else judge_together(newest, devices, f"{len(devices)} servers know the device")
-    )
+    chosen = devices[0] if how == "first" else min(devices, key=preference)
+    return judge_together(chosen, devices, f"{len(devices)} servers know the device")

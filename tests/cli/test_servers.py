@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Ise = RunningSimulator[IseSimulator]
 
 HEARTBEAT = ["server", "provider", "ok", "vendor", "product", "version", "api_version", "elapsed_ms", "error"]
-LOOKUP = ["key", "kind", "found", "compliance", "complete", "device", "outcomes"]
+LOOKUP = ["key", "kind", "found", "compliance", "complete", "decision", "device", "outcomes"]
 OUTCOME = ["server", "provider", "status", "elapsed_ms", "error"]
 ERROR = ["type", "message", "hint"]
 UNKNOWN = "00:00:5E:00:53:FE"

@@ -14,16 +14,18 @@ from pydantic import SecretStr
 from mdmsdk.config import find_config, kinds_of, load_config, read_secret
 from mdmsdk.errors import (
     ConfigurationError,
+    ConnectError,
     IncompleteListError,
     InvalidIdentifierError,
     MdmError,
     SecretError,
     UnknownProviderError,
 )
-from mdmsdk.federation import AsyncMdmFederation, MdmFederation, Outcome
+from mdmsdk.federation import AsyncMdmFederation, MdmFederation, Outcome, decide
+from mdmsdk.federation.merge import Answer as Merged
 from mdmsdk.federation.merge import Status, merged
 from mdmsdk.identifiers import Mac
-from mdmsdk.models import Compliance, ComplianceState, Device
+from mdmsdk.models import Compliance, ComplianceState, Device, LookupResult
 from mdmsdk.settings import Policy
 from mdmsdk.testing import Modal, open_client, open_federation
 from tests.core.conftest import SECRET, Answer, Script, TinyProvider, TinySettings
@@ -232,12 +234,12 @@ class TestMerge:
         assert (device.server, device.compliance.state) == ("b", "noncompliant")
         assert "disagree" in device.compliance.reasons[-1]
 
-    def test_first_and_newest_take_one_servers_word(self) -> None:
+    def test_first_and_newest_choose_the_record_and_never_a_milder_verdict(self) -> None:
         outcomes = [found("a", "compliant"), found("b", "noncompliant", seen=9)]
         first, newest = merged(outcomes, "first"), merged(outcomes, "newest")
         assert first is not None
         assert newest is not None
-        assert (first.server, first.compliance.state) == ("a", "compliant")
+        assert (first.server, first.compliance.state) == ("a", "noncompliant")
         assert (newest.server, newest.compliance.state) == ("b", "noncompliant")
 
     @pytest.mark.parametrize("how", ["strictest", "first", "newest"])
@@ -248,6 +250,44 @@ class TestMerge:
         assert (device.server, device.compliance.state) == ("b", "compliant")
         assert merged([left], how) == left.device
         assert merged([], how) is None
+
+
+def answer(*outcomes: Outcome) -> Merged:
+    return Merged(key=Mac(MAC), device=merged(outcomes, "strictest"), outcomes=outcomes)
+
+
+def silent(status: Status, *, judges: bool = True) -> Outcome:
+    return Outcome(server="z", provider="tiny", status=status, judges=judges)
+
+
+class TestDecision:
+    @pytest.mark.parametrize("state", ["compliant", "noncompliant", "grace", "unknown"])
+    def test_a_complete_answer_is_its_state(self, state: str) -> None:
+        assert decide(answer(found("a", state), silent(Status.NOT_FOUND))) == state
+        assert decide(LookupResult(key=Mac(MAC), device=found("a", state).device)) == state
+
+    @pytest.mark.parametrize("status", [Status.ERROR, Status.UNSUPPORTED])
+    @pytest.mark.parametrize(
+        ("state", "decision"),
+        [("compliant", "no_answer"), ("grace", "no_answer")]
+        + [("noncompliant", "noncompliant"), ("unknown", "unknown")],
+    )
+    def test_a_pass_needs_every_server_that_could_judge(
+        self, status: Status, state: str, decision: str
+    ) -> None:
+        assert decide(answer(found("a", state), silent(status))) == decision
+        assert decide(answer(found("a", state), silent(status, judges=False))) == state
+
+    def test_not_registered_needs_every_server_that_could_know(self) -> None:
+        gone, nothing = found("a", "compliant", registered=False), silent(Status.NOT_FOUND)
+        for known in (gone, nothing):
+            assert decide(answer(known, nothing)) == "not_registered"
+            assert decide(answer(known, silent(Status.ERROR))) == "no_answer"
+            assert decide(answer(known, silent(Status.UNSUPPORTED))) == "no_answer"
+        assert decide(answer(silent(Status.UNSUPPORTED))) == "no_answer"
+        assert decide(answer(silent(Status.NOT_FOUND, judges=False))) == "no_answer"
+        assert decide(LookupResult(key=Mac(MAC))) == "not_registered"
+        assert decide(LookupResult(key=Mac(MAC), error=ConnectError("down"))) == "no_answer"
 
 
 class Fleet:
