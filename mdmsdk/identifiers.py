@@ -309,6 +309,17 @@ class Imei(Key):
     def _canonicalise(self, value: str) -> str:
         return value[:14]
 
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """The texts under which a server may hold this device, the likeliest first.
+
+        With its check digit, which follows from the others (3GPP TS 23.003, annex B); as given; without.
+        """
+        body = self._canonical
+        doubled = (int(digit) * (1 + place % 2) for place, digit in enumerate(body))
+        check = -sum(number // 10 + number % 10 for number in doubled) % 10
+        return tuple(dict.fromkeys((f"{body}{check}", self.value, body)))
+
 
 @final
 class Meid(Key):

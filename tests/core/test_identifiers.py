@@ -100,6 +100,22 @@ def test_spellings_of_one_identifier_are_equal(one: Key, other: Key) -> None:
     assert hash(one) == hash(other)
 
 
+@pytest.mark.parametrize(
+    ("text", "spellings"),
+    [
+        ("35693803564380", ("356938035643809", "35693803564380")),
+        ("356938035643809", ("356938035643809", "35693803564380")),
+        ("35 693803 564380 9", ("356938035643809", "35693803564380")),
+        ("3569380356438012", ("356938035643809", "3569380356438012", "35693803564380")),
+        ("356938035643801", ("356938035643809", "356938035643801", "35693803564380")),
+        ("49015420323751", ("490154203237518", "49015420323751")),
+    ],
+)
+def test_an_imei_is_asked_for_in_every_spelling(text: str, spellings: tuple[str, ...]) -> None:
+    assert Imei(text).spellings == spellings
+    assert {Imei(spelling) for spelling in spellings} == {Imei(text)}
+
+
 def test_keys_of_different_kinds_are_never_equal() -> None:
     keys = [kind("356938035643809") for kind in (Imei, Serial, Guid, Udid, Hostname, Username, DeviceId)]
     assert len(set(keys)) == len(keys)
