@@ -133,6 +133,11 @@ class Key:
     def _refuse(self, text: str, why: str) -> InvalidIdentifierError:
         return InvalidIdentifierError(f"{_shorten(text)!r} is not a {self.kind}: {why}")
 
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """The texts under which a server may hold this device, the likeliest first."""
+        return (self.value,)
+
     @classmethod
     def parse(cls, text: str | None) -> Self | None:
         """The key in a vendor's text, or None where the text holds none of this kind."""
@@ -240,9 +245,24 @@ _UDID_FORM = re.compile(r"[0-9A-Fa-f]{40}|[0-9A-Fa-f]{8}-[0-9A-Fa-f]{16}")
 _UUID_FORM = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
+# Apple's UDIDs since 2018, and UUIDs: their hex digits in groups.
+_HYPHENED = re.compile(
+    r"([0-9A-F]{8})(?:([0-9A-F]{4})([0-9A-F]{4})([0-9A-F]{4})([0-9A-F]{12})|([0-9A-F]{16}))", re.IGNORECASE
+)
+
+
+def _hyphened(digits: str) -> str | None:
+    """The UDID of these hex digits with its hyphens; None where it has none."""
+    found = _HYPHENED.fullmatch(digits)
+    return "-".join(filter(None, found.groups())) if found else None
+
+
 @final
 class Udid(Key):
-    """The maker's unique device identifier: Apple's two forms, a Mac's hardware UUID, or other text."""
+    """The maker's unique device identifier: Apple's two forms, a Mac's hardware UUID, or other text.
+
+    Those of hex digits are compared without hyphens, which some servers leave out.
+    """
 
     __slots__ = ()
     kind = "udid"
@@ -252,6 +272,17 @@ class Udid(Key):
         if len(text) > 128 or re.search(r"\s", text):  # noqa: PLR2004 - no maker's is longer
             raise self._refuse(text, "at most 128 characters without spaces are wanted")
         return text
+
+    def _canonicalise(self, value: str) -> str:
+        digits = value.replace("-", "")
+        return digits.lower() if _hyphened(digits) else _fold(value)
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """As given; without hyphens; and with them, where UDIDs of this length have any."""
+        digits = self.value.replace("-", "")
+        hyphened = _hyphened(digits)
+        return tuple(dict.fromkeys((self.value, digits, hyphened))) if hyphened else (self.value,)
 
 
 @final

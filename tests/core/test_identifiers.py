@@ -85,6 +85,8 @@ def test_a_random_mac_is_told_from_a_built_in_one() -> None:
     ("one", "other"),
     [
         (Udid("00008020-0015784c218a402e"), Udid("00008020-0015784C218A402E")),
+        (Udid("00008020-0015784c218a402e"), Udid("000080200015784C218A402E")),
+        (Udid("564d6f3a-1b2c-4d5e-8f90-a1b2c3d4e5f6"), Udid("564D6F3A1B2C4D5E8F90A1B2C3D4E5F6")),
         (Guid("{1759C0FD-C8DA-49E8-B14F-19D85ACFACEA}"), Guid("1759c0fd-c8da-49e8-b14f-19d85acfacea")),
         (Serial("c02xk0aajg5h"), Serial("C02XK0AAJG5H")),
         (Imei("35-693803-564380-9"), Imei("356938035643809")),
@@ -114,6 +116,28 @@ def test_spellings_of_one_identifier_are_equal(one: Key, other: Key) -> None:
 def test_an_imei_is_asked_for_in_every_spelling(text: str, spellings: tuple[str, ...]) -> None:
     assert Imei(text).spellings == spellings
     assert {Imei(spelling) for spelling in spellings} == {Imei(text)}
+
+
+@pytest.mark.parametrize(
+    ("text", "spellings"),
+    [
+        ("00008020-0015784C218A402E", ("00008020-0015784C218A402E", "000080200015784C218A402E")),
+        ("000080200015784C218A402E", ("000080200015784C218A402E", "00008020-0015784C218A402E")),
+        (
+            "564D6F3A1B2C4D5E8F90A1B2C3D4E5F6",
+            ("564D6F3A1B2C4D5E8F90A1B2C3D4E5F6", "564D6F3A-1B2C-4D5E-8F90-A1B2C3D4E5F6"),
+        ),
+        ("2b6f0cc904d137be2e1730235f5664094b831186", ("2b6f0cc904d137be2e1730235f5664094b831186",)),
+        ("board-7-of-rack-9-x-x-x-x", ("board-7-of-rack-9-x-x-x-x",)),
+    ],
+)
+def test_a_udid_is_asked_for_with_and_without_hyphens(text: str, spellings: tuple[str, ...]) -> None:
+    assert Udid(text).spellings == spellings
+    assert {Udid(spelling) for spelling in spellings} == {Udid(text)}
+
+
+def test_other_keys_have_one_spelling() -> None:
+    assert Serial("C02XK0AAJG5H").spellings == ("C02XK0AAJG5H",)
 
 
 def test_keys_of_different_kinds_are_never_equal() -> None:
