@@ -27,8 +27,8 @@ __all__ = [
     "seen_within",
 ]
 
-_SENTINEL_YEARS = (1, 1601, 1900, 9999)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEARS = range(1980, 9000)
+"""No MDM existed before: years 1, 1601, 1753, 1900 and 1970 are where systems count from, in any zone."""
 
 
 def clean_time(value: datetime | str | float | None) -> datetime | None:
@@ -37,7 +37,7 @@ def clean_time(value: datetime | str | float | None) -> datetime | None:
     Args:
         value: an ISO 8601 text or a `datetime` (without a zone: UTC), or seconds since 1970.
 
-    Sentinels that vendors write for "never" (years 1, 1601, 1900 and 9999, and the epoch itself) and
+    Sentinels that vendors write for "never" (the first moment of a system's calendar, or the year 9999) and
     texts that are no time give None: an unknown time must not look like a fresh check-in.
     """
     if isinstance(value, str):
@@ -49,10 +49,9 @@ def clean_time(value: datetime | str | float | None) -> datetime | None:
             value = datetime.fromtimestamp(value, tz=UTC)
         except (OverflowError, OSError, ValueError):
             return None
-    if value is None or value.year in _SENTINEL_YEARS:
+    if value is None or value.year not in _YEARS:
         return None
-    value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    return value if value != _EPOCH else None
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def seen_within(days: float, seen: datetime | None, now: datetime | None) -> bool | None:
