@@ -74,9 +74,14 @@ def assign(
     if len(keys) == 1:
         return {keys[0]: list(devices)}
     found: dict[Key, list[Device] | MdmError] = {}
-    strays = [device for device in devices if not any(device.matches(key) for key in keys)]
-    for key in keys:
-        own = [device for device in devices if device.matches(key)]
+    owners: dict[Key, list[Device]] = {key: [] for key in keys}
+    strays = False
+    for device in devices:
+        named = set(device.shown(type(keys[0]))) & owners.keys()
+        strays = strays or not named
+        for key in named:
+            owners[key].append(device)
+    for key, own in owners.items():
         if strays and not own and type(key) not in provider.loose:
             found[key] = FilterIgnoredError(
                 f"asked for the {type(key).kind} {key} among others, the server answered about other devices"
