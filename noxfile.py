@@ -153,6 +153,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Damage each provider's good answers in many ways: none may become a pass. Long: `-- --count 50000`."""
+    install(session, *CONSTRAINTS)
+    session.run("python", "-m", "mdmsdk.testing.fuzz", *session.posargs)
+
+
+@nox.session
 def record(session: nox.Session) -> None:
     """Record cassettes: `nox -s record -- VENDOR`, from a simulator unless a tenant's settings are given."""
     install(session, *CONSTRAINTS)

@@ -38,6 +38,7 @@ from mdmsdk.simulator.faults import Fault
 from mdmsdk.simulator.fleet import Fleet, SimDevice
 from mdmsdk.simulator.server import RunningSimulator, serve
 from mdmsdk.testing.cassettes import UNKNOWN, load_operations, perform, replaying
+from mdmsdk.testing.fuzz import Corpus, fuzz
 from mdmsdk.testing.modes import Modal, open_client
 from mdmsdk.testing.secrets import secret_values
 
@@ -93,6 +94,7 @@ class BaseProviderContract:
         fleet_size: how many devices the simulator has.
         silent: kinds of keys that the server's answers do not show, so that such a lookup is never a pass;
             for dialects of the ISE protocol, host and user name need not be named.
+        mutations: how many damaged answers to try (see `mdmsdk.testing.fuzz`).
         cassettes: the folder of the provider's cassettes; default: ``cassettes/<provider>`` in the
             working directory.
     """
@@ -103,6 +105,7 @@ class BaseProviderContract:
     wrong_login: ClassVar[dict[str, Any]] = {"password": "wrong-password"}
     fleet_size: ClassVar[int] = 60
     silent: ClassVar[frozenset[str]] = frozenset()
+    mutations: ClassVar[int] = 200
     cassettes: ClassVar[Path | None] = None
 
     # --- what the tests stand on; a plugin may override these ---
@@ -373,6 +376,12 @@ class BaseProviderContract:
                     assert caught.value.server == "contract"
                     assert caught.value.hint
                     assert not isinstance(caught.value, PluginError)
+
+    def test_a_damaged_answer_is_never_a_pass(self) -> None:
+        corpus = Corpus(self.provider, habits=self.habits, **self.extra_settings())
+        figures = fuzz(corpus, self.mutations, clients=self.mutations // 10)
+        assert corpus.asked
+        assert figures.clean, [*figures.passes, *figures.escaped, *figures.hangs]
 
     def test_an_answer_about_another_device_is_never_a_pass(
         self, connect: Callable[..., Modal], running: RunningSimulator[Any], fleet: Fleet
