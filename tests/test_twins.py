@@ -1,4 +1,4 @@
-"""The sync files are the async ones with a few words substituted, so the two modes cannot drift apart."""
+"""The sync classes are written from the async ones, so the two modes cannot drift apart."""
 
 import ast
 from pathlib import Path
@@ -39,12 +39,13 @@ def test_the_waits_have_the_same_names() -> None:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name != "run"
         }
 
-    assert names("waits_sync.py") == names("waits_aio.py")
+    assert names("waits_aio.py") <= names("waits_sync.py")  # which has what an event loop has in itself
 
 
 def test_every_file_with_async_code_has_a_twin_or_is_none() -> None:
     twins = {PACKAGE / original for original in TWINS}
-    both = {PACKAGE / "_run" / name for name in ("http.py", "waits_aio.py")}
+    both = {PACKAGE / "_run" / name for name in ("http.py", "waits_aio.py", "waits_sync.py")}
+    both |= {PACKAGE / "_run" / name for name in ("gate.py", "operation.py", "runner.py", "tokens.py")}
     performing = [
         path for path in Path(PACKAGE).rglob("*.py") if path.parent.name in {"_run", "client", "federation"}
     ]

@@ -1,4 +1,4 @@
-"""How much time an operation has left, and whether it is still wanted."""
+"""How much time an operation has left, and what it has seen of the server."""
 
 from __future__ import annotations
 
@@ -7,33 +7,23 @@ import time
 from mdmsdk.errors import DeadlineExceededError
 
 
-class Cancelled(BaseException):
-    """A sibling failed, so this flow's result is not wanted any more. Never leaves the runner."""
-
-
 class Budget:
-    """The time that one operation may take, shared by everything done for it."""
+    """The time that one operation may take, shared by everything done for it.
 
-    __slots__ = ("_parent", "_stopped", "at", "seconds")
+    Attributes:
+        seconds: the time at the beginning.
+        at: when it is up.
+        answered: whether the server answered one of its requests.
+        failed: whether the server failed at one that it had time for.
+    """
 
-    def __init__(self, seconds: float, parent: Budget | None = None) -> None:
+    __slots__ = ("answered", "at", "failed", "seconds")
+
+    def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.at: float = parent.at if parent else time.monotonic() + seconds
-        self._parent = parent
-        self._stopped = False
-
-    def child(self) -> Budget:
-        """The same time, for flows that can be stopped together."""
-        return Budget(self.seconds, self)
-
-    def stop(self) -> None:
-        """Make every flow that runs on this budget end at its next step."""
-        self._stopped = True
-
-    @property
-    def stopped(self) -> bool:
-        """Whether this budget or one above it was stopped."""
-        return self._stopped or (self._parent is not None and self._parent.stopped)
+        self.at: float = time.monotonic() + seconds
+        self.answered = False
+        self.failed = False
 
     @property
     def left(self) -> float:
@@ -45,10 +35,7 @@ class Budget:
 
         Raises:
             DeadlineExceededError: none are.
-            Cancelled: the result is not wanted any more.
         """
-        if self.stopped:
-            raise Cancelled
         if (left := self.left) <= 0:
             raise self.exceeded()
         return left

@@ -1,15 +1,26 @@
-"""Rate limit and circuit breaker of one server, shared by all its flows. They reckon; others wait."""
+"""Rate limit and circuit breaker of one server, shared by all its flows.
+
+A request waits in its lane until its turn is due and a place among those under way is free, and takes both at
+once. So nothing is booked ahead, a place is never held by one who waits, and one who leaves owes nothing.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mdmsdk.errors import ServerUnavailableError
+from mdmsdk.errors import DeadlineExceededError, ServerUnavailableError
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    from mdmsdk._run.budget import Budget
     from mdmsdk.provider import Limits
+
+# Seconds after which a request that waits looks whether those before it still live. A signal handler's
+# exception may have ended one of them at any point.
+_LOOK_AGAIN = 0.5
 
 
 class _Lane:
@@ -19,55 +30,193 @@ class _Lane:
         self._interval = 1 / rate if rate else 0.0
         self._slack = self._interval * (burst - 1)
         self._next = 0.0
+        self.queue: dict[Turn, None] = {}
 
-    def reserve(self, now: float) -> float:
-        """Take the next free turn and return when it is."""
-        if not self._interval:
-            return now
-        turn = max(self._next, now)
-        self._next = turn + self._interval
-        return turn - self._slack
+    def due(self, ahead: int) -> float:
+        """When one may go that has so many others before it."""
+        return self._next + ahead * self._interval - self._slack
+
+    def book(self, now: float) -> None:
+        """Note that one goes."""
+        self._next = max(self._next, now) + self._interval
+
+    def book_as(self, other: _Lane) -> None:
+        """Note what another lane has noted."""
+        self._next = other._next
+
+    def give_back(self) -> None:
+        """Note that one did not go after all."""
+        self._next -= self._interval
+
+    def head(self) -> Turn | None:
+        """The first that waits and lives."""
+        for turn in list(self.queue):
+            if not turn.owner.over:
+                return turn
+            self.queue.pop(turn, None)
+        return None
 
 
 class Gate:
-    """Tells how long a request has to wait for its turn."""
+    """Lets requests go when the server bears them. Without rates it is a semaphore, with one place a lock."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, waits: ModuleType, concurrency: int, limits: Limits | None = None) -> None:
+        self.waits = waits
+        self._concurrency = concurrency
         self._limits = limits
-        self._open = not limits.rate and not limits.total_rate
-        self._all = _Lane(limits.total_rate, 1)
+        self._all = _Lane(limits.total_rate if limits else None, 1)
         self._lanes: dict[str, _Lane] = {}
         self._held_until = 0.0
         self._lock = threading.Lock()
+        self._under_way: set[Turn] = set()
 
-    def reserve(self, lane: str) -> float:
-        """Take the next free turn in a lane and return the seconds until then."""
-        if self._open and not self._held_until:
-            return 0.0
-        with self._lock:
-            now = time.monotonic()
-            if lane not in self._lanes:
-                self._lanes[lane] = _Lane(self._limits.rate, self._limits.burst)
-            turn = max(self._lanes[lane].reserve(now), self._all.reserve(now), self._held_until)
-            return max(0.0, turn - now)
+    def anew(self) -> Gate:
+        """The same rates, as far as they are used up, with nobody under way or waiting."""
+        gate = Gate(self.waits, self._concurrency, self._limits)
+        gate._held_until = self._held_until
+        gate._all.book_as(self._all)
+        for name, lane in list(self._lanes.items()):
+            gate._lanes[name] = gate._lane()
+            gate._lanes[name].book_as(lane)
+        return gate
+
+    def _lane(self) -> _Lane:
+        return _Lane(self._limits.rate, self._limits.burst) if self._limits else _Lane(None, 1)
+
+    def turn(self, lane: str = "") -> Turn:
+        """A request's way through the gate; in `finally`, its `done` has to be called."""
+        return Turn(self, lane)
 
     def hold(self, seconds: float) -> None:
-        """Let no request start for so long: the server said that it is busy."""
+        """Let no request go for so long: the server said that it is busy."""
         with self._lock:
             self._held_until = max(self._held_until, time.monotonic() + seconds)
 
+    def enter(self, turn: Turn, budget: Budget | None) -> float | None:
+        """Let a request go if it may: None then, else the seconds after which to ask again at the latest.
+
+        Raises:
+            DeadlineExceededError: its turn would come after its deadline.
+        """
+        with self._lock:
+            now = time.monotonic()
+            lane = self._lanes.get(turn.lane)
+            if lane is None:
+                lane = self._lanes[turn.lane] = self._lane()
+            first = lane.head() if lane.queue else None
+            ahead = 0 if first in {None, turn} else len(lane.queue) - (turn in lane.queue)
+            due = max(lane.due(ahead), self._all.due(0), self._held_until)
+            if due > now or ahead or not self._has_room():
+                if budget is None:
+                    return _LOOK_AGAIN
+                if first is turn or turn not in lane.queue:
+                    self._check_deadline(due, now, budget)
+                lane.queue[turn] = None
+                return min(due - now, _LOOK_AGAIN) if due > now and not ahead else _LOOK_AGAIN
+            self._under_way.add(turn)
+            lane.queue.pop(turn, None)
+            lane.book(now)
+            self._all.book(now)
+            following = lane.head() if lane.queue else None
+        if following:
+            following.wake()
+        return None
+
+    def _check_deadline(self, due: float, now: float, budget: Budget) -> None:
+        if due >= budget.at:
+            raise DeadlineExceededError(
+                f"the server's rate limit has no turn within the deadline of {budget.seconds:g} s, "
+                f"the next one comes in {due - now:.1f} s",
+                hint="Ask less often, or wait longer: raise policy.deadline.",
+            )
+
+    def _has_room(self) -> bool:
+        if len(self._under_way) < self._concurrency:
+            return True
+        for turn in [turn for turn in self._under_way if turn.owner.over and not turn.lent]:
+            self._under_way.discard(turn)
+        return len(self._under_way) < self._concurrency
+
+    def leave(self, turn: Turn) -> None:
+        """Note that a request is done, or does not want to go any more."""
+        with self._lock:
+            if lane := self._lanes.get(turn.lane):
+                lane.queue.pop(turn, None)
+                if turn in self._under_way and not turn.used:
+                    lane.give_back()
+                    self._all.give_back()
+            self._under_way.discard(turn)
+            waiting = [head for lane in self._lanes.values() if lane.queue and (head := lane.head())]
+        for head in waiting:
+            head.wake()
+
+
+class Turn:
+    """A request's place in the queue, then among those under way.
+
+    Attributes:
+        lane: which rate counts for it.
+        owner: whose it is; where that has ended without a word, the turn is free.
+        used: whether it has served, so that it cannot be given back.
+        lent: whether a thread of the pool has it, and calls `done` at its end.
+    """
+
+    __slots__ = ("_gate", "_park", "lane", "lent", "owner", "used")
+
+    def __init__(self, gate: Gate, lane: str) -> None:
+        self._gate = gate
+        self._park: Any = None
+        self.lane = lane
+        self.owner = gate.waits.current_owner()
+        self.used = False
+        self.lent = False
+
+    async def take(self, budget: Budget) -> None:
+        """Wait for the turn and a place.
+
+        Raises:
+            DeadlineExceededError: they do not come in time.
+        """
+        wait = self._gate.enter(self, budget)
+        if wait is None:
+            return
+        self._park = self._gate.waits.Park()
+        while wait is not None:
+            await self._park.wait(min(wait, budget.remaining()))
+            budget.remaining()
+            wait = self._gate.enter(self, budget)
+
+    def take_at_once(self) -> bool:
+        """Take them if that needs no waiting."""
+        return self._gate.enter(self, None) is None
+
+    def wake(self) -> None:
+        """Let it look whether it may go."""
+        if self._park:
+            self._park.wake()
+
+    def done(self) -> None:
+        """Give the place back, or leave the queue; a second call does nothing."""
+        self._gate.leave(self)
+
 
 class Breaker:
-    """Leaves a server alone after several failed operations in a row, then lets one try."""
+    """Leaves a server alone after it failed at several operations in a row, then lets one try."""
 
     def __init__(self) -> None:
         self._failures = 0
         self._open_until = 0.0
-        self._trying = False
+        self._trying_until = 0.0
         self._lock = threading.Lock()
 
-    def admit(self) -> None:
-        """Let an operation begin.
+    def anew(self) -> Breaker:
+        """The same failures, with nobody trying."""
+        breaker = Breaker()
+        breaker._failures, breaker._open_until = self._failures, self._open_until
+        return breaker
+
+    def admit(self, patience: float) -> None:
+        """Let an operation begin, which may take so many seconds.
 
         Raises:
             ServerUnavailableError: the breaker is open, or one operation is trying already.
@@ -75,30 +224,31 @@ class Breaker:
         if not self._open_until:
             return
         with self._lock:
-            left = self._open_until - time.monotonic()
-            if self._open_until and (left > 0 or self._trying):
+            now = time.monotonic()
+            left = self._open_until - now
+            if self._open_until and (left > 0 or now < self._trying_until):
                 raise ServerUnavailableError(
                     f"left alone after {self._failures} failures in a row"
                     + (f"; next try in {left:.0f} s" if left > 0 else "; one try is under way")
                 )
-            self._trying = True
+            self._trying_until = now + patience
 
     def success(self) -> None:
-        """An operation got an answer."""
-        if self._failures or self._trying:
+        """The server answered."""
+        if self._failures or self._trying_until:
             with self._lock:
-                self._failures, self._open_until, self._trying = 0, 0.0, False
+                self._failures, self._open_until, self._trying_until = 0, 0.0, 0.0
 
     def failure(self, threshold: int, reset: float) -> None:
-        """An operation found the server unreachable or broken."""
+        """The server was unreachable or broken."""
         with self._lock:
             self._failures += 1
-            self._trying = False
-            if threshold and self._failures >= threshold:
+            self._trying_until = 0.0
+            if self._failures >= threshold:
                 self._open_until = time.monotonic() + reset
 
     def abandon(self) -> None:
         """An operation ended without showing how the server is."""
-        if self._trying:
+        if self._trying_until:
             with self._lock:
-                self._trying = False
+                self._trying_until = 0.0

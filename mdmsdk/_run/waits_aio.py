@@ -1,20 +1,72 @@
-"""The waiting that the async runner does, over anyio. The same names as in ``waits_sync.py``."""
+"""Waiting in async, over anyio. The same names as in ``waits_sync.py``."""
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
-import anyio.to_thread
+from anyio.from_thread import run_sync
+from anyio.lowlevel import current_token
 
-from mdmsdk._run.budget import Cancelled
+from mdmsdk._run.http import AsyncHttp
+from mdmsdk._run.pool import Job
+from mdmsdk._run.quiet import exchanging
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from mdmsdk._run.budget import Budget
+    from mdmsdk._run.gate import Turn
+    from mdmsdk._run.pool import Pool
 
 T = TypeVar("T")
+Http = AsyncHttp
+
+
+class Park:
+    """Where a task waits until it is woken, or until some time has passed.
+
+    A wake that comes before the wait ends it at once. One may come for nothing: look again after it.
+    """
+
+    __slots__ = ("_event",)
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def wake(self) -> None:
+        """Let the task go on."""
+        self._event.set()
+
+    async def wait(self, seconds: float | None = None) -> None:
+        """Wait until woken, or for so many seconds."""
+        with anyio.move_on_after(seconds):
+            await self._event.wait()
+        self._event = anyio.Event()
+
+
+class Owner:
+    """One call of an application. The event loop ends what it began, so nothing is left over."""
+
+    over = False
+
+
+_owner = Owner()
+
+
+def current_owner() -> Owner:
+    """The call that this task is in."""
+    return _owner
+
+
+def era() -> object:
+    """What locks, waiting lists and connections belong to: this event loop."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return current_token().native_token
 
 
 async def sleep(seconds: float) -> None:
@@ -22,67 +74,69 @@ async def sleep(seconds: float) -> None:
     await anyio.sleep(seconds)
 
 
-class Slots:
-    """At most so many holders at a time; with one, a lock."""
-
-    def __init__(self, count: int = 1) -> None:
-        self._semaphore = anyio.Semaphore(count)
-
-    async def acquire(self, budget: Budget) -> None:
-        """Get a place.
-
-        Raises:
-            DeadlineExceededError: none became free in time.
-        """
-        if not self.acquire_nowait():
-            with anyio.move_on_after(budget.remaining()) as scope:
-                await self._semaphore.acquire()
-            if scope.cancelled_caught:
-                raise budget.exceeded()
-
-    def acquire_nowait(self) -> bool:
-        """Get a place if one is free at once."""
-        try:
-            self._semaphore.acquire_nowait()
-        except anyio.WouldBlock:
-            return False
-        return True
-
-    def release(self) -> None:
-        """Give the place back."""
-        self._semaphore.release()
-
-
-async def run_blocking(function: Callable[[], T], budget: Budget) -> T:
-    """Call a blocking function in a worker thread; past the deadline it is left to itself."""
-    with anyio.move_on_after(budget.remaining()):
-        return await anyio.to_thread.run_sync(function, abandon_on_cancel=True)
-    raise budget.exceeded()
-
-
-async def gather(jobs: Sequence[Callable[[], Awaitable[T]]], stop: Callable[[], None]) -> list[T]:
+async def gather(jobs: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
     """Run jobs side by side and give their results in order.
 
-    The first failure calls `stop` and cancels the others; it is raised when they have ended.
+    The first failure ends the others at once and is raised.
     """
     if len(jobs) <= 1:
         return [await job() for job in jobs]
     results: dict[int, T] = {}
-    failures: dict[int, Exception | Cancelled] = {}
+    failures: list[Exception] = []
 
     async def run(index: int, job: Callable[[], Awaitable[T]]) -> None:
         try:
             results[index] = await job()
-        except (Exception, Cancelled) as error:  # noqa: BLE001 - raised again below, alone and not in a group
-            failures[index] = error
-            stop()
+        except Exception as error:  # noqa: BLE001 - raised again below, alone and not in a group
+            failures.append(error)
             group.cancel_scope.cancel()
 
     async with anyio.create_task_group() as group:
         for index, job in enumerate(jobs):
             group.start_soon(run, index, job)
     if failures:
-        # Cancelled ones ended because of another failure, which is the one to tell.
-        told = [index for index, error in failures.items() if not isinstance(error, Cancelled)]
-        raise failures[min(told or failures)]
+        raise failures[0]
     return [results[index] for index in range(len(jobs))]
+
+
+async def blocking(function: Callable[[], T], budget: Budget, pool: Pool) -> T:
+    """Call what blocks in the pool; past the deadline it is left to itself there.
+
+    Raises:
+        DeadlineExceededError: it did not end in time.
+    """
+    event, token = anyio.Event(), current_token()
+
+    def finished() -> None:
+        try:
+            run_sync(event.set, token=token)
+        except anyio.RunFinishedError:
+            return  # nobody waits any more
+
+    job = Job(function, finished)
+    pool.submit(job)
+    try:
+        with anyio.move_on_after(budget.remaining()):
+            await event.wait()
+    finally:
+        job.claimed()
+    if not job.over:
+        raise budget.exceeded()
+    if job.error:
+        raise job.error
+    result: T = job.result
+    return result
+
+
+async def exchange(
+    function: Callable[[], Awaitable[T]], budget: Budget, pool: Pool, turn: Turn, *, quiet: bool
+) -> T:
+    """Exchange a request for a response; `quiet` drops what the HTTP library logs about it."""
+    del budget, pool, turn
+    with exchanging() if quiet else nullcontext():
+        return await function()
+
+
+async def close(opened: AsyncHttp) -> None:
+    """Close an HTTP client."""
+    await opened.aclose()

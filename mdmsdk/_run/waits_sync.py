@@ -1,83 +1,304 @@
-"""The waiting that the sync runner does, over threads. The same names as in ``waits_aio.py``."""
+"""Waiting in sync: coroutines that the calling thread drives. The same names as in ``waits_aio.py``.
+
+`drive` runs one coroutine to its end. As long as nothing in it waits, that is a plain call, and what blocks
+is called right here. Where flows run side by side, the calling thread drives all of them in turn, and only
+what blocks goes to the client's pool, which waits for nothing itself.
+"""
 
 from __future__ import annotations
 
-import contextvars
+import inspect
+import os
+import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from heapq import heappop, heappush
+from itertools import count
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from mdmsdk._run.budget import Cancelled
+from mdmsdk._run import http
+from mdmsdk._run.pool import Job
+from mdmsdk._run.quiet import exchanging
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 
     from mdmsdk._run.budget import Budget
+    from mdmsdk._run.gate import Turn
+    from mdmsdk._run.pool import Pool
 
 T = TypeVar("T")
-_MOST_THREADS = 32  # of one `gather`; more requests than that no server of ours bears at once
+Http = http.Http
+# A deadline is kept by the exchange itself; only past this much more is its thread left to itself.
+_GRACE = 0.1
+_numbers = count()
 
 
-def sleep(seconds: float) -> None:
+class _Here(threading.local):
+    owner: Owner | None = None
+
+
+_here = _Here()
+
+
+class Park:
+    """Where a task waits until it is woken, from any thread, or until some time has passed.
+
+    A wake that comes before the wait ends it at once. One may come for nothing: look again after it.
+    """
+
+    __slots__ = ("_owner", "task", "until")
+
+    def __init__(self) -> None:
+        self._owner = current_owner()
+        self.task: _Task | None = None
+        self.until: float | None = None
+
+    def wake(self) -> None:
+        """Let the task go on."""
+        self._owner.ready.put(self)
+
+    async def wait(self, seconds: float | None = None) -> None:
+        """Wait until woken, or for so many seconds."""
+        self.until = None if seconds is None else time.monotonic() + seconds
+        await self
+
+    def __await__(self) -> Generator[Park, None, None]:
+        yield self
+
+
+class _Task:
+    """A coroutine, and where somebody waits for its end."""
+
+    __slots__ = ("coroutine", "error", "over", "parent", "park", "result")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], parent: Park | None = None) -> None:
+        self.coroutine = coroutine
+        self.parent = parent
+        self.park: Park | None = None
+        self.over = False
+        self.result: Any = None
+        self.error: Exception | None = None
+
+
+class Owner:
+    """One call of an application, and the tasks that the calling thread drives for it.
+
+    Attributes:
+        ready: what may go on, put there by any thread.
+        busy: how many of the tasks do something else than waiting for others of them.
+    """
+
+    __slots__ = ("_main", "_timers", "busy", "ready")
+
+    def __init__(self, main: Coroutine[Any, Any, Any]) -> None:
+        self._main = _Task(main)
+        self._timers: list[tuple[float, int, Park]] = []
+        self.ready: SimpleQueue[Park | _Task] = SimpleQueue()
+        self.busy = 1
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, in whatever way: also by an exception out of a signal handler."""
+        return inspect.getcoroutinestate(self._main.coroutine) == inspect.CORO_CLOSED
+
+    def run(self) -> Any:
+        """Drive everything until the main coroutine has ended, and give its result."""
+        main = self._main
+        try:
+            self._resume(main)
+            while not main.over:
+                self._turn()
+        finally:
+            main.coroutine.close()
+            self._timers.clear()
+            while not self.ready.empty():  # it would keep everything alive in a circle
+                self.ready.get()
+        return main.result
+
+    def _turn(self) -> None:
+        """Wait for the next event, and let what waited for it go on."""
+        timers = self._timers
+        while timers and not (timers[0][2].task and timers[0][2].until == timers[0][0]):
+            heappop(timers)  # it went on meanwhile
+        try:
+            if timers:
+                event = self.ready.get(timeout=max(0.0, timers[0][0] - time.monotonic()))
+            else:
+                event = self.ready.get()
+        except Empty:
+            event = heappop(timers)[2]
+        task = event if isinstance(event, _Task) else event.task
+        if task and not task.over:
+            self._resume(task)
+
+    def _resume(self, task: _Task) -> None:
+        if task.park:
+            task.park.task, task.park = None, None
+        try:
+            park = task.coroutine.send(None)
+        except StopIteration as stop:
+            task.result = stop.value
+        except Exception as error:
+            if task is self._main:
+                raise
+            task.error = error  # raised again where the task is waited for
+        else:
+            task.park, park.task = park, task
+            if park.until is not None:
+                heappush(self._timers, (park.until, next(_numbers), park))
+            return
+        self.end(task)
+
+    def end(self, task: _Task) -> None:
+        """Note that a task has ended, or end it."""
+        if task.over:
+            return
+        task.over = True
+        self.busy -= 1
+        if task.park:
+            task.park.task = None
+        task.coroutine.close()
+        if task.parent:
+            task.parent.wake()
+
+
+def current_owner() -> Owner:
+    """The call that this thread is in."""
+    owner = _here.owner
+    if owner is None:
+        raise RuntimeError("this coroutine belongs to a sync client and has to be driven by it")
+    return owner
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine of a sync client to its end, and give its result."""
+    outer = _here.owner
+    _here.owner = owner = Owner(coroutine)
+    try:
+        result: T = owner.run()
+        return result
+    finally:
+        _here.owner = outer
+
+
+async def _next(iterator: AsyncIterator[T], end: object) -> T | object:
+    return await anext(iterator, end)
+
+
+async def _close(iterator: Any) -> None:
+    await iterator.aclose()
+
+
+def iterate(iterator: AsyncIterator[T]) -> Iterator[T]:
+    """The items of an async iterator of a sync client."""
+    end: Any = object()
+    hooks = sys.get_asyncgen_hooks()
+    try:
+        # An event loop that happens to run in this thread must not take it for one of its own.
+        sys.set_asyncgen_hooks(None, None)
+        try:
+            item: Any = drive(_next(iterator, end))
+        finally:
+            sys.set_asyncgen_hooks(*hooks)
+        while item is not end:
+            yield item
+            item = drive(_next(iterator, end))
+    finally:
+        drive(_close(iterator))
+
+
+def era() -> object:
+    """What locks, waiting lists and connections belong to: this process."""
+    return os.getpid()
+
+
+async def sleep(seconds: float) -> None:
     """Wait."""
-    time.sleep(seconds)
+    await Park().wait(seconds)
 
 
-class Slots:
-    """At most so many holders at a time; with one, a lock."""
-
-    def __init__(self, count: int = 1) -> None:
-        self._semaphore = threading.Semaphore(count)
-
-    def acquire(self, budget: Budget) -> None:
-        """Get a place.
-
-        Raises:
-            DeadlineExceededError: none became free in time.
-        """
-        if not self.acquire_nowait() and not self._semaphore.acquire(timeout=budget.remaining()):
-            raise budget.exceeded()
-
-    def acquire_nowait(self) -> bool:
-        """Get a place if one is free at once."""
-        return self._semaphore.acquire(blocking=False)
-
-    def release(self) -> None:
-        """Give the place back."""
-        self._semaphore.release()
-
-
-def run_blocking(function: Callable[[], T], budget: Budget) -> T:
-    """Call a blocking function right here."""
-    budget.remaining()
-    return function()
-
-
-def gather(jobs: Sequence[Callable[[], T]], stop: Callable[[], None]) -> list[T]:
+async def gather(jobs: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
     """Run jobs side by side and give their results in order.
 
-    The first failure calls `stop`; it is raised when the others have ended.
+    The first failure ends the others at once and is raised.
     """
     if len(jobs) <= 1:
-        return [job() for job in jobs]
+        return [await job() for job in jobs]
+    owner, park = current_owner(), Park()
+    tasks = [_Task(_run(job), park) for job in jobs]
+    owner.busy += len(tasks) - 1  # this one only waits for them
+    try:
+        for task in tasks:
+            owner.ready.put(task)
+        while not all(task.over for task in tasks):
+            await park.wait()
+            _raise_first(tasks)
+        return [task.result for task in tasks]
+    finally:
+        for task in tasks:
+            owner.end(task)
+            task.error = None
+        owner.busy += 1
 
-    def run(job: Callable[[], T]) -> T:
-        try:
-            return job()
-        except BaseException:
-            stop()
-            raise
 
-    with ThreadPoolExecutor(min(len(jobs), _MOST_THREADS), thread_name_prefix="mdmsdk") as pool:
-        futures = [pool.submit(contextvars.copy_context().run, run, job) for job in jobs]
-        try:
-            wait(futures)
-        except BaseException:  # an interrupt of the waiting thread
-            stop()
-            raise
-    failures = [error for future in futures if (error := future.exception())]
-    if failures:
-        # Cancelled ones ended because of another failure, which is the one to tell.
-        raise next((error for error in failures if not isinstance(error, Cancelled)), failures[0])
-    return [future.result() for future in futures]
+async def _run(job: Callable[[], Awaitable[T]]) -> T:
+    return await job()
+
+
+def _raise_first(tasks: Sequence[_Task]) -> None:
+    for task in tasks:
+        if task.error:
+            raise task.error
+
+
+async def blocking(function: Callable[[], T], budget: Budget, pool: Pool, turn: Turn | None = None) -> T:
+    """Call what blocks: right here if nothing else is to be done here, else in the pool.
+
+    Past the deadline it is left to itself there, and keeps its turn as long as it goes on.
+
+    Raises:
+        DeadlineExceededError: it did not end in time.
+    """
+    budget.remaining()
+    if current_owner().busy == 1:
+        return function()
+    park = Park()
+
+    def finished() -> None:
+        if turn:
+            turn.done()
+        park.wake()
+
+    job = Job(function, finished)
+    pool.submit(job)
+    if turn:
+        turn.lent = True
+    try:
+        await park.wait(budget.left + _GRACE)
+    finally:
+        if job.claimed() and turn:
+            turn.lent = False  # it never began
+    if not job.over:
+        raise budget.exceeded()
+    if job.error:
+        raise job.error
+    result: T = job.result
+    return result
+
+
+async def exchange(function: Callable[[], T], budget: Budget, pool: Pool, turn: Turn, *, quiet: bool) -> T:
+    """Exchange a request for a response; `quiet` drops what the HTTP library logs about it."""
+    return await blocking(partial(_quietly, function) if quiet else function, budget, pool, turn)
+
+
+def _quietly(function: Callable[[], T]) -> T:
+    with exchanging():
+        return function()
+
+
+async def close(opened: http.Http) -> None:
+    """Close an HTTP client."""
+    opened.close()

@@ -7,9 +7,9 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
-from mdmsdk._run.aio import AsyncRunner
+from mdmsdk._run import waits_aio
 from mdmsdk._run.budget import Budget
-from mdmsdk._run.waits_aio import Slots, gather
+from mdmsdk._run.runner import Runner
 from mdmsdk.client import verdict
 from mdmsdk.errors import (
     EndpointNotFoundError,
@@ -23,7 +23,7 @@ from mdmsdk.provider import Capability
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
-    from types import TracebackType
+    from types import ModuleType, TracebackType
 
     from mdmsdk.identifiers import Key
     from mdmsdk.provider import MdmProvider
@@ -36,7 +36,6 @@ class _Description:
     def __init__(self) -> None:
         self.info: ServerInfo | None = None
         self.read_at = 0.0
-        self.lock = Slots()
 
 
 class AsyncMdmClient:
@@ -49,10 +48,14 @@ class AsyncMdmClient:
         provider: the provider that describes its protocol.
     """
 
+    provider: MdmProvider
+    server: str
+    _waits: ModuleType = waits_aio
+
     def __init__(self, provider: MdmProvider, *, server: str | None = None, http: Any = None) -> None:
         self.provider = provider
         self.server = server or provider.settings.base_url.partition("://")[2]
-        self._runner = AsyncRunner(provider, self.server, provider.settings.policy, http)
+        self._runner = Runner(self._waits, provider, self.server, provider.settings.policy, http)
         self._described = _Description()
 
     async def __aenter__(self) -> Self:
@@ -138,7 +141,7 @@ class AsyncMdmClient:
             rows = [self._read_key(text) for text in given]
             asked = list(dict.fromkeys(row for row in rows if not isinstance(row, LookupResult)))
             jobs = [partial(self._lookup_chunk, chunk) for chunk in verdict.chunks(asked, size)]
-            results = {result.key: result for chunk in await gather(jobs, _nothing) for result in chunk}
+            results = {result.key: result for chunk in await self._waits.gather(jobs) for result in chunk}
             for row in rows:
                 yield row if isinstance(row, LookupResult) else results[row]
 
@@ -232,8 +235,9 @@ class AsyncMdmClient:
             return described.info
         budget = budget or Budget(policy.deadline)
         asked_at = time.monotonic()
-        await described.lock.acquire(budget)
+        turn = self._runner.shared.now.describing.turn()
         try:
+            await turn.take(budget)
             if described.info is None or described.read_at < asked_at:
                 info = await self._runner.run(operation, budget, "heartbeat")
                 described.info = info.model_copy(
@@ -242,7 +246,7 @@ class AsyncMdmClient:
                 described.read_at = time.monotonic()
             return described.info
         finally:
-            described.lock.release()
+            turn.done()
 
     async def _with_info(self, operation: str, method: str, *args: Any) -> Any:
         """What a method gives that needs the server's description; if it proves stale, with a new one."""
@@ -273,7 +277,3 @@ class AsyncMdmClient:
                 elif listing.collected:
                     raise listing.broken_off(error) from error
                 raise
-
-
-def _nothing() -> None:
-    """What `gather` calls on a failure, where no job fails."""

@@ -1,45 +1,25 @@
 """The sync client."""
 
 from __future__ import annotations
-
-import time
-from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
-
-from mdmsdk._run.sync import Runner
-from mdmsdk._run.budget import Budget
-from mdmsdk._run.waits_sync import Slots, gather
-from mdmsdk.client import verdict
-from mdmsdk.errors import (
-    EndpointNotFoundError,
-    IncompleteListError,
-    MdmError,
-    UnsupportedOperationError,
-)
 from mdmsdk.models import Device, LookupResult, ServerInfo
-from mdmsdk.proof import proven
-from mdmsdk.provider import Capability
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Iterable, Sequence
+    from collections.abc import Iterator, Iterable
     from types import TracebackType
-
     from mdmsdk.identifiers import Key
     from mdmsdk.provider import MdmProvider
-    from mdmsdk.search import Found
+from mdmsdk._run import waits_sync
+from mdmsdk._run.facade import Facade
+from mdmsdk._run.waits_sync import drive, iterate
+from mdmsdk.client.aio import AsyncMdmClient
 
 
-class _Description:
-    """What the server said about itself, shared by clients with different policies."""
-
-    def __init__(self) -> None:
-        self.info: ServerInfo | None = None
-        self.read_at = 0.0
-        self.lock = Slots()
+class _Inner(AsyncMdmClient):
+    _waits = waits_sync
 
 
-class MdmClient:
+class MdmClient(Facade):
     """One MDM server, as an application uses it; made by `mdmsdk.connect`.
 
     Use it as a context manager, or call `close`. It may be used by many threads at once.
@@ -49,11 +29,20 @@ class MdmClient:
         provider: the provider that describes its protocol.
     """
 
+    _inner: _Inner
+
+    @property
+    def provider(self) -> MdmProvider:
+        """The provider that describes its protocol."""
+        return self._inner.provider
+
+    @property
+    def server(self) -> str:
+        """The name under which errors and devices mention the server."""
+        return self._inner.server
+
     def __init__(self, provider: MdmProvider, *, server: str | None = None, http: Any = None) -> None:
-        self.provider = provider
-        self.server = server or provider.settings.base_url.partition("://")[2]
-        self._runner = Runner(provider, self.server, provider.settings.policy, http)
-        self._described = _Description()
+        self._adopt(_Inner(provider, server=server, http=http))
 
     def __enter__(self) -> Self:
         return self
@@ -67,17 +56,13 @@ class MdmClient:
         return f"<{type(self).__name__} {self.server} ({self.provider.name})>"
 
     @property
-    def _batch_size(self) -> int:
-        return self.provider.limits.batch_size if Capability.BATCH in self.provider.capabilities else 1
-
-    @property
     def window(self) -> int:
         """How many keys `lookup_many` has under way at once."""
-        return self._batch_size * self.provider.limits.concurrency
+        return self._inner.window
 
     def close(self) -> None:
         """Give the credential back, where the vendor has a way to, and close the connections."""
-        self._runner.close()
+        return drive(self._inner.aclose())
 
     def with_policy(self, **changes: Any) -> MdmClient:
         """The same server and connections with another patience; `changes` are fields of `Policy`.
@@ -85,15 +70,7 @@ class MdmClient:
         Raises:
             ConfigurationError: a name or value that `Policy` does not take.
         """
-        from mdmsdk.client.build import checked
-
-        twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__)
-        policy = self._runner.policy
-        twin._runner = self._runner.with_policy(
-            checked(type(policy), {**policy.model_dump(), **changes}, "policy")
-        )
-        return twin
+        return MdmClient._around(self._inner.with_policy(**changes))
 
     def heartbeat(self) -> ServerInfo:
         """Reach the server, log in where that takes a step of its own, and read what it is.
@@ -101,7 +78,7 @@ class MdmClient:
         Raises:
             MdmError: it is not reachable, not trusted, or does not let us in.
         """
-        return self._describe("heartbeat", fresh=True)
+        return drive(self._inner.heartbeat())
 
     def lookup(self, key: Key | str) -> Device | None:
         """The device with this key, or None if the server does not know it.
@@ -118,29 +95,18 @@ class MdmClient:
             FilterIgnoredError: the server answered about another device.
             MdmError: there is no answer; never to be taken for a verdict.
         """
-        return verdict.pick(self.find(key))
+        return drive(self._inner.lookup(key))
 
     def find(self, key: Key | str) -> list[Device]:
         """Every record that the server has for this key; raises as `lookup` does."""
-        key = verdict.as_key(key)
-        self._require(key)
-        devices: list[Device] = self._with_info("find", "find", key)
-        return self._accept(key, devices)
+        return drive(self._inner.find(key))
 
     def lookup_many(self, keys: Iterable[Key | str]) -> Iterator[LookupResult]:
         """One result for each key, in the order given; in batches where the provider can, or side by side.
 
         A failure is part of the result of its key, and does not end the others.
         """
-        size = self._batch_size
-        remaining = iter(keys)
-        while given := list(islice(remaining, self.window)):
-            rows = [self._read_key(text) for text in given]
-            asked = list(dict.fromkeys(row for row in rows if not isinstance(row, LookupResult)))
-            jobs = [partial(self._lookup_chunk, chunk) for chunk in verdict.chunks(asked, size)]
-            results = {result.key: result for chunk in gather(jobs, _nothing) for result in chunk}
-            for row in rows:
-                yield row if isinstance(row, LookupResult) else results[row]
+        return iterate(self._inner.lookup_many(keys))
 
     def noncompliant(self) -> Iterator[Device]:
         """The devices that do not comply, as they arrive, page by page.
@@ -151,127 +117,15 @@ class MdmClient:
             FilterIgnoredError: the server listed devices that comply.
             MdmError: the first page already failed.
         """
-        return self._list("noncompliant")
+        return iterate(self._inner.noncompliant())
 
     def devices(self) -> Iterator[Device]:
         """All devices, as they arrive; with `Capability.INVENTORY`. Raises as `noncompliant` does."""
-        self._require_capability(Capability.INVENTORY)
-        return self._list("devices")
+        return iterate(self._inner.devices())
 
     def reasons(self, device: Device) -> Device:
         """The device with its failure reasons in detail; for providers with `Capability.REASONS`.
 
         May cost several requests.
         """
-        self._require_capability(Capability.REASONS)
-        explained: Device = self._with_info("reasons", "reasons", device)
-        return explained
-
-    def _require(self, key: Key) -> None:
-        if type(key) not in self.provider.keys:
-            kinds = ", ".join(sorted(kind.kind for kind in self.provider.keys))
-            raise self._unsupported(f"cannot search by {key.kind}, only by: {kinds}")
-
-    def _require_capability(self, capability: Capability) -> None:
-        if capability not in self.provider.capabilities:
-            raise self._unsupported(f"does not offer {capability.value}")
-
-    def _unsupported(self, what: str) -> UnsupportedOperationError:
-        name = self.provider.name
-        return UnsupportedOperationError(f"the provider {name!r} {what}", server=self.server, provider=name)
-
-    def _accept(self, key: Key, devices: Sequence[Device]) -> list[Device]:
-        try:
-            devices = proven(self.provider, key, devices)
-        except MdmError as error:
-            error.locate(server=self.server, provider=self.provider.name, operation="find")
-            raise
-        return [verdict.settle(device, self.server, self.provider.name) for device in devices]
-
-    def _read_key(self, text: Key | str) -> Key | LookupResult:
-        key = text
-        try:
-            key = verdict.as_key(text)
-            self._require(key)
-        except MdmError as error:
-            return LookupResult(key=key, error=error)
-        return key
-
-    def _lookup_chunk(self, keys: Sequence[Key]) -> list[LookupResult]:
-        began = time.monotonic()
-
-        def result(key: Key, device: Device | None, error: MdmError | None) -> LookupResult:
-            elapsed_ms = (time.monotonic() - began) * 1000
-            return LookupResult(key=key, device=device, error=error, elapsed_ms=elapsed_ms)
-
-        found: Found
-        try:
-            if len(keys) == 1:
-                found = {keys[0]: self._with_info("find", "find", keys[0])}
-            else:
-                found = self._with_info("find", "find_batch", keys)
-        except MdmError as error:
-            return [result(key, None, error) for key in keys]
-        results = []
-        for key in keys:
-            try:
-                if isinstance(rows := found[key], MdmError):
-                    raise rows
-                results.append(result(key, verdict.pick(self._accept(key, rows)), None))
-            except MdmError as error:
-                error.locate(server=self.server, provider=self.provider.name, operation="find")
-                results.append(result(key, None, error))
-        return results
-
-    def _describe(self, operation: str, *, fresh: bool = False, budget: Budget | None = None) -> ServerInfo:
-        """The server's description, from memory if it is young enough; asked for by one flow at a time."""
-        described, policy = self._described, self._runner.policy
-        if not fresh and described.info and time.monotonic() < described.read_at + policy.info_ttl:
-            return described.info
-        budget = budget or Budget(policy.deadline)
-        asked_at = time.monotonic()
-        described.lock.acquire(budget)
-        try:
-            if described.info is None or described.read_at < asked_at:
-                info = self._runner.run(operation, budget, "heartbeat")
-                described.info = info.model_copy(
-                    update={"server": self.server, "provider": self.provider.name}
-                )
-                described.read_at = time.monotonic()
-            return described.info
-        finally:
-            described.lock.release()
-
-    def _with_info(self, operation: str, method: str, *args: Any) -> Any:
-        """What a method gives that needs the server's description; if it proves stale, with a new one."""
-        budget = Budget(self._runner.policy.deadline)
-        known = self._described.info
-        info = self._describe(operation, budget=budget)
-        try:
-            return self._runner.run(operation, budget, method, info, *args)
-        except EndpointNotFoundError:
-            if info is not known:
-                raise
-            info = self._describe(operation, fresh=True, budget=budget)
-            if info == known:
-                raise
-            return self._runner.run(operation, budget, method, info, *args)
-
-    def _list(self, operation: str) -> Iterator[Device]:
-        listing = verdict.Listing(self._runner.policy.max_pages, noncompliant=operation == "noncompliant")
-        while listing.more:
-            try:
-                page = self._with_info(operation, f"{operation}_page", listing.cursor)
-                for device in listing.take(page):
-                    yield verdict.settle(device, self.server, self.provider.name)
-            except MdmError as error:
-                error.locate(server=self.server, provider=self.provider.name, operation=operation)
-                if isinstance(error, IncompleteListError):
-                    error.collected = listing.collected
-                elif listing.collected:
-                    raise listing.broken_off(error) from error
-                raise
-
-
-def _nothing() -> None:
-    """What `gather` calls on a failure, where no job fails."""
+        return drive(self._inner.reasons(device))

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Self
 
-from mdmsdk._run.waits_aio import gather
+from mdmsdk._run import waits_aio
 from mdmsdk.client.aio import AsyncMdmClient
 from mdmsdk.client.verdict import as_key
 from mdmsdk.config import load_config
@@ -17,7 +17,7 @@ from mdmsdk.federation.merge import Answer, Heartbeat, Merge, Outcome, merged
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
-    from types import TracebackType
+    from types import ModuleType, TracebackType
 
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device, LookupResult
@@ -30,8 +30,12 @@ class AsyncMdmFederation:
         clients: the servers by name, in order of preference.
     """
 
+    clients: dict[str, AsyncMdmClient]
+    _waits: ModuleType = waits_aio
+    _client: type[AsyncMdmClient] = AsyncMdmClient
+
     def __init__(self, clients: Iterable[AsyncMdmClient], *, merge: Merge = "strictest") -> None:
-        self.clients: dict[str, AsyncMdmClient] = {}
+        self.clients = {}
         for client in clients:
             if client.server in self.clients:
                 raise ConfigurationError(f"two servers are named {client.server!r}", hint="Pass server=NAME.")
@@ -50,7 +54,7 @@ class AsyncMdmFederation:
             ConfigurationError: the file, a server's settings or a secret is not usable.
         """
         config = load_config(path)
-        clients = [AsyncMdmClient(config.provider(name), server=name) for name in config.names(servers)]
+        clients = [cls._client(config.provider(name), server=name) for name in config.names(servers)]
         return cls(clients, merge=config.federation.merge)
 
     async def __aenter__(self) -> Self:
@@ -71,7 +75,9 @@ class AsyncMdmFederation:
 
     async def heartbeat(self) -> list[Heartbeat]:
         """Whether each server is there; never raises for one that is not."""
-        return await gather([partial(self._heartbeat, client) for client in self.clients.values()], _nothing)
+        jobs = [partial(self._heartbeat, client) for client in self.clients.values()]
+        found: list[Heartbeat] = await self._waits.gather(jobs)
+        return found
 
     async def lookup(self, key: Key | str) -> Answer:
         """What all servers together say about one key.
@@ -119,7 +125,7 @@ class AsyncMdmFederation:
 
     async def _ask(self, keys: list[Key | str]) -> list[Answer]:
         jobs = [partial(self._results, client, keys) for client in self.clients.values()]
-        by_server = await gather(jobs, _nothing)
+        by_server = await self._waits.gather(jobs)
         answers = []
         for results in zip(*by_server, strict=True):
             outcomes = tuple(
@@ -152,7 +158,3 @@ class AsyncMdmFederation:
             error=failure,
             elapsed_ms=elapsed_ms,
         )
-
-
-def _nothing() -> None:
-    """What `gather` calls on a failure, where no job fails."""

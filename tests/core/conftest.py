@@ -193,4 +193,20 @@ def tiny(origin: str, mdm_mode: str) -> Iterator[Callable[..., Modal]]:
         client.close()
 
 
-__all__ = ["SECRET", "Answer", "EndpointNotFoundError", "Script", "TinyProvider", "TinySettings", "printed"]
+def token_entries(client: Modal) -> dict[str, Any]:
+    """What a client knows of its credentials, by audience."""
+    inner = getattr(client.wrapped, "_inner", client.wrapped)
+    entries: dict[str, Any] = inner._runner.shared._state.tokens._entries
+    return entries
+
+
+__all__ = [
+    "SECRET",
+    "Answer",
+    "EndpointNotFoundError",
+    "Script",
+    "TinyProvider",
+    "TinySettings",
+    "printed",
+    "token_entries",
+]

@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import anyio
 import pytest
 
-from mdmsdk._run.budget import Budget
 from mdmsdk._run.http import lib
-from mdmsdk._run.waits_aio import gather
 from mdmsdk.client import AsyncMdmClient
 from mdmsdk.errors import (
     AuthenticationError,
@@ -634,31 +632,6 @@ class TestSteps:
         with pytest.raises(MdmError):
             tiny(kind=running(flow), policy={"attempts": 1}).heartbeat()
         assert closed == [status]
-
-
-class TestGather:
-    @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-    def test_a_sibling_that_notices_the_stop_first_hides_nothing(self, backend: str) -> None:
-        async def main(order: list[int]) -> None:
-            event, family = anyio.Event(), Budget(5).child()
-
-            async def first() -> None:
-                await event.wait()
-                raise MdmError("the one to tell")
-
-            async def second() -> None:
-                await event.wait()
-                family.remaining()
-
-            async def third() -> None:
-                event.set()
-
-            jobs = [first, second, third]
-            with pytest.raises(MdmError, match="the one to tell"):
-                await gather([jobs[number] for number in order], family.stop)
-
-        for order in ([0, 1, 2], [1, 0, 2]):
-            anyio.run(main, order, backend=backend)
 
 
 class TestCancellation:

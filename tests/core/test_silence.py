@@ -31,7 +31,7 @@ from mdmsdk.provider import check_status
 from mdmsdk.silence import sealed
 from mdmsdk.wire import Response
 from mdmsdk.words import Secrets, one_line, safe_words
-from tests.core.conftest import SECRET, Answer, Script, TinyProvider, TinySettings, printed
+from tests.core.conftest import SECRET, Answer, Script, TinyProvider, TinySettings, printed, token_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -286,7 +286,7 @@ def test_the_log_of_an_early_renewal_that_fails_shows_nothing(
     script.routes["/token"] = '{"token": "first-token-value", "expires_in": 3600}'
     client = tiny(login="token")
     client.heartbeat()
-    entry = client.wrapped._runner._tokens._entries["api"]
+    entry = token_entries(client)["api"]
     entry.renew_at = 0.0
     script.routes["/token"] = lambda _: Answer("", 302, {"location": f"https://{SECRET}.attacker.example/"})
     with pytest.raises(MdmError):

@@ -1,0 +1,241 @@
+"""One operation on a server: performs the steps of its flows within its budget."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tenacity import AsyncRetrying, retry_if_exception
+
+from mdmsdk._run import rules
+from mdmsdk.errors import (
+    AuthenticationError,
+    DeadlineExceededError,
+    MdmError,
+    MdmTimeoutError,
+    ProtocolError,
+    RedirectError,
+    ServerError,
+    TransportError,
+)
+from mdmsdk.flow import Call, Flow, Pause, Send, Step
+from mdmsdk.settings import secret_values
+from mdmsdk.silence import sealed
+from mdmsdk.wire import redact_url
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+    from mdmsdk._run.budget import Budget
+    from mdmsdk._run.runner import Runner
+    from mdmsdk.provider import Token
+    from mdmsdk.wire import Request, Response
+
+_http_log = logging.getLogger("mdmsdk.http")
+# An exchange that ran out of time says something about the server if it had at least this share of the
+# time that one may take; what it lacked, our own queue had used up.
+_FAIR_SHARE = 0.5
+
+
+class Operation:
+    """What a runner does for one call of a client."""
+
+    __slots__ = ("_budget", "_plugin", "_policy", "_runner", "_state", "_waits")
+
+    def __init__(self, runner: Runner, budget: Budget) -> None:
+        self._runner = runner
+        self._plugin = runner.plugin
+        self._policy = runner.policy
+        self._waits = runner.shared.waits
+        self._state = runner.shared.now
+        self._budget = budget
+
+    async def observed(self, method: str, *args: Any) -> Any:
+        """What a method gives, while the circuit breaker looks on how the server is."""
+        policy, breaker, budget = self._policy, self._state.breaker, self._budget
+        if not policy.breaker_failures:
+            return await self.ask(method, *args)
+        breaker.admit(policy.deadline)
+        budget.failed = budget.answered = False
+        try:
+            result = await self.ask(method, *args)
+        except BaseException as error:
+            if budget.failed and isinstance(error, TransportError | ServerError):
+                breaker.failure(policy.breaker_failures, policy.breaker_reset)
+            elif budget.answered and isinstance(error, MdmError):
+                breaker.success()  # an answer, if not the one hoped for
+            else:
+                breaker.abandon()
+            raise
+        breaker.success()
+        return result
+
+    async def ask(self, method: str, *args: Any) -> Any:
+        """What a method of the provider gives."""
+        result = await self._drive(method, self._plugin.start(method, *args))
+        return self._plugin.result(method, args, result)
+
+    async def _drive(self, method: str, flow: Flow[Any]) -> Any:
+        outcome: Any = None
+        failure: MdmError | None = None
+        try:
+            while True:
+                try:
+                    step = self._plugin.step(method, flow, outcome, failure)
+                except StopIteration as stop:
+                    return stop.value
+                outcome, failure = None, None
+                try:
+                    outcome = await self._perform(method, step)
+                except DeadlineExceededError:
+                    raise  # no flow can do anything about it
+                except MdmError as error:
+                    failure = error
+        finally:
+            self._plugin.close(method, flow)
+
+    async def _perform(self, method: str, step: Step) -> Any:
+        if isinstance(step, Send):
+            return await self._send(step.request)
+        if isinstance(step, Call):
+            return await self._call(step)
+        if isinstance(step, Pause):
+            seconds = min(step.seconds, self._policy.max_wait)
+            if step.server_wide:
+                return self._state.gate.hold(seconds)
+            return await self._waits.sleep(self._budget.spend(seconds))
+        return await self._waits.gather([partial(self._drive, method, flow) for flow in step.flows])
+
+    async def _call(self, step: Call) -> Any:
+        try:
+            return await self._waits.blocking(step.function, self._budget, self._state.pool)
+        except MdmError:
+            raise
+        except Exception as error:
+            raise ProtocolError(
+                f"a library that the provider uses failed ({type(error).__name__})",
+                hint="Report this with the debug log to the plugin.",
+            ) from error
+
+    async def _send(self, request: Request) -> Response:
+        try:
+            return await self._attempt(request)
+        except MdmError as error:
+            if not request.idempotent or not rules.worth_retrying(error):
+                raise
+            first = [error]
+
+        # Only a failure pays for the machinery of retries, which takes the failed attempt as its first.
+        async def attempt() -> Response:
+            if first:
+                raise first.pop()
+            return await self._attempt(request)
+
+        def useless(state: RetryCallState) -> bool:
+            wait = state.upcoming_sleep
+            return state.attempt_number >= self._policy.attempts or wait < 0 or wait >= self._budget.left
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(rules.worth_retrying),
+            wait=self._retry_wait,
+            stop=useless,
+            sleep=self._waits.sleep,
+            reraise=True,
+        )
+        return await retrying(attempt)
+
+    def _retry_wait(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        wait = rules.wait_before_retry(error, state.attempt_number, self._policy.max_wait)
+        return -1.0 if wait is None else wait
+
+    async def _attempt(self, request: Request) -> Response:
+        """Send with a credential; after a 401 once more with a new one, if there can be a new one."""
+        audience = request.audience
+        if audience is None:
+            return await self._exchange(request)
+        rules.check_destination(request.url, self._runner.provider.settings.base_url, self._plugin.trusts)
+        token = await self._token(audience)
+        try:
+            return await self._exchange(self._plugin.authorize(request, token))
+        except AuthenticationError as error:
+            if not self._state.tokens.refuse(audience, token, error):
+                raise
+        token = await self._token(audience)
+        try:
+            return await self._exchange(self._plugin.authorize(request, token))
+        except AuthenticationError as error:
+            self._state.tokens.refuse(audience, token, error)
+            raise
+
+    async def _token(self, audience: str) -> Token:
+        return await self._state.tokens.get(audience, self._budget, self._login, self._policy.refused_wait)
+
+    async def _login(self, audience: str) -> Token:
+        secrets = self._runner.secrets
+        with sealed(secrets):
+            token: Token = await self.ask("login", audience)
+        secrets.add(token.value, *secret_values(token.extra))
+        return token
+
+    async def _exchange(self, request: Request) -> Response:
+        """Send when it is this request's turn, and follow redirects that may be followed."""
+        for _ in range(rules.MAX_HOPS + 1):
+            response = await self._exchange_once(request)
+            if not rules.is_redirect(response):
+                return self._checked(rules.without_secrets(request, response, self._runner.secrets))
+            request = rules.next_hop(request, response, self._plugin.trusts)
+        raise RedirectError(f"the server redirects more than {rules.MAX_HOPS} times")
+
+    def _checked(self, response: Response) -> Response:
+        try:
+            response = self._plugin.check(response)
+        except ServerError:
+            self._budget.failed = True
+            raise
+        except MdmError:
+            self._budget.answered = True
+            raise
+        self._budget.answered = True
+        return response
+
+    async def _exchange_once(self, request: Request) -> Response:
+        shared, state, budget, policy = self._runner.shared, self._state, self._budget, self._policy
+        turn = state.gate.turn(request.lane)
+        most = request.timeout or policy.timeout
+        left = seconds = most
+        try:
+            await turn.take(budget)
+            left = budget.remaining()
+            seconds = min(most, left)
+            http = shared.http()
+            began = time.monotonic()
+            turn.used = True
+            send = partial(http.exchange, request, seconds, policy.max_body)
+            quiet = not shared.given_http
+            response: Response = await self._waits.exchange(send, budget, state.pool, turn, quiet=quiet)
+        except (MdmTimeoutError, DeadlineExceededError) as error:
+            if turn.used:
+                budget.failed |= seconds >= min(most, budget.seconds) * _FAIR_SHARE
+                if seconds == left and isinstance(error, MdmTimeoutError):
+                    raise budget.exceeded() from None
+            raise
+        except TransportError:
+            budget.failed = True
+            raise
+        finally:
+            if not turn.lent:
+                turn.done()
+        if _http_log.isEnabledFor(logging.DEBUG):
+            _http_log.debug(
+                "%s: %s %s -> %d, %d bytes in %.0f ms",
+                self._runner.server,
+                request.method,
+                redact_url(request.full_url),
+                response.status,
+                len(response.body),
+                (time.monotonic() - began) * 1000,
+            )
+        return response

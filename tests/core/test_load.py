@@ -1,0 +1,347 @@
+"""Under load: turns, places, the breaker, threads; each test in every mode."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mdmsdk._run import pool, waits_sync
+from mdmsdk._run.budget import Budget
+from mdmsdk._run.gate import Gate
+from mdmsdk._run.pool import Job, Pool
+from mdmsdk.errors import DeadlineExceededError, MdmError, ServerError
+from mdmsdk.flow import Flow, call, send, together
+from mdmsdk.identifiers import Serial
+from mdmsdk.models import Device, ServerInfo
+from mdmsdk.provider import Capability, Limits
+from tests.core.conftest import Answer, Script, TinyProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mdmsdk.identifiers import Key
+    from mdmsdk.testing import Modal
+
+    Connect = Callable[..., Modal]
+
+MAC = "00:1B:44:11:3A:B7"
+
+
+def limited(**limits: Any) -> type[TinyProvider]:
+    return type("Limited", (TinyProvider,), {"limits": Limits(**limits)})
+
+
+def timed(function: Callable[[], Any]) -> tuple[Any, float]:
+    """What a call gives or raises, and how many seconds it took."""
+    began = time.monotonic()
+    try:
+        outcome = function()
+    except MdmError as error:
+        outcome = error
+    return outcome, time.monotonic() - began
+
+
+class TestTurns:
+    def test_those_that_fit_are_taken_and_the_others_owe_nothing(self, tiny: Connect, script: Script) -> None:
+        client = tiny(kind=limited(rate=4, burst=1, concurrency=20), policy={"deadline": 1.0})
+        client.heartbeat()
+        outcomes = client.side_by_side([lambda client: timed(lambda: client.lookup(MAC))] * 40)
+        answered = [outcome for outcome, _ in outcomes if isinstance(outcome, Device)]
+        refused = [(outcome, spent) for outcome, spent in outcomes if not isinstance(outcome, Device)]
+        assert 2 <= len(answered) <= 6  # they do not all begin at the same moment
+        assert all(isinstance(outcome, DeadlineExceededError) for outcome, _ in refused)
+        assert sum("the next one comes in" in str(outcome) for outcome, _ in refused) >= 25
+        assert min(spent for _, spent in refused) < 0.5
+        assert script.counts["/find"] == len(answered)
+        device, spent = timed(lambda: client.lookup(MAC))
+        assert isinstance(device, Device)
+        assert spent < 0.8
+
+    def test_a_place_is_not_held_by_one_that_waits_for_its_turn(self, tiny: Connect, script: Script) -> None:
+        class Lanes(TinyProvider):
+            limits = Limits(rate=2, burst=1, concurrency=2)
+
+            def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
+                answer = yield from send(self.get("/find"))
+                return [Device(id=answer.text, registered=True)]
+
+            def get(self, path: str, **params: str) -> Any:
+                return replace(super().get(path, **params), lane=path)
+
+        client = tiny(kind=Lanes, policy={"deadline": 3.0})
+        client.heartbeat()
+        script.routes["/busy"] = "1"
+
+        def busy(client: Modal) -> Any:
+            return client.with_policy(deadline=2.9).lookup(MAC)
+
+        threads = [threading.Thread(target=busy, args=(client,), daemon=True) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.1)  # they are in the queue of their lane
+        _, spent = timed(client.heartbeat)  # the second in its lane
+        for thread in threads:
+            thread.join()
+        assert spent < 0.9  # its own lane is used every half second
+
+    def test_a_turn_that_is_not_used_is_given_back(self) -> None:
+        gate = Gate(waits_sync, 5, Limits(rate=1))
+
+        async def main() -> list[bool]:
+            taken = []
+            for used in (False, False, True, True):
+                turn = gate.turn()
+                taken.append(turn.take_at_once())
+                turn.used = used
+                turn.done()
+            return taken
+
+        assert waits_sync.drive(main()) == [True, True, True, False]
+
+    def test_one_that_died_without_a_word_keeps_nothing(self) -> None:
+        gate, left = Gate(waits_sync, 1), []
+
+        async def dies(*, waiting: bool) -> None:
+            turn = gate.turn()
+            left.append(turn)
+            if waiting:
+                gate.enter(turn, Budget(9))
+            else:
+                await turn.take(Budget(9))
+            raise KeyboardInterrupt  # as out of a signal handler, where nothing is cleaned up
+
+        for waiting in (False, True):
+            with pytest.raises(KeyboardInterrupt):
+                waits_sync.drive(dies(waiting=waiting))
+
+        async def lives() -> None:
+            turn = gate.turn()
+            await turn.take(Budget(2))
+            turn.done()
+
+        _, spent = timed(lambda: waits_sync.drive(lives()))
+        assert spent < 0.3
+
+
+class TestBreaker:
+    def test_our_own_queue_does_not_open_it(self, tiny: Connect, script: Script) -> None:
+        client = tiny(
+            kind=limited(concurrency=2),
+            policy={"deadline": 0.6, "timeout": 0.6, "attempts": 1, "breaker_failures": 2},
+        )
+        client.heartbeat()
+        script.routes["/find"] = Answer("S1", wait=0.4)
+        outcomes = client.side_by_side([lambda client: timed(lambda: client.lookup(MAC))[0]] * 14)
+        assert sum(isinstance(outcome, DeadlineExceededError) for outcome in outcomes) >= 10
+        script.routes["/find"] = "S1"
+        assert client.lookup(MAC).serial_number == "S1"
+
+    def test_a_server_that_does_not_answer_in_time_does(self, tiny: Connect, script: Script) -> None:
+        client = tiny(policy={"deadline": 0.3, "attempts": 1, "breaker_failures": 2, "breaker_reset": 9})
+        client.heartbeat()
+        script.routes["/find"] = Answer("S1", wait=2)
+        failures = [timed(lambda: client.lookup(MAC))[0] for _ in range(3)]
+        assert [type(failure).__name__ for failure in failures] == [
+            "DeadlineExceededError",
+            "DeadlineExceededError",
+            "ServerUnavailableError",
+        ]
+
+    def test_a_client_without_one_does_not_open_it_for_others(self, tiny: Connect, script: Script) -> None:
+        client = tiny(policy={"attempts": 1, "breaker_failures": 2})
+        script.routes["/info"] = Answer("", 500)
+        careless = client.with_policy(breaker_failures=0)
+        for _ in range(3):
+            with pytest.raises(ServerError):
+                careless.heartbeat()
+        for _ in range(2):
+            with pytest.raises(ServerError):
+                client.heartbeat()
+        with pytest.raises(MdmError, match="left alone"):
+            client.heartbeat()
+        with pytest.raises(ServerError):
+            careless.heartbeat()
+
+
+class Nested(TinyProvider):
+    """Looks a batch up by flows in flows."""
+
+    capabilities = frozenset({Capability.BATCH})
+    limits = Limits(concurrency=3, batch_size=5)
+
+    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[dict[Key, Any]]:
+        def one(key: Key) -> Flow[list[Device]]:
+            answers = yield from together(*(send(self.get("/find", n=str(number))) for number in range(3)))
+            number = yield from call(threading.active_count)
+            return [Device(id=answers[0].text, serial_number=key.value, name=str(number), registered=True)]
+
+        found = yield from together(*(one(key) for key in keys))
+        return dict(zip(keys, found, strict=True))
+
+
+class TestThreads:
+    def test_however_nested_there_are_no_more_than_places(self, tiny: Connect, script: Script) -> None:
+        client = tiny(kind=Nested)
+        client.heartbeat()
+        before = threading.active_count()
+        script.routes["/find"] = Answer("S1", wait=0.01)
+        results = list(client.lookup_many(Serial(f"NUMBER{number}") for number in range(40)))
+        assert [result.device.serial_number for result in results] == [f"NUMBER{n}" for n in range(40)]
+        assert script.counts["/find"] == 120
+        assert script.most_at_once == 3
+        assert max(int(result.device.name) for result in results) <= before + 3
+        assert threading.active_count() <= before + 3
+
+    def test_many_callers_have_no_more_places(self, tiny: Connect, script: Script) -> None:
+        client = tiny(kind=Nested, policy={"deadline": 20})
+        script.routes["/find"] = Answer("S1", wait=0.01)
+        keys = [Serial(f"NUMBER{number}") for number in range(5)]
+        found = client.side_by_side([lambda client: list(client.lookup_many(keys))] * 6)
+        assert [len(results) for results in found] == [5] * 6
+        assert not [result.error for results in found for result in results if result.error]
+        assert script.most_at_once == 3
+
+    def test_a_failure_ends_the_siblings_at_once(self, tiny: Connect, script: Script) -> None:
+        class Together(TinyProvider):
+            def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
+                yield from together(self.fan_out(["/slow", "/slow"]), self.fan_out(["/bad", "/slow"]))
+                return []
+
+        client = tiny(kind=Together)
+        client.heartbeat()
+        script.routes |= {"/slow": Answer("", wait=2), "/bad": Answer("", 403, wait=0.05)}
+        failure, spent = timed(lambda: client.lookup(MAC))
+        assert "403" in str(failure)
+        assert spent < 1.0
+
+    def test_a_library_that_hangs_is_left_to_itself(self, tiny: Connect) -> None:
+        hanging = threading.Event()
+
+        class Hanging(TinyProvider):
+            def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
+                yield from together(call(hanging.wait), self.fan_out(["/find"]))
+                return []
+
+        client = tiny(kind=Hanging, policy={"deadline": 0.4})
+        client.heartbeat()
+        failure, spent = timed(lambda: client.lookup(MAC))
+        hanging.set()
+        assert isinstance(failure, DeadlineExceededError)
+        assert spent < 1.5
+
+
+class TestPool:
+    def test_more_jobs_than_threads_are_done_and_the_threads_end(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(pool, "_IDLE", 0.05)
+        workers, done, used = Pool(3), [], set()
+
+        def work(number: int) -> None:
+            used.add(threading.current_thread())
+            done.append(number)
+
+        for _ in range(2):
+            jobs = [Job(partial(work, number), lambda: None) for number in range(50)]
+            for job in jobs:
+                workers.submit(job)
+            while not all(job.over for job in jobs):
+                time.sleep(0.001)
+            time.sleep(0.2)  # they have ended, and the next round starts others
+        assert sorted(done) == sorted([*range(50), *range(50)])
+        assert 2 <= len(used) <= 6
+        assert all(thread.daemon for thread in used)
+        assert not any(thread.is_alive() for thread in used)
+
+    def test_a_job_that_was_dropped_is_not_done(self) -> None:
+        job = Job(lambda: 1, lambda: None)
+        assert job.claimed()
+        assert not job.claimed()
+        job.run()
+        assert not job.over
+
+
+class TestDriving:
+    def test_sleepers_wake_in_order_and_together(self) -> None:
+        woken: list[float] = []
+
+        async def sleeper(seconds: float) -> float:
+            await waits_sync.sleep(seconds)
+            woken.append(seconds)
+            return seconds
+
+        async def main() -> list[float]:
+            return await waits_sync.gather([partial(sleeper, seconds) for seconds in (0.1, 0.02, 0.06, 0.02)])
+
+        found, spent = timed(lambda: waits_sync.drive(main()))
+        assert found == [0.1, 0.02, 0.06, 0.02]
+        assert woken == [0.02, 0.02, 0.06, 0.1]
+        assert spent < 0.19
+
+    def test_a_wake_from_another_thread_before_and_after_the_wait(self) -> None:
+        async def main() -> None:
+            park = waits_sync.Park()
+            park.wake()
+            await park.wait(5)
+            threading.Timer(0.02, park.wake).start()
+            await park.wait(5)
+
+        _, spent = timed(lambda: waits_sync.drive(main()))
+        assert spent < 1
+
+    def test_an_interrupt_closes_what_ran_beside_it(self) -> None:
+        closed: list[str] = []
+
+        async def waiting(name: str) -> None:
+            try:
+                await waits_sync.sleep(9)
+            finally:
+                closed.append(name)
+
+        async def interrupted() -> None:
+            await waits_sync.sleep(0.01)
+            raise KeyboardInterrupt
+
+        async def inner() -> None:
+            await waits_sync.gather([lambda: waiting("a"), lambda: waiting("b")])
+
+        with pytest.raises(KeyboardInterrupt):
+            waits_sync.drive(waits_sync.gather([inner, interrupted, lambda: waiting("c")]))
+        assert sorted(closed) == ["a", "b", "c"]
+
+    def test_nothing_is_left_to_the_garbage_collector(self) -> None:
+        async def fails() -> None:
+            await waits_sync.sleep(0.001)
+            raise MdmError("x")
+
+        gc.collect()
+        gc.disable()
+        try:
+            before = len(gc.get_objects())
+            for _ in range(50):
+                with pytest.raises(MdmError):
+                    waits_sync.drive(waits_sync.gather([fails, fails]))
+            assert len(gc.get_objects()) - before < 200
+        finally:
+            gc.enable()
+
+    def test_an_async_iterator_that_is_left_early_is_closed(self) -> None:
+        closed = []
+
+        async def numbers() -> Any:
+            try:
+                for number in range(9):
+                    yield number
+            finally:
+                closed.append(True)
+
+        iterator = waits_sync.iterate(numbers())
+        assert next(iterator) == 0
+        iterator.close()  # type: ignore[attr-defined] # it is a generator
+        assert closed == [True]
