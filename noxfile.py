@@ -160,6 +160,13 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def matrix(session: nox.Session) -> None:
+    """Let every fault of the matrix meet every provider, in both modes."""
+    install(session, *CONSTRAINTS)
+    session.run("python", "-m", "mdmsdk.testing.matrix", *session.posargs)
+
+
+@nox.session
 def record(session: nox.Session) -> None:
     """Record cassettes: `nox -s record -- VENDOR`, from a simulator unless a tenant's settings are given."""
     install(session, *CONSTRAINTS)

@@ -155,6 +155,7 @@ class TransportError(MdmError):
     """No answer came back."""
 
     retryable = True
+    hint = "Look at the network between here and the server, and at the proxy setting."
 
 
 class ConnectError(TransportError, ConnectionError):
@@ -193,6 +194,11 @@ class ResponseError(MdmError):
         retry_after: seconds that the server asks to wait, if it said so.
         url: the address asked, with every value that could be private left out.
     """
+
+    hint = (
+        "The server does not take this request: check base_url, and that the plugin supports the server's "
+        "version; the vendor's support can look the request id up."
+    )
 
     def __init__(
         self,
@@ -264,6 +270,8 @@ class TokenError(MdmError):
 
 class ProtocolError(MdmError):
     """The server answered something that must not be turned into a verdict."""
+
+    hint = "Check base_url and what answers there; if it is the MDM, report this to the plugin's publisher."
 
 
 class MalformedResponseError(ProtocolError):

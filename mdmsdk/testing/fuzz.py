@@ -122,6 +122,7 @@ class Corpus:
                 client.heartbeat()
                 self.heartbeat = tuple(self._log)
                 self.asked = list(self._lookups(client, running.simulator))
+                self.listed = len(list(client.noncompliant()))
 
     def _record(self, transport: Any, asked: Any) -> Any:
         answer = transport.handle_request(asked)
