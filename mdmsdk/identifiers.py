@@ -344,12 +344,14 @@ class Imei(Key):
     def spellings(self) -> tuple[str, ...]:
         """The texts under which a server may hold this device, the likeliest first.
 
-        With its check digit, which follows from the others (3GPP TS 23.003, annex B); as given; without.
+        As given, where it has 15 digits; with the check digit that follows from the others (3GPP TS 23.003,
+        annex B); as given; without one.
         """
         body = self._canonical
         doubled = (int(digit) * (1 + place % 2) for place, digit in enumerate(body))
         check = -sum(number // 10 + number % 10 for number in doubled) % 10
-        return tuple(dict.fromkeys((f"{body}{check}", self.value, body)))
+        whole = [self.value] if len(self.value) == len(body) + 1 else []
+        return tuple(dict.fromkeys((*whole, f"{body}{check}", self.value, body)))
 
 
 @final
