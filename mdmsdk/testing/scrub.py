@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote
 from xml.etree import ElementTree as ET
 
+from mdmsdk.identifiers import Udid
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -64,7 +66,11 @@ class Pseudonyms:
                     zip(_mac_forms(digits), _mac_forms(self._made_up_mac(digits)), strict=True)
                 )
             else:
-                self._table[value] = self._made_up(value)
+                made_up = self._made_up(value)
+                self._table[value] = made_up
+                # A provider may ask for other spellings than that of the record.
+                ways = zip(_spellings(value), _spellings(made_up), strict=False)
+                self._table = dict(ways) | self._table
             self._pattern = None
 
     def learn_secret(self, *values: str | None) -> None:
@@ -133,6 +139,14 @@ def _mac_forms(digits: str) -> list[str]:
     pairs, fours = re.findall("..", digits), re.findall("....", digits)
     forms = [digits, ":".join(pairs), "-".join(pairs), ".".join(fours)]
     return [*forms, *(form.lower() for form in forms)]
+
+
+def _spellings(value: str) -> list[str]:
+    """The same identifier in either case, and a UDID with its hyphens and without."""
+    udid = Udid.parse(value)
+    return [
+        way for text in (udid.spellings if udid else (value,)) for way in (text, text.lower(), text.upper())
+    ]
 
 
 def _leaves(text: str) -> Iterator[tuple[str, str]]:

@@ -112,6 +112,21 @@ class TestPseudonyms:
         assert mac != Mac(MAC)
         assert mac.hex[:2] == "00"
 
+    @pytest.mark.parametrize(
+        "spellings",
+        [
+            ["C02xk0aajg5h", "C02XK0AAJG5H", "c02xk0aajg5h"],
+            ["00008101-001A2B3C4D5E6F70", "00008101001a2b3c4d5e6f70", "00008101-001a2b3c4d5e6f70"],
+            ["00008101001A2B3C4D5E6F70", "00008101-001a2b3c4d5e6f70", "00008101001a2b3c4d5e6f70"],
+        ],
+    )
+    def test_an_identifier_is_found_in_every_spelling(self, spellings: list[str]) -> None:
+        pseudonyms = Pseudonyms(b"key")
+        pseudonyms.learn(spellings[0])
+        made_up = [pseudonyms.apply(text) for text in spellings]
+        assert len({text.lower().replace("-", "") for text in made_up}) == 1
+        assert not {text.lower() for text in made_up} & {text.lower() for text in spellings}
+
     def test_another_key_gives_other_pseudonyms(self) -> None:
         one, other = Pseudonyms(b"one"), Pseudonyms(b"other")
         for pseudonyms in (one, other):
