@@ -12,55 +12,103 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mdmsdk.models import Compliance, ComplianceState, seen_within
-from mdmsdk_meraki.rows import count, encrypted, flag, locked, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from datetime import datetime
 
     from mdmsdk_meraki.rows import Row
     from mdmsdk_meraki.settings import ComplianceSettings, Rule
 
-__all__ = ["NO_SOURCE", "judge", "needed_fields", "tag_matches"]
+__all__ = ["NO_SOURCE", "fits", "judge", "needed_fields", "policies_of", "tag_matches"]
 
 NO_SOURCE = (
     "The Meraki Dashboard API reports no compliance: name its source in the setting compliance, such as "
     '{ source = "policy-tags" }.'
 )
-_LONGEST_TAG = 256
 # "noncompliant", "non-compliant", "not compliant": what ends in a good word need not be good.
 _NEGATED = re.compile(r"(?<![^\W_])(?:non|not|no|un|in|never)[\W_]*compliant", re.IGNORECASE)
 
 
+def _piece(char: str) -> str:
+    if char.isascii() and char.isalpha():
+        # The case of these letters alone: beyond, folding the case joins what is not the same.
+        return f"[{char.lower()}{char.upper()}]"
+    return {"*": "(.*)", " ": r"[\W_]+"}.get(char) or re.escape(char)
+
+
 @lru_cache(maxsize=256)
 def _expression(pattern: str) -> re.Pattern[str]:
-    pieces = {"*": "(.*)", " ": r"[\W_]+"}
-    expression = "".join(pieces.get(char, re.escape(char)) for char in pattern)
-    return re.compile(expression, re.IGNORECASE | re.DOTALL)
+    return re.compile("".join(map(_piece, pattern)), re.DOTALL)
+
+
+def _name(pattern: str, tag: str) -> str | None:
+    """What the first star stands for, which is the policy's name; None if the tag does not fit."""
+    if not (found := _expression(pattern).fullmatch(tag)):
+        return None
+    return found[1].strip(" \t_-.:") if found.re.groups else ""
 
 
 def tag_matches(pattern: str, tag: str) -> str | None:
     """The policy's name if the tag fits, else None: what the first star stands for, or the whole tag."""
-    if not (found := _expression(pattern).fullmatch(tag)):
-        return None
-    name = found[1].strip(" \t_-.:") if found.re.groups else ""
-    return name or tag
+    return None if (name := _name(pattern, tag)) is None else name or tag
 
 
-def judge(source: ComplianceSettings | None, row: Row, now: datetime | None) -> Compliance:
+def _names(patterns: Iterable[str], tags: Iterable[str]) -> dict[str, str]:
+    """The tags that fit one of the patterns, each with its policy's name."""
+    found: dict[str, str] = {}
+    for pattern in patterns:
+        for tag in tags:
+            if name := tag_matches(pattern, tag):
+                found.setdefault(tag, name)
+    return found
+
+
+def _policies(patterns: Iterable[str], tags: Collection[str]) -> set[str]:
+    return {name for pattern in patterns for tag in tags if (name := _name(pattern, tag))}
+
+
+def _good(tags: Iterable[str]) -> list[str]:
+    """The tags that may speak for a device."""
+    return [tag for tag in tags if not _NEGATED.search(tag)]
+
+
+def fits(source: ComplianceSettings, tags: Collection[str]) -> bool:
+    """Whether one of the patterns fits one of these tags, so that the source says something."""
+    violating, compliant = source.patterns
+    return bool(_names(violating, tags) or _names(compliant, _good(tags)))
+
+
+def policies_of(source: ComplianceSettings, tags: Collection[str]) -> set[str]:
+    """The policies that these tags tell of, where the settings do not name them but have a star for it."""
+    violating, compliant = source.patterns
+    if not _is_open(source):
+        return set()
+    return _policies(violating, tags) | _policies(compliant, _good(tags))
+
+
+def _is_open(source: ComplianceSettings) -> bool:
+    return source.source == "policy-tags" and any("*" in pattern for pattern in source.patterns[1])
+
+
+def judge(
+    source: ComplianceSettings | None, row: Row, now: datetime | None, policies: Collection[str] = ()
+) -> Compliance:
     """The compliance of the device in a row.
 
     Args:
         source: what decides; None gives ``unknown`` with a hint.
         row: the device.
         now: the server's own time, for the age of the last contact.
+        policies: those that the devices of this server are known to be judged by.
     """
     if source is None:
         return Compliance(reasons=(NO_SOURCE,))
-    if source.source == "rules":
-        return _judge_rules(source, row, now)
-    field = "autoTags" if source.source == "policy-tags" else "tags"
-    return _judge_tags(source, field, row.get(field))
+    by_rules = source.source == "rules"
+    verdict = _judge_rules(source, row, now) if by_rules else _judge_tags(source, row, policies)
+    if verdict.state is ComplianceState.COMPLIANT and row.veto("quarantined"):
+        return _unknown("the device is quarantined", source=verdict.source)
+    return verdict
 
 
 def needed_fields(source: ComplianceSettings) -> frozenset[str]:
@@ -75,25 +123,23 @@ def _unknown(*reasons: str, source: str | None = None) -> Compliance:
     return Compliance(reasons=reasons, source=source)
 
 
-def _judge_tags(source: ComplianceSettings, field: str, value: object) -> Compliance:
-    """One tag of violation is enough; every pattern of compliance has to be met."""
-    if not isinstance(value, list) or not all(map(_readable, value)):
+# "Security policies", https://documentation.meraki.com/SM: every policy tags every device.
+def _judge_tags(source: ComplianceSettings, row: Row, policies: Collection[str]) -> Compliance:
+    """One tag of violation is enough; every pattern of compliance, and every policy, has to be met."""
+    (field,) = needed_fields(source)
+    if (tags := row.texts(field)) is None:
         return _unknown(f"the server sent no readable {field}", source=source.source)
     violating, compliant = source.patterns
-    bad = _names(violating, value)
-    if bad:
+    if bad := _names(violating, tags):
         return Compliance(
             state=ComplianceState.NONCOMPLIANT,
             reasons=tuple(f"{name} is violated (tag {tag!r})" for tag, name in bad.items()),
             vendor_state=", ".join(bad),
             source=", ".join(dict.fromkeys(bad.values())),
         )
-    good_tags = [tag for tag in value if not _NEGATED.search(tag)]
-    missing = [pattern for pattern in compliant if not _names((pattern,), good_tags)]
-    if missing or not compliant:
-        wanted = " and ".join(map(repr, missing)) or "any pattern of compliance"
-        return _unknown(f"no tag in {field} fits {wanted}", source=source.source)
-    good = _names(compliant, good_tags)
+    if lacking := _lacking(source, field, tags, policies):
+        return _unknown(lacking, source=source.source)
+    good = _names(compliant, _good(tags))
     return Compliance(
         state=ComplianceState.COMPLIANT,
         vendor_state=", ".join(good),
@@ -101,18 +147,23 @@ def _judge_tags(source: ComplianceSettings, field: str, value: object) -> Compli
     )
 
 
-def _readable(tag: object) -> bool:
-    return isinstance(tag, str) and len(tag) <= _LONGEST_TAG
-
-
-def _names(patterns: Sequence[str], tags: Sequence[str]) -> dict[str, str]:
-    """The tags that fit one of the patterns, each with its policy's name."""
-    found: dict[str, str] = {}
-    for pattern in patterns:
-        for tag in tags:
-            if name := tag_matches(pattern, tag):
-                found.setdefault(tag, name)
-    return found
+def _lacking(
+    source: ComplianceSettings, field: str, tags: Collection[str], policies: Collection[str]
+) -> str | None:
+    """What these tags, none of which is of violation, lack to say that the device complies."""
+    compliant, good = source.patterns[1], _good(tags)
+    missing = [pattern for pattern in compliant if not _names((pattern,), good)]
+    if missing or not compliant:
+        wanted = " and ".join(map(repr, missing)) or "any pattern of compliance"
+        return f"no tag in {field} fits {wanted}"
+    if not _is_open(source):
+        return None
+    if bad := sorted(set(tags) - set(good)):
+        return f"the tag {bad[0]!r} may be one of violation"
+    if not policies:
+        return "which policies there are is not known: at the heartbeat, no device had a tag of one"
+    unjudged = sorted(set(policies) - _policies(compliant, good))
+    return f"no tag in {field} says that {', '.join(unjudged)} is kept" if unjudged else None
 
 
 def _not(value: bool | None) -> bool | None:
@@ -120,30 +171,30 @@ def _not(value: bool | None) -> bool | None:
 
 
 def _no_missing_apps(row: Row) -> bool | None:
-    number = count(row, "missingAppsCount")
+    number = row.count("missingAppsCount")
     return None if number is None else number == 0
 
 
 # For each rule: what is true where it is kept, the fields that tell, and what is wrong where it is broken.
 _RULES: Mapping[Rule, tuple[Callable[[Row], bool | None], tuple[str, ...], str]] = {
     "not-rooted": (
-        lambda row: _not(flag(row, "isRooted")),
+        lambda row: _not(row.veto("isRooted")),
         ("isRooted",),
         "the device is rooted or jailbroken",
     ),
     "passcode": (
-        locked,
+        lambda row: row.locked,
         ("passCodeLock", "screenLockEnabled", "loginRequired"),
         "no passcode or lock is set",
     ),
     "encryption": (
-        encrypted,
+        lambda row: row.encrypted,
         ("diskEncryptionEnabled", "hardwareEncryptionCaps"),
         "the storage is not encrypted",
     ),
     "no-missing-apps": (_no_missing_apps, ("missingAppsCount",), "required apps are missing"),
     "not-quarantined": (
-        lambda row: _not(flag(row, "quarantined")),
+        lambda row: _not(row.veto("quarantined")),
         ("quarantined",),
         "the device is quarantined",
     ),
@@ -163,7 +214,7 @@ def _judge_rules(source: ComplianceSettings, row: Row, now: datetime | None) -> 
             open_[rule] = f"the server does not report {' or '.join(fields)}"
     if source.max_contact_age is not None:
         days = source.max_contact_age
-        fresh = seen_within(days, moment(row, "lastConnected"), now)
+        fresh = seen_within(days, row.moment("lastConnected"), now)
         if fresh is None:
             open_["max_contact_age"] = "the time of the last contact is not known"
         elif not fresh:

@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from mdmsdk.identifiers import Guid
-from mdmsdk.ise import IseProvider, IseSettings
+from mdmsdk.ise import CRITERIA, Criterion, IseProvider, IseSettings
 from mdmsdk_meraki.answers import is_meraki_host
-from mdmsdk_meraki.provider import bare_id
+from mdmsdk_meraki.rows import bare_id, spelled_ids
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mdmsdk.flow import Flow
     from mdmsdk.identifiers import Key
-    from mdmsdk.models import Device, ServerInfo
+    from mdmsdk.ise.reader import Row
+    from mdmsdk.models import Device
 
 __all__ = ["MerakiIseProvider", "MerakiIseSettings"]
 
@@ -35,12 +35,20 @@ class MerakiIseSettings(IseSettings):
     """
 
 
+# The SAN URI of the device's certificate is ID:MerakiSM:DeviceID:<SM device id>; the server knows the id.
+class _ByNumber(Criterion):
+    def value_of(self, key: Key) -> str:
+        """The number in the GUID."""
+        return bare_id(key.value)
+
+
 class MerakiIseProvider(IseProvider):
     """Cisco Meraki Systems Manager as Cisco ISE sees it: API version 3, HTTP Basic authentication."""
 
     name = "meraki-ise"
     vendor = "Cisco Meraki"
     settings_type: ClassVar[type[MerakiIseSettings]] = MerakiIseSettings
+    criteria: ClassVar[Mapping[type[Key], Criterion]] = {**CRITERIA, Guid: _ByNumber("guid", 3)}
     hints: ClassVar[Mapping[int, str]] = {
         401: f"Take user name and password from {_WHERE}; the API key and dashboard logins are no good here.",
         403: f"Check under {_WHERE} that the integration is set up and an enrolment network is chosen.",
@@ -51,10 +59,8 @@ class MerakiIseProvider(IseProvider):
         """Meraki's own domains: an organisation lives on a shard and may be moved to another."""
         return is_meraki_host(host)
 
-    # The SAN URI of the device's certificate is ID:MerakiSM:DeviceID:<SM device id>; the server knows the id.
-    def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
-        """As `IseProvider.find`; a GUID may be spelled as in the certificate, and is answered so."""
-        if not isinstance(key, Guid) or bare_id(key.value) == key.value:
-            return (yield from super().find(info, key))
-        devices = yield from super().find(info, Guid(bare_id(key.value)))
-        return [device.model_copy(update={"guid": key.value}) for device in devices]
+    def to_device(self, row: Row, *, listed: bool = False) -> Device:
+        """The device of a row, which knows its GUID in both spellings."""
+        device = super().to_device(row, listed=listed)
+        others = (*device.other_identifiers, *spelled_ids(device.guid))
+        return device.model_copy(update={"other_identifiers": others})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from itertools import chain
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
@@ -12,32 +11,33 @@ from mdmsdk.errors import (
     FilterIgnoredError,
     IncompleteListError,
     MalformedResponseError,
+    MdmError,
     ResponseError,
     TokenError,
 )
 from mdmsdk.flow import together
 from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
-from mdmsdk.models import ComplianceState, Device, parse_macs
+from mdmsdk.models import ComplianceState, Device
 from mdmsdk.provider import Capability, Limits, Page, check_status
+from mdmsdk.search import Found, one_by_one, search
 from mdmsdk_meraki.answers import error_text, hint_for, is_meraki_host, token_error_code
-from mdmsdk_meraki.compliance import NO_SOURCE, judge, needed_fields
+from mdmsdk_meraki.compliance import NO_SOURCE, fits, judge, needed_fields
 from mdmsdk_meraki.login import AUTHORIZE_AGAIN, Login
-from mdmsdk_meraki.rows import FIELDS, read_device, text
-from mdmsdk_meraki.scope import MerakiScope, Network, fingerprint, networks_of
+from mdmsdk_meraki.rows import FIELDS, bare_id, read_device
+from mdmsdk_meraki.scope import Description, MerakiScope, check_sent, fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mdmsdk.flow import Flow
     from mdmsdk.models import ServerInfo
     from mdmsdk.provider import ProviderSettings, Token
-    from mdmsdk.wire import Request, Response
+    from mdmsdk.wire import Response
     from mdmsdk_meraki.pages import RawPage
     from mdmsdk_meraki.rows import Row
+    from mdmsdk_meraki.scope import Network
 
-__all__ = ["MerakiProvider", "bare_id"]
-
-Found = dict[Key, list[Device]]
+__all__ = ["MerakiProvider"]
 
 # "List the devices enrolled in an SM network": the filters, each a list. A MAC address is written in lower
 # case with colons. There is none for IMEI, wired addresses, owner or compliance.
@@ -50,15 +50,6 @@ _FILTERS: dict[type[Key], str] = {
 }
 _PAGE_SIZE = 1000
 _LONGEST_QUERY = 6000  # characters; servers and proxies commonly take 8 KiB of URL
-
-# "Integrate MDM and UEM Servers with Cisco ISE", chapter on Meraki: the SAN URI of the SCEP certificate.
-_CERTIFICATE_FORM = re.compile(r"ID:MerakiSM:DeviceID:(.+)", re.IGNORECASE)
-
-
-def bare_id(guid: str) -> str:
-    """The SM device id in a GUID, which may be spelled as in a certificate."""
-    found = _CERTIFICATE_FORM.fullmatch(guid)
-    return found[1] if found else guid
 
 
 class MerakiProvider(MerakiScope):
@@ -107,77 +98,74 @@ class MerakiProvider(MerakiScope):
         Raises:
             FilterIgnoredError: a network answered about other devices.
         """
-        return (yield from self.find_batch(info, [key]))[key]
+        found = (yield from self.find_batch(info, [key]))[key]
+        if isinstance(found, MdmError):
+            raise found
+        return found
 
     def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
-        """`find` for many keys: a request for each network and page of keys; IMEIs are asked for singly."""
-        networks = networks_of(info)
-        found: Found = {key: [] for key in keys}
-        filtered: list[Key] = [key for key in keys if not isinstance(key, Imei)]
-        for kind in dict.fromkeys(type(key) for key in filtered):
-            wanted = [key for key in filtered if type(key) is kind]
-            found |= yield from self._by_filter(networks, _FILTERS[kind], wanted)
-        singly: list[Key] = [key for key in keys if isinstance(key, Imei)]
-        if self.settings.wired_macs:
-            singly += [key for key in filtered if isinstance(key, Mac) and not found[key]]
-        lists = yield from together(*(self._by_person_data(networks, key) for key in singly))
-        return found | dict(zip(singly, lists, strict=True))
+        """`find` for keys of one kind: a request for each network and portion; IMEIs are asked for singly."""
+        known = Description.of(info)
+        kind = type(keys[0])
+        if kind is Imei:
+            return (yield from one_by_one(keys, lambda key: self._by_person_data(known, key)))
+        found = yield from search(self, keys, lambda some: self._by_filter(known, known.networks, some))
+        if kind is Mac and self.settings.wired_macs:
+            wired = [key for key in keys if found[key] == []]
+            found = {**found, **(yield from one_by_one(wired, lambda key: self._by_person_data(known, key)))}
+        return found
 
-    def _by_filter(self, networks: Iterable[Network], name: str, keys: Sequence[Key]) -> Flow[Found]:
-        """Ask all networks with one of the filters, and give each row to the key that it answers."""
-        wanted: dict[Key, list[Key]] = {}
-        for key in keys:
-            wanted.setdefault(_plain(key), []).append(key)
+    def _by_filter(
+        self, known: Description, networks: Iterable[Network], keys: Sequence[Key]
+    ) -> Flow[list[Device]]:
+        """What all networks answer to one of the filters.
 
-        def read(row: Row, page: RawPage) -> tuple[Device, list[Key]]:
-            device = self._device(row, page)
-            asked = [key for own in _own_keys(type(keys[0]), row, device) for key in wanted.get(own, ())]
-            if not asked:
+        Raises:
+            FilterIgnoredError: a page is about other devices alone; the next would be, too.
+        """
+        name = _FILTERS[type(keys[0])]
+        values = list(dict.fromkeys(map(_values, keys)))
+
+        def read(page: RawPage) -> list[Device]:
+            devices = [self._device(known, row, page) for row in page.rows]
+            if devices and all(device.matches(key) is False for device in devices for key in keys):
                 raise FilterIgnoredError(f"the server answered about other devices than the {name} asked for")
-            return device, asked
+            return devices
 
         lists = yield from together(
             *(
-                self.pages(self._devices_request(network, {name: values}), read)
+                self.pages(self.devices_request(network, {name: portion}, FIELDS), read)
                 for network in networks
-                for values in _portions([_value(key) for key in wanted])
+                for portion in _portions(values)
             )
         )
-        found: Found = {key: [] for key in keys}
-        for device, asked in chain.from_iterable(lists):
-            for key in asked:
-                found[key].append(_as_asked(device, key))
-        return found
-
-    def _devices_request(self, network: Network, filters: Mapping[str, list[str]]) -> Request:
-        path = f"/networks/{quote(network.id, safe='')}/sm/devices"
-        return self.request(
-            path, network.organization, {**filters, "fields": list(FIELDS), "perPage": _PAGE_SIZE}
-        )
+        return list(chain.from_iterable(lists))
 
     # "List the SM devices associated with a key",
     # https://developer.cisco.com/meraki/api-v1/get-network-pii-sm-devices-for-key/: ids by network. It is the
     # only search by IMEI; that it knows wired addresses too is inferred, so the adapters have to confirm one.
-    def _by_person_data(self, networks: Sequence[Network], key: Key) -> Flow[list[Device]]:
-        """Look a device up by an identifier that the device list has no filter for."""
-        lists = yield from together(*(self._in_network(network, key) for network in networks))
-        return list(chain.from_iterable(lists))
+    def _by_person_data(self, known: Description, key: Key) -> Flow[list[Device]]:
+        """Look a device up by an identifier that the device list has no filter for, in each spelling."""
+        devices: list[Device] = []
+        for value in _values(key):
+            lists = yield from together(*(self._in_network(known, one, key, value) for one in known.networks))
+            devices = list(chain.from_iterable(lists))
+            if devices:
+                break
+        return devices
 
-    def _in_network(self, network: Network, key: Key) -> Flow[list[Device]]:
+    def _in_network(self, known: Description, network: Network, key: Key, value: str) -> Flow[list[Device]]:
         path = f"/networks/{quote(network.id, safe='')}"
-        request = self.request(f"{path}/pii/smDevicesForKey", network.organization, {key.kind: _value(key)})
+        request = self.request(f"{path}/pii/smDevicesForKey", network.organization, {key.kind: value})
         answer = (yield from self.get(request)).json()
         ids = answer.get(network.id, []) if isinstance(answer, dict) else None
-        if not isinstance(ids, list) or not all(isinstance(number, str | int) for number in ids):
+        if not isinstance(ids, list) or not all(type(number) in {str, int} for number in ids):
             raise MalformedResponseError("the search by personal data did not answer with lists of ids")
         wanted = [DeviceId(str(number)) for number in dict.fromkeys(ids)]
         if not wanted:
             return []
-        found = yield from self._by_filter([network], "ids", wanted)
-        devices = list(chain.from_iterable(found.values()))
+        devices = yield from self._by_filter(known, [network], wanted)
         if not isinstance(key, Mac):
-            if any(device.matches(key) is not True for device in devices):
-                raise FilterIgnoredError(f"the server's search by {key.kind} names a device with another one")
             return devices
         complete = yield from together(*(self._with_adapters(network, device) for device in devices))
         return [device for device in complete if device.matches(key)]
@@ -186,20 +174,17 @@ class MerakiProvider(MerakiScope):
     # https://developer.cisco.com/meraki/api-v1/get-network-sm-device-network-adapters/.
     def _with_adapters(self, network: Network, device: Device) -> Flow[Device]:
         path = f"/networks/{quote(network.id, safe='')}/sm/devices/{quote(device.id or '', safe='')}"
-
-        def read(row: Row, page: RawPage) -> str | None:
-            del page
-            return text(row, "mac")
-
-        macs = yield from self.pages(self.request(f"{path}/networkAdapters", network.organization), read)
-        own = dict.fromkeys([*device.mac_addresses, *parse_macs(*macs)])
+        request = self.request(f"{path}/networkAdapters", network.organization)
+        lists = yield from self.pages(request, lambda page: [row.macs("mac") for row in page.rows])
+        own = dict.fromkeys([*device.mac_addresses, *chain.from_iterable(lists)])
         return device.model_copy(update={"mac_addresses": tuple(own)})
 
     def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
         """One page of one network, without the devices that are not known to violate anything.
 
         Raises:
-            ConfigurationError: the settings do not say what decides about compliance.
+            ConfigurationError: the settings do not say what decides about compliance, or name tags that no
+                device has.
         """
         source = self.settings.compliance
         if source is None:
@@ -207,19 +192,22 @@ class MerakiProvider(MerakiScope):
                 "what decides about compliance is not configured, so that no list of it can be given",
                 hint=NO_SOURCE,
             )
-        page, devices, following = yield from self._walk(info, cursor)
-        if page.rows and not needed_fields(source) & set(chain.from_iterable(page.rows)):
-            names = ", ".join(sorted(needed_fields(source)))
-            raise MalformedResponseError(
-                f"the server sent no {names}, so that nobody can tell which devices comply",
-                hint="Choose another source in the setting compliance: this server does not report that one.",
-            )
+        # The cursor begins with whether the source said anything about any device so far.
+        said, inner = (cursor or "-")[0], (cursor or "-")[1:] or None
+        page, devices, following = yield from self._walk(info, inner)
+        check_sent(source, page.rows)
         guilty = [
             device
-            for device in devices
-            if device.registered and device.compliance.state is ComplianceState.NONCOMPLIANT
+            for row, device in zip(page.rows, devices, strict=True)
+            if device.compliance.state is ComplianceState.NONCOMPLIANT and row.managed is not False
         ]
-        return Page(guilty, following)
+        if source.source == "rules" or fits(source, page.tags(*needed_fields(source))):
+            said = "+"
+        if following is not None:
+            return Page(guilty, f"{said}{following}")
+        if said == "-" and (yield from self.deciding_tags(Description.of(info).networks)):
+            raise IncompleteListError("the tags of the devices changed while the list was being read")
+        return Page(guilty)
 
     def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
         """One page of one network."""
@@ -228,62 +216,49 @@ class MerakiProvider(MerakiScope):
 
     def _walk(self, info: ServerInfo, cursor: str | None) -> Flow[tuple[RawPage, list[Device], str | None]]:
         """One page of the walk through all networks; the cursor names the walk, the network and the page."""
-        networks = networks_of(info)
-        walk, number, url = (cursor or f"{fingerprint(networks)}:0:").split(":", 2)
-        if walk != fingerprint(networks):
+        known = Description.of(info)
+        walk, number, url = (cursor or f"{fingerprint(known.networks)}:0:").split(":", 2)
+        if walk != fingerprint(known.networks):
             raise IncompleteListError("the Systems Manager networks changed while the list was being read")
-        network = networks[int(number)]
-        page = yield from self.page(self._devices_request(network, {}), url)
+        network = known.networks[int(number)]
+        page = yield from self.page(self.devices_request(network, {}, FIELDS), url)
         following = None
         if page.next_url:
             following = f"{walk}:{number}:{page.next_url}"
-        elif int(number) + 1 < len(networks):
+        elif int(number) + 1 < len(known.networks):
             following = f"{walk}:{int(number) + 1}:"
-        return page, [self._device(row, page) for row in page.rows], following
+        return page, [self._device(known, row, page) for row in page.rows], following
 
-    def _device(self, row: Row, page: RawPage) -> Device:
-        verdict = judge(self.settings.compliance, row, page.now)
+    def _device(self, known: Description, row: Row, page: RawPage) -> Device:
+        verdict = judge(self.settings.compliance, row, page.now, known.policies)
         return read_device(row, provider=self.name, compliance=verdict, keep_raw=self.settings.keep_raw)
 
 
-def _plain(key: Key) -> Key:
-    """The key as a row has it; device ids and GUIDs are the same."""
-    return DeviceId(bare_id(key.value)) if isinstance(key, Guid) else key
+def _values(key: Key) -> tuple[str, ...]:
+    """What to ask for: the spellings under which the server may hold a key."""
+    match key:
+        case Mac():
+            return (key.value.lower(),)
+        case Guid():
+            return (bare_id(key.value),)
+        # How the API compares these is not described, so they are asked for in either case.
+        case Serial() | Udid() if key.value.isascii():
+            return tuple(
+                dict.fromkeys(way for text in key.spellings for way in (text, text.upper(), text.lower()))
+            )
+    return key.spellings
 
 
-def _value(key: Key) -> str:
-    return key.value.lower() if isinstance(key, Mac) else key.value
-
-
-def _own_keys(kind: type[Key], row: Row, device: Device) -> list[Key]:
-    """What of one kind a row says about itself."""
-    values: tuple[str | None, ...] = (device.id,)
-    if kind is Mac:
-        return list(device.mac_addresses)
-    if kind is Serial:
-        values = text(row, "serialNumber"), text(row, "serial")
-    elif kind is Udid:
-        values = (device.udid,)
-    elif kind is Guid:
-        kind = DeviceId
-    return list(dict.fromkeys(key for value in values if (key := kind.parse(value))))
-
-
-def _as_asked(device: Device, key: Key) -> Device:
-    """The device, named as in the question where the record knows it by two names."""
-    return device if device.matches(key) else device.model_copy(update={key.field: key.value})
-
-
-def _portions(values: Sequence[str]) -> Iterator[list[str]]:
-    """The values in groups that fit into a URL."""
+def _portions(keys: Sequence[tuple[str, ...]]) -> Iterator[list[str]]:
+    """The spellings of keys in groups that fit into a URL; those of one key stay together."""
     portion: list[str] = []
     length = 0
-    for value in values:
-        size = len(quote(value, safe="")) + len("wifiMacs%5B%5D=&")
+    for values in keys:
+        size = sum(len(quote(value, safe="")) + len("wifiMacs%5B%5D=&") for value in values)
         if portion and length + size > _LONGEST_QUERY:
             yield portion
             portion, length = [], 0
-        portion.append(value)
+        portion += values
         length += size
     if portion:
         yield portion

@@ -1,4 +1,4 @@
-"""What is asked: the organisations and their Systems Manager networks, discovered at the heartbeat.
+"""What is asked: organisations, their Systems Manager networks and policies, discovered at the heartbeat.
 
 Sources: "List the organizations" and "List the networks in an organization",
 https://developer.cisco.com/meraki/api-v1/get-organizations/ and
@@ -8,10 +8,13 @@ https://developer.cisco.com/meraki/api-v1/get-organization-networks/.
 from __future__ import annotations
 
 import zlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, ClassVar, TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel
 
 from mdmsdk.errors import (
     ConfigurationError,
@@ -24,23 +27,26 @@ from mdmsdk.flow import send, together
 from mdmsdk.models import ServerInfo
 from mdmsdk.provider import MdmProvider
 from mdmsdk.wire import Request
+from mdmsdk.words import safe_words
+from mdmsdk_meraki.compliance import fits, needed_fields, policies_of
 from mdmsdk_meraki.pages import RawPage, read_page
-from mdmsdk_meraki.rows import text
 from mdmsdk_meraki.settings import MerakiSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from mdmsdk.flow import Flow
     from mdmsdk.wire import Response
     from mdmsdk_meraki.rows import Row
+    from mdmsdk_meraki.settings import ComplianceSettings
 
-__all__ = ["MerakiScope", "Network", "fingerprint", "networks_of"]
+__all__ = ["Description", "MerakiScope", "Network", "check_sent", "fingerprint"]
 
 T = TypeVar("T")
 
 _PRODUCT = "systemsManager"
 _PAGE_SIZE = 1000
+_SHOWN_TAGS = 20
 _API_ACCESS_HINT = (
     "In the dashboard of that organisation, turn on API access (Organization > Configure > API & Webhooks), "
     "or name the other organisations in the setting organizations."
@@ -51,8 +57,7 @@ _REDIRECT_HINT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(BaseModel, frozen=True):
     """One Systems Manager network."""
 
     id: str
@@ -60,12 +65,29 @@ class Network:
     name: str | None = None
 
 
-def networks_of(info: ServerInfo) -> list[Network]:
-    """The networks that the heartbeat found."""
-    return [Network(**network) for network in info.extra["networks"]]
+class Description(BaseModel, frozen=True):
+    """What the heartbeat finds, for `ServerInfo.extra`.
+
+    Attributes:
+        organizations: their ids.
+        networks: those to ask.
+        compliance: the source of compliance in the settings.
+        policies: the names of the security policies by which devices are judged, where the settings leave
+            them open.
+    """
+
+    organizations: tuple[str, ...] = ()
+    networks: tuple[Network, ...]
+    compliance: str | None = None
+    policies: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, info: ServerInfo) -> Description:
+        """The description in a heartbeat's answer."""
+        return cls.model_validate(info.extra)
 
 
-def fingerprint(networks: list[Network]) -> str:
+def fingerprint(networks: Iterable[Network]) -> str:
     """A short text that changes with the networks or their order."""
     return f"{zlib.crc32(' '.join(network.id for network in networks).encode()):08x}"
 
@@ -118,8 +140,8 @@ class MerakiScope(MdmProvider):
         size = request.params.get("perPage", _PAGE_SIZE)
         return read_page((yield from self.get(request)), int(size) if isinstance(size, int) else _PAGE_SIZE)
 
-    def pages(self, request: Request, read: Callable[[Row, RawPage], T]) -> Flow[list[T]]:
-        """Ask for all pages and read every row; what `read` raises ends it at once.
+    def pages(self, request: Request, read: Callable[[RawPage], list[T]]) -> Flow[list[T]]:
+        """Ask for all pages and read each; what `read` raises ends it at once.
 
         Raises:
             IncompleteListError: the pages go in circles or have no end.
@@ -128,7 +150,7 @@ class MerakiScope(MdmProvider):
         seen: set[str] = set()
         page = yield from self.page(request)
         while True:
-            found += [read(row, page) for row in page.rows]
+            found += read(page)
             if not (url := page.next_url):
                 return found
             if url in seen or len(seen) >= self.settings.policy.max_pages:
@@ -147,35 +169,80 @@ class MerakiScope(MdmProvider):
         lists = yield from together(*(self._networks(organization) for organization in organizations))
         networks = sorted((network for found in lists for network in found), key=lambda network: network.id)
         networks = self._chosen(networks, organizations)
+        tags = yield from self.deciding_tags(networks)
         source = self.settings.compliance
+        found = Description(
+            organizations=tuple(organizations),
+            networks=tuple(networks),
+            compliance=source.source if source else None,
+            policies=tuple(sorted(policies_of(source, tags))) if source else (),
+        )
         return ServerInfo(
             provider=self.name,
             vendor=self.vendor,
             product="Meraki Systems Manager",
             api_version="1",
             query_max_size=_PAGE_SIZE,
-            extra={
-                "organizations": organizations,
-                "networks": [asdict(network) for network in networks],
-                "compliance": source.source if source else None,
-            },
+            extra=found.model_dump(mode="json"),
         )
 
+    def devices_request(
+        self, network: Network, filters: Mapping[str, list[str]], fields: Iterable[str]
+    ) -> Request:
+        """The question for one network's devices."""
+        path = f"/networks/{quote(network.id, safe='')}/sm/devices"
+        return self.request(
+            path, network.organization, {**filters, "fields": list(fields), "perPage": _PAGE_SIZE}
+        )
+
+    def deciding_tags(self, networks: Collection[Network]) -> Flow[set[str]]:
+        """Tags of the devices, some of which fit, where tags decide about compliance; none without devices.
+
+        Every policy tags every device, so that the first page of each network shows all: a request for each.
+        Only while none fits are further pages read.
+
+        Raises:
+            ConfigurationError: the patterns of the settings fit no tag of any device.
+        """
+        source = self.settings.compliance
+        if source is None or source.source == "rules":
+            return set()
+        (field,) = needed_fields(source)
+        open_ = [(self.devices_request(network, {}, [field]), "") for network in networks]
+        tags: set[str] = set()
+        some = False
+        for _ in range(self.settings.policy.max_pages):
+            pages = yield from together(*(self.page(request, url) for request, url in open_))
+            some = check_sent(source, [row for page in pages for row in page.rows]) or some
+            tags.update(*(page.tags(field) for page in pages))
+            open_ = [
+                (request, page.next_url)
+                for (request, _), page in zip(open_, pages, strict=True)
+                if page.next_url
+            ]
+            if fits(source, tags) or not open_:
+                break
+        if some and not fits(source, tags):
+            raise ConfigurationError(
+                "the tag patterns of the setting compliance fit no tag of any device",
+                hint="No device could be called noncompliant. Correct violating and compliant; the tags "
+                f"in {field} are: {_listed(tags)}.",
+            )
+        return tags
+
     def _organizations(self) -> Flow[list[str]]:
-        def read(row: Row, page: RawPage) -> str:
-            del page
-            if (number := text(row, "id")) is None:
+        def read(row: Row) -> str:
+            if (number := row.text("id")) is None:
                 raise MalformedResponseError("the server sent an organisation without an id")
-            api = row.get("api")
-            if isinstance(api, dict) and api.get("enabled") is False:
+            if row.row("api").flag("enabled") is False:
                 # Left out in silence, its devices would look unknown, and its lists complete.
                 raise PermissionDeniedError(
-                    f"the organisation {number} ({text(row, 'name')}) does not allow the API",
+                    f"the organisation {number} ({row.text('name')}) does not allow the API",
                     hint=_API_ACCESS_HINT,
                 )
             return number
 
-        found = yield from self.pages(self.request("/organizations"), read)
+        found = yield from self.pages(self.request("/organizations"), lambda page: list(map(read, page.rows)))
         if not found:
             raise ConfigurationError(
                 "the credential sees no organisation",
@@ -184,16 +251,18 @@ class MerakiScope(MdmProvider):
         return found
 
     def _networks(self, organization: str) -> Flow[list[Network]]:
-        def read(row: Row, page: RawPage) -> Network | None:
-            del page
-            number, products = text(row, "id"), row.get("productTypes")
-            if number is None or not isinstance(products, list):
+        def read(row: Row) -> Network | None:
+            number, products = row.text("id"), row.texts("productTypes")
+            if number is None or products is None:
                 raise MalformedResponseError("the server sent a network without id or productTypes")
-            return Network(number, organization, text(row, "name")) if _PRODUCT in products else None
+            if _PRODUCT not in products:
+                return None
+            return Network(id=number, organization=organization, name=row.text("name"))
 
         params: dict[str, str | int | list[str]] = {"productTypes": [_PRODUCT], "perPage": _PAGE_SIZE}
         request = self.request(f"/organizations/{organization}/networks", organization, params)
-        return [network for network in (yield from self.pages(request, read)) if network]
+        found = yield from self.pages(request, lambda page: list(map(read, page.rows)))
+        return [network for network in found if network]
 
     def _chosen(self, networks: list[Network], organizations: list[str]) -> list[Network]:
         """Those that the settings name, or all; never none."""
@@ -212,3 +281,24 @@ class MerakiScope(MdmProvider):
                 "administrator may read it, and the setting organizations.",
             )
         return [network for network in networks if not wanted or network.id in wanted]
+
+
+def check_sent(source: ComplianceSettings, rows: Collection[Row]) -> bool:
+    """Whether there are rows.
+
+    Raises:
+        MalformedResponseError: none of them has what the source of compliance reads.
+    """
+    fields = needed_fields(source)
+    if rows and not any(row.sent(fields) for row in rows):
+        raise MalformedResponseError(
+            f"the server sent no {', '.join(sorted(fields))}, so that nobody can tell which devices comply",
+            hint="Choose another source in the setting compliance: this server does not report that one.",
+        )
+    return bool(rows)
+
+
+def _listed(tags: Collection[str]) -> str:
+    shown = ", ".join(repr(safe_words(tag)) for tag in sorted(tags)[:_SHOWN_TAGS])
+    more = len(tags) - _SHOWN_TAGS
+    return (shown or "none") + (f" and {more} more" if more > 0 else "")

@@ -11,15 +11,20 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mdmsdk.client.build import checked
+from mdmsdk.client.verdict import settle
 from mdmsdk.errors import ConfigurationError
 from mdmsdk_meraki import ComplianceSettings, MerakiSettings
-from mdmsdk_meraki.compliance import judge, needed_fields, tag_matches
+from mdmsdk_meraki.compliance import judge, needed_fields, policies_of, tag_matches
+from mdmsdk_meraki.rows import Row, read_device
 
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 
-def verdict(source: dict[str, Any], **row: Any) -> Any:
-    return judge(ComplianceSettings(**source), row, NOW)
+def verdict(source: dict[str, Any], fleet: tuple[str, ...] | None = None, **fields: Any) -> Any:
+    """The verdict on a device of a fleet with these tags; without them, it is the only device."""
+    settings, row = ComplianceSettings(**source), Row(fields)
+    tags = row.texts("autoTags") or () if fleet is None else fleet
+    return judge(settings, row, NOW, policies_of(settings, tags))
 
 
 POLICY: dict[str, Any] = {"source": "policy-tags"}
@@ -40,7 +45,7 @@ HEALTHY: dict[str, Any] = {
 
 
 def test_without_a_source_the_state_is_unknown_with_a_hint() -> None:
-    found = judge(None, {"autoTags": ["A compliant"]}, NOW)
+    found = judge(None, Row({"autoTags": ["A compliant"]}), NOW)
     assert found.state == "unknown"
     assert "setting compliance" in found.reasons[0]
 
@@ -75,6 +80,82 @@ def test_policy_tags(tags: Any, state: str, source: str) -> None:
     found = verdict(POLICY, autoTags=tags)
     assert (found.state, found.source) == (state, source)
     assert bool(found.reasons) == (state != "compliant")
+
+
+FLEET = ("iOS", "A compliant", "A violating", "B compliant", "C violating", "violating", "D not compliant")
+
+
+@pytest.mark.parametrize(
+    ("tags", "state"),
+    [
+        (["A compliant", "B compliant", "C compliant"], "compliant"),
+        (["A compliant", "B compliant", "C compliant", "New compliant"], "compliant"),
+        (["A compliant", "B compliant"], "unknown"),  # "C violating" was lost on the way
+        (["A compliant"], "unknown"),
+        (["A compliant", "B compliant", "c compliant"], "unknown"),
+        (["A compliant", "B compliant", "C Compliant"], "compliant"),
+        (["A compliant", "B compliant", "C compliant", "D not compliant"], "unknown"),
+        (["A compliant", "B compliant", "C violating"], "noncompliant"),
+    ],
+)
+def test_every_policy_that_the_fleet_knows_has_to_be_kept(tags: list[str], state: str) -> None:
+    found = verdict(POLICY, FLEET, autoTags=tags)
+    assert found.state == state
+    assert bool(found.reasons) == (state != "compliant")
+
+
+def test_the_policy_that_lacks_its_tag_is_named() -> None:
+    found = verdict(POLICY, FLEET, autoTags=["A compliant"])
+    assert found.reasons == ("no tag in autoTags says that B, C is kept",)
+
+
+def test_where_no_policy_is_known_none_is_kept() -> None:
+    assert verdict(POLICY, (), autoTags=["A compliant"]).state == "unknown"
+
+
+def test_policies_that_the_settings_name_are_all_that_count() -> None:
+    source = {**POLICY, "compliant": ["A compliant"]}
+    assert verdict(source, FLEET, autoTags=["A compliant", "Office not compliant"]).state == "compliant"
+
+
+def test_tags_of_your_own_are_no_policies() -> None:
+    source = {"source": "tags", "violating": ["bad *"], "compliant": ["ok *"]}
+    assert verdict(source, ("ok 1", "ok 2", "bad 3"), tags=["ok 1"]).state == "compliant"
+
+
+@pytest.mark.parametrize("source", [POLICY, {"source": "rules", "rules": ["passcode"]}])
+@pytest.mark.parametrize("value", [True, "YES", 1, "maybe", [True], {"a": 1}, 7])
+def test_quarantine_speaks_against_a_device(source: dict[str, Any], value: Any) -> None:
+    row = Row({**HEALTHY, "id": "1", "isManaged": True, "autoTags": ["A compliant"], "quarantined": value})
+    found = judge(ComplianceSettings(**source), row, NOW, {"A"})
+    device = settle(read_device(row, compliance=found), "s", "meraki")
+    assert device.compliance.state == "unknown"
+    assert any("quarantined" in reason for reason in device.compliance.reasons)
+
+
+@pytest.mark.parametrize("field", ["isManaged", "hasMdm", "quarantined", "isRooted"])
+@pytest.mark.parametrize("value", ["maybe", [True], {"a": 1}, 7, 1.5, [], {}])
+def test_a_fact_that_cannot_be_read_leaves_no_verdict(field: str, value: Any) -> None:
+    row = Row({"id": "1", "isManaged": True, "hasMdm": True, "autoTags": ["A compliant"], field: value})
+    found = judge(ComplianceSettings(**POLICY), row, NOW, {"A"})
+    assert found.state == "compliant"
+    device = settle(read_device(row, compliance=found), "s", "meraki")
+    assert device.compliance.state == "unknown"
+    assert field in str(device.compliance.reasons)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"passCodeLock": "maybe", "loginRequired": True},
+        {"passCodeLock": True, "screenLockEnabled": [True]},
+        {"diskEncryptionEnabled": "maybe", "osName": "iOS 18", "hardwareEncryptionCaps": "Block level"},
+        {"missingAppsCount": "0 or so"},
+        {"missingAppsCount": "0" * 5000},
+    ],
+)
+def test_what_cannot_be_read_is_not_read_elsewhere(change: dict[str, Any]) -> None:
+    assert verdict(EVERY_RULE, **HEALTHY | change).state == "unknown"
 
 
 def test_reasons_name_policy_and_tag() -> None:
@@ -130,6 +211,8 @@ def test_without_patterns_of_compliance_nothing_is_compliant() -> None:
         ("exact", "exactly", None),
         ("a.b", "axb", None),
         ("*x", "x", "x"),
+        ("*k", "Mac\u212a", None),
+        ("* compliant", "A compl\u0131ant", None),
     ],
 )
 def test_patterns(pattern: str, tag: str, name: str | None) -> None:
@@ -213,8 +296,8 @@ def test_a_rule_that_cannot_be_judged_leaves_it_unknown(field: str, value: Any) 
 
 def test_without_the_servers_time_nothing_is_said_about_age() -> None:
     source = ComplianceSettings(source="rules", max_contact_age=30)
-    assert judge(source, HEALTHY, None).state == "unknown"
-    assert judge(source, HEALTHY, NOW).state == "compliant"
+    assert judge(source, Row(HEALTHY), None).state == "unknown"
+    assert judge(source, Row(HEALTHY), NOW).state == "compliant"
 
 
 def test_encryption_of_an_iphone_is_its_hardwares() -> None:

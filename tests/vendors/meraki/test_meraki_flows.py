@@ -14,6 +14,7 @@ from mdmsdk.errors import (
     FilterIgnoredError,
     IncompleteListError,
     MalformedResponseError,
+    MdmError,
     PermissionDeniedError,
     RateLimitedError,
     RedirectError,
@@ -22,12 +23,18 @@ from mdmsdk.errors import (
 )
 from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
 from mdmsdk.models import ServerInfo
+from mdmsdk.proof import proven
 from mdmsdk.testing import Played, play
 from mdmsdk.wire import Request, Response
 
 ORG = {"id": "29", "name": "Ours", "api": {"enabled": True}}
 SM = {"id": "N_1", "organizationId": "29", "name": "Phones", "productTypes": ["systemsManager"]}
 CABLES = {"id": "N_2", "organizationId": "29", "name": "Cables", "productTypes": ["switch"]}
+
+
+def values(request: Request, name: str) -> list[str]:
+    given: Any = request.params[name]
+    return list(given)
 
 
 def info(*networks: str, organization: str = "29") -> ServerInfo:
@@ -58,21 +65,29 @@ def ask(dashboard: Any) -> Any:
 
 NAMELESS = {"/organizations": [ORG], "/organizations/29/networks": [{"id": "N_1"}]}
 DISCOVERY: dict[str, Any] = {"/organizations": [ORG], "/organizations/29/networks": [SM, CABLES]}
+N_1, N_2 = "/networks/N_1/sm/devices", "/networks/N_2/sm/devices"
 
 
 def test_discovery(dashboard: Any, ask: Any) -> None:
     provider, played = dashboard.provider(compliance={"source": "policy-tags"}), Played()
-    found = ask(provider, provider.heartbeat(), DISCOVERY, played)
+    tagged = dashboard.row(autoTags=["A compliant", "B violating", "iOS", "violating"])
+    answers = {
+        **DISCOVERY,
+        N_1: [tagged, dashboard.row(autoTags=None), dashboard.row(autoTags=["A compliant"])],
+    }
+    found = ask(provider, provider.heartbeat(), answers, played)
     assert found.extra == {
         "organizations": ["29"],
         "networks": [{"id": "N_1", "organization": "29", "name": "Phones"}],
         "compliance": "policy-tags",
+        "policies": ["A", "B"],
     }
     assert (found.vendor, found.product) == ("Cisco Meraki", "Meraki Systems Manager")
-    first, second = played.requests
+    first, second, third = played.requests
     assert first.full_url == f"{dashboard.base}/organizations"
     assert second.full_url.endswith("/networks?productTypes%5B%5D=systemsManager&perPage=1000")
-    assert (first.lane, second.lane) == ("", "29")
+    assert third.full_url.endswith("/networks/N_1/sm/devices?fields%5B%5D=autoTags&perPage=1000")
+    assert [request.lane for request in played.requests] == ["", "29", "29"]
     application, _, vendor = first.headers["User-Agent"].partition(" ")
     assert application.replace("/", "").replace(".", "").isalnum()
     assert vendor.isalnum()
@@ -82,6 +97,51 @@ def test_given_organisations_are_asked_directly(dashboard: Any, ask: Any) -> Non
     provider, played = dashboard.provider(organizations=["29"], networks=["N_1"]), Played()
     ask(provider, provider.heartbeat(), {"/organizations/29/networks": [SM]}, played)
     assert len(played.requests) == 1
+
+
+TAGGED = {"source": "policy-tags"}
+OWN_TAGS = {"source": "tags", "violating": ["nac-bad"], "compliant": ["nac-ok"]}
+
+
+@pytest.mark.parametrize("source", [None, {"source": "rules", "rules": ["passcode"]}])
+def test_discovery_asks_for_no_tags_that_decide_nothing(dashboard: Any, ask: Any, source: Any) -> None:
+    provider, played = dashboard.provider(compliance=source), Played()
+    assert ask(provider, provider.heartbeat(), DISCOVERY, played).extra["policies"] == []
+    assert len(played.requests) == 2
+
+
+@pytest.mark.parametrize(("source", "field"), [({"source": "policy-tags"}, "autoTags"), (OWN_TAGS, "tags")])
+def test_patterns_that_fit_no_tag_at_all_are_told(dashboard: Any, ask: Any, source: Any, field: str) -> None:
+    provider, played = dashboard.provider(compliance=source), Played()
+    many = [f"tag {number:02}" for number in range(30)]
+    rows = [dashboard.row(**{field: ["A kept", "A broken\x1b[31m"]}), dashboard.row(**{field: many})]
+    answers = {
+        "/organizations": [ORG],
+        "/organizations/29/networks": [SM, {**SM, "id": "N_2"}],
+        N_1: dashboard.answer(rows[:1], link=f"<{dashboard.base}{N_1}/two>; rel=next"),
+        f"{N_1}/two": rows[1:],
+        N_2: [],
+    }
+    with pytest.raises(ConfigurationError, match="fit no tag of any device") as caught:
+        ask(provider, provider.heartbeat(), answers, played)
+    hint = caught.value.hint or ""
+    assert "'A kept'" in hint
+    assert "tag 17" in hint
+    assert "12 more" in hint
+    assert "\x1b" not in hint
+    assert len(played.requests) == 5
+    # Read on only until something fits.
+    good = {"autoTags": ["A compliant"], "tags": ["nac-ok"]}
+    answers[N_2], played = [dashboard.row(**good)], Played()
+    ask(provider, provider.heartbeat(), answers, played)
+    assert len(played.requests) == 4
+
+
+def test_without_devices_no_tag_is_missed(dashboard: Any, ask: Any) -> None:
+    provider = dashboard.provider(compliance=OWN_TAGS)
+    found = ask(provider, provider.heartbeat(), {**DISCOVERY, N_1: []})
+    assert found.extra["policies"] == []
+    assert ask(provider, provider.noncompliant_page(info(), None), {N_1: []}).items == []
 
 
 @pytest.mark.parametrize(
@@ -153,15 +213,38 @@ def test_the_other_name_of_the_serial_number_counts_too(dashboard: Any, ask: Any
         assert device.matches(Serial(name))
 
 
-@pytest.mark.parametrize(
-    "row",
-    [{"wifiMac": "00:1b:44:11:3a:b8"}, {"wifiMac": None}, {"wifiMac": "00:00:00:00:00:00"}, {"wifiMac": ""}],
-)
-def test_rows_of_others_are_no_answer(dashboard: Any, ask: Any, row: dict[str, Any]) -> None:
-    provider = dashboard.provider()
-    answers = {"/networks/N_1/sm/devices": [dashboard.row(), dashboard.row(id="129", **row)]}
+ASKED = Mac("00:1b:44:11:3a:b7")
+
+
+@pytest.mark.parametrize("mac", ["00:1b:44:11:3a:b8", "00:1b:44:11", 7, ["x"]])
+def test_rows_of_others_are_no_answer(dashboard: Any, ask: Any, mac: Any) -> None:
+    provider, other = dashboard.provider(), dashboard.row(id="129", wifiMac=mac)
     with pytest.raises(FilterIgnoredError):
-        ask(provider, provider.find(info(), Mac("00:1b:44:11:3a:b7")), answers)
+        ask(provider, provider.find(info(), ASKED), {N_1: [other]})
+    devices = ask(provider, provider.find(info(), ASKED), {N_1: [dashboard.row(), other]})
+    assert [device.id for device in proven(provider, ASKED, devices)] == ["128"]
+
+
+def test_an_ignored_filter_ends_a_lookup_with_the_first_page(dashboard: Any, ask: Any) -> None:
+    provider, played = dashboard.provider(), Played()
+    page = dashboard.answer(
+        [dashboard.row(wifiMac="00:1b:44:11:3a:b8")], link=f"<{dashboard.base}{N_1}/two>; rel=next"
+    )
+    with pytest.raises(FilterIgnoredError):
+        ask(provider, provider.find(info(), ASKED), {N_1: page}, played)
+    assert len(played.requests) == 1
+
+
+@pytest.mark.parametrize("mac", [None, "", "00:00:00:00:00:00", "02:00:00:00:00:00"])
+def test_a_row_that_does_not_show_the_address_is_no_pass(dashboard: Any, ask: Any, mac: Any) -> None:
+    provider = dashboard.provider(compliance=TAGGED)
+    row = dashboard.row(wifiMac=mac, autoTags=["A compliant"])
+    known = info().model_copy(update={"extra": {**info().extra, "policies": ["A"]}})
+    (device,) = proven(provider, ASKED, ask(provider, provider.find(known, ASKED), {N_1: [row]}))
+    assert device.compliance.state == "unknown"
+    assert "does not show the mac" in device.compliance.reasons[-1]
+    (device,) = proven(provider, Guid("128"), ask(provider, provider.find(known, Guid("128")), {N_1: [row]}))
+    assert device.compliance.state == "compliant"
 
 
 def test_a_batch_is_one_request_for_each_network(dashboard: Any, ask: Any) -> None:
@@ -182,6 +265,67 @@ def test_a_batch_is_one_request_for_each_network(dashboard: Any, ask: Any) -> No
     assert found[Serial("S9")] == []
 
 
+def test_equal_serial_numbers_and_udids_are_asked_for_in_either_case(dashboard: Any, ask: Any) -> None:
+    provider, played = dashboard.provider(), Played()
+    for key in (Serial("aB1"), Udid("AB-1"), Udid("00008101-001A2B3C4D5E6F70")):
+        ask(provider, provider.find(info(), key), {N_1: []}, played)
+    first, second, third = played.requests
+    assert {"00008101-001A2B3C4D5E6F70", "00008101001a2b3c4d5e6f70"} <= set(values(third, "uuids[]"))
+    assert first.params["serials[]"] == ["aB1", "AB1", "ab1"]
+    assert second.params["uuids[]"] == ["AB-1", "ab-1"]
+
+
+def test_a_hundred_keys_in_either_case_are_one_request(dashboard: Any, ask: Any) -> None:
+    provider, played = dashboard.provider(), Played()
+    keys = [Serial(f"C02XK{number:07}") for number in range(100)]
+    ask(provider, provider.find_batch(info(), keys), {N_1: []}, played)
+    assert len(played.requests) == 1
+
+
+@pytest.mark.parametrize("bad", ["S50", "S0", "S99"])
+def test_one_key_that_is_refused_fails_alone(dashboard: Any, ask: Any, bad: str) -> None:
+    provider, played = dashboard.provider(), Played()
+
+    def answer(request: Request) -> Any:
+        asked = values(request, "serials[]")
+        if bad in asked:
+            return dashboard.answer({"errors": ["serials[] has a bad value"]}, status=400)
+        return dashboard.answer(
+            [dashboard.row(id=name[1:], serialNumber=name) for name in asked if name[0] == "S"]
+        )
+
+    keys = [Serial(f"S{number}") for number in range(100)]
+    found = ask(provider, provider.find_batch(info(), keys), answer, played)
+    assert [key.value for key, devices in found.items() if isinstance(devices, MdmError)] == [bad]
+    assert "serials[] has a bad value" in str(found[Serial(bad)])
+    assert all([device.id for device in found[key]] == [key.value[1:]] for key in keys if key.value != bad)
+    assert len(played.requests) <= 25
+
+
+def test_a_damaged_record_spoils_the_answer_of_its_key_alone(dashboard: Any, ask: Any) -> None:
+    provider = dashboard.provider()
+
+    def answer(request: Request) -> Any:
+        asked = [value for value in values(request, "serials[]") if value[0] == "S"]
+        return dashboard.answer(
+            [dashboard.row(id=None if name == "S3" else name[1:], serialNumber=name) for name in asked]
+        )
+
+    keys = [Serial(f"S{number}") for number in range(10)]
+    found = ask(provider, provider.find_batch(info(), keys), answer)
+    assert isinstance(found[Serial("S3")], MalformedResponseError)
+    assert all([device.id for device in found[key]] == [key.value[1:]] for key in keys if key.value != "S3")
+
+
+def test_a_thousand_unknown_addresses_take_ten_requests(dashboard: Any, ask: Any) -> None:
+    provider, played = dashboard.provider(), Played()
+    keys = [Mac(f"001b4411{number:04x}") for number in range(1000)]
+    for start in range(0, 1000, 100):
+        found = ask(provider, provider.find_batch(info(), keys[start : start + 100]), {N_1: []}, played)
+        assert set(map(len, found.values())) == {0}
+    assert len(played.requests) == 10
+
+
 def test_long_keys_are_spread_over_several_urls(dashboard: Any, ask: Any) -> None:
     provider, played = dashboard.provider(), Played()
     keys = [Serial("é" * 60 + str(number)) for number in range(40)]
@@ -200,26 +344,37 @@ def test_by_imei_the_personal_data_search_names_the_device(dashboard: Any, ask: 
     }
     (device,) = ask(provider, provider.find(info("N_1", "N_2"), Imei("990000862471854")), answers, played)
     assert device.id == "128"
-    assert [request.url.rpartition("/")[2] for request in played.requests] == [
-        "smDevicesForKey", "devices", "smDevicesForKey",
+    assert sorted(request.url.rpartition("/")[2] for request in played.requests) == [
+        "devices", "smDevicesForKey", "smDevicesForKey",
     ]  # fmt: skip
     assert "?imei=990000862471854" in played.requests[0].full_url
 
 
-@pytest.mark.parametrize("imei", [None, "350000862471854"])
-def test_an_imei_that_the_record_does_not_confirm_is_no_answer(
-    dashboard: Any, ask: Any, imei: str | None
-) -> None:
-    provider = dashboard.provider()
-    answers = {
-        "/networks/N_1/pii/smDevicesForKey": {"N_1": ["128"]},
-        "/networks/N_1/sm/devices": [dashboard.row(imei=imei)],
-    }
+@pytest.mark.parametrize("held", ["490154203237518", "49015420323751"])
+@pytest.mark.parametrize(
+    "given", ["490154203237518", "49015420323751", "4901542032375101", "49 015420 323751 8"]
+)
+def test_an_imei_is_asked_for_in_every_spelling(dashboard: Any, ask: Any, given: str, held: str) -> None:
+    provider, key = dashboard.provider(), Imei(given)
+
+    def answer(request: Request) -> Any:
+        if "pii" not in request.url:
+            return dashboard.answer([dashboard.row(imei=held)])
+        return dashboard.answer({"N_1": ["128"]} if request.params["imei"] == held else {})
+
+    (device,) = proven(provider, key, ask(provider, provider.find(info(), key), answer))
+    assert device.id == "128"
+
+
+@pytest.mark.parametrize("imei", ["350000862471854", "12345", ["990000862471854"]])
+def test_an_imei_that_the_record_does_not_confirm_is_no_answer(dashboard: Any, ask: Any, imei: Any) -> None:
+    provider, key = dashboard.provider(), Imei("990000862471854")
+    answers = {"/networks/N_1/pii/smDevicesForKey": {"N_1": ["128"]}, N_1: [dashboard.row(imei=imei)]}
     with pytest.raises(FilterIgnoredError):
-        ask(provider, provider.find(info(), Imei("990000862471854")), answers)
+        proven(provider, key, ask(provider, provider.find(info(), key), answers))
 
 
-@pytest.mark.parametrize("body", [[], None, {"N_1": "128"}, {"N_1": [None]}, {"N_1": [{}]}])
+@pytest.mark.parametrize("body", [[], None, {"N_1": "128"}, {"N_1": [None]}, {"N_1": [{}]}, {"N_1": [True]}])
 def test_a_personal_data_answer_of_another_form(dashboard: Any, ask: Any, body: Any) -> None:
     provider = dashboard.provider()
     with pytest.raises(MalformedResponseError):
@@ -287,9 +442,6 @@ def test_pages_of_a_lookup_end(dashboard: Any, ask: Any) -> None:
         ask(provider, provider.find(info(), Guid("128")), endless)
 
 
-TAGGED = {"source": "policy-tags"}
-
-
 def test_the_list_walks_through_all_networks(dashboard: Any, ask: Any) -> None:
     provider = dashboard.provider(compliance=TAGGED)
     bad = {"autoTags": ["Base violating"]}
@@ -311,11 +463,58 @@ def test_the_list_walks_through_all_networks(dashboard: Any, ask: Any) -> None:
     assert listed == ["1", "4"]
 
 
+def pages_of(ask: Any, provider: Any, answers: Any, *networks: str) -> list[Any]:
+    pages: list[Any] = []
+    cursor = None
+    while not pages or cursor:
+        pages.append(ask(provider, provider.noncompliant_page(info(*networks), cursor), answers))
+        cursor = pages[-1].next_cursor
+    return pages
+
+
+@pytest.mark.parametrize("source", [TAGGED, OWN_TAGS])
+def test_a_list_from_tags_that_no_device_has_fails(dashboard: Any, ask: Any, source: Any) -> None:
+    provider = dashboard.provider(compliance=source)
+    answers = {N_1: [dashboard.row(autoTags=["A broken"], tags=["own"])], N_2: []}
+    with pytest.raises(ConfigurationError, match="fit no tag") as caught:
+        pages_of(ask, provider, answers, "N_1", "N_2")
+    assert ("'A broken'" if source is TAGGED else "'own'") in (caught.value.hint or "")
+    # One device in any network is enough.
+    answers[N_2] = [dashboard.row(autoTags=["A compliant"], tags=["nac-ok"])]
+    pages_of(ask, provider, answers, "N_1", "N_2")
+    pages_of(ask, provider, answers, "N_2", "N_1")
+
+
+def test_a_list_whose_tags_change_meanwhile_fails(dashboard: Any, ask: Any) -> None:
+    provider = dashboard.provider(compliance=TAGGED)
+    tags = iter([[], ["A violating"]])
+
+    def answer(request: Request) -> Any:
+        return dashboard.answer([dashboard.row(autoTags=next(tags))], url=request.full_url)
+
+    with pytest.raises(IncompleteListError, match="changed"):
+        pages_of(ask, provider, answer)
+
+
+@pytest.mark.parametrize(
+    ("fields", "listed"),
+    [
+        ({"isManaged": True}, True),
+        ({"isManaged": "maybe", "hasMdm": False}, True),
+        ({"isManaged": None}, True),
+        ({"isManaged": False, "hasMdm": None}, False),
+        ({"isManaged": None, "hadMdm": True}, False),
+    ],
+)
+def test_only_a_device_that_is_gone_is_left_out(dashboard: Any, ask: Any, fields: Any, listed: bool) -> None:
+    provider = dashboard.provider(compliance=TAGGED)
+    answers = {N_1: [dashboard.row(autoTags=["A violating"], **fields)]}
+    assert len(ask(provider, provider.noncompliant_page(info(), None), answers).items) == listed
+
+
 def test_the_list_breaks_off_when_networks_change(dashboard: Any, ask: Any) -> None:
     provider = dashboard.provider(compliance=TAGGED)
-    page = ask(
-        provider, provider.noncompliant_page(info("N_1", "N_2"), None), {"/networks/N_1/sm/devices": []}
-    )
+    page = ask(provider, provider.noncompliant_page(info("N_1", "N_2"), None), {N_1: []})
     with pytest.raises(IncompleteListError, match="changed"):
         ask(provider, provider.noncompliant_page(info("N_1", "N_3"), page.next_cursor), {})
 

@@ -40,9 +40,9 @@ def test_all_flows_share_the_limit_of_their_organisation(simulate: Any, connect_
     limits = running.simulator.limits
     assert limits.limited == 0
     for organization in (ORGANIZATION, "2930401"):
-        assert len(limits.arrivals[organization]) == 23
+        assert len(limits.arrivals[organization]) == 24
         assert limits.busiest(organization, 1.0) <= 20
-        # 23 requests: 5 at once, and then 10 a second.
+        # 24 requests, two of the heartbeat: 5 at once, and then 10 a second.
         times = limits.arrivals[organization]
         assert max(times) - min(times) > 1.5
 

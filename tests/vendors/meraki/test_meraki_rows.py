@@ -10,10 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdmsdk.errors import MalformedResponseError
-from mdmsdk.identifiers import Mac
+from mdmsdk.identifiers import DeviceId, Guid, Mac, Serial, Udid
 from mdmsdk.models import Device
 from mdmsdk_meraki.pages import read_page
-from mdmsdk_meraki.rows import FIELDS, count, flag, moment, read_device, text
+from mdmsdk_meraki.rows import FIELDS, Row
+from mdmsdk_meraki.rows import read_device as read_row
+
+
+def read_device(document: Any, **options: Any) -> Device:
+    return read_row(Row(document), **options)
 
 
 def test_a_whole_row() -> None:
@@ -69,8 +74,10 @@ def test_a_whole_row() -> None:
         ({"isManaged": False, "hasMdm": False, "hadMdm": True}, False),
         ({"isManaged": False}, False),
         ({"hadMdm": True}, False),
-        ({}, True),
+        ({}, False),  # the record has to say so
         ({"isManaged": "true"}, True),
+        ({"isManaged": "maybe", "hasMdm": False}, False),
+        ({"isManaged": [True]}, False),
     ],
 )
 def test_registered(fields: dict[str, Any], registered: bool) -> None:
@@ -143,49 +150,53 @@ def test_only_apple_is_inferred(model: str | None, maker: str | None) -> None:
     ],
 )
 def test_times(value: Any, expected: datetime | None) -> None:
-    assert moment({"x": value}, "x") == expected
+    assert Row({"x": value}).moment("x") == expected
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
+    ("value", "number", "unreadable"),
     [
-        (True, True),
-        (False, False),
-        ("True", True),
-        ("no", False),
-        (1, True),
-        (0, False),
-        (2, None),
-        (None, None),
-        ("", None),
-        ([], None),
+        (0, 0, False),
+        ("3", 3, False),
+        (-1, None, True),
+        ("³", None, True),
+        (True, None, True),
+        ([], None, True),
+        ("9" * 5000, None, True),
+        (None, None, False),
+        ("", None, False),
     ],
 )
-def test_flags(value: Any, expected: bool | None) -> None:
-    assert flag({"x": value}, "x") is expected
+def test_counts(value: Any, number: int | None, unreadable: bool) -> None:
+    row = Row({"x": value})
+    assert row.count("x") == number
+    assert bool(row.unreadable) == unreadable
 
 
-NUMBERS: list[Any] = [0, "3", -1, "³", True, None]
-TEXTS: list[Any] = [" a ", "", 3, True, None, []]
+def test_a_record_knows_both_spellings_of_its_number_and_both_serial_numbers() -> None:
+    device = read_device({"id": 128, "serialNumber": "A1", "serial": "B2", "wifiMac": "00:1b:44:11:3a:b7"})
+    for key in (
+        Guid("128"),
+        Guid("ID:MerakiSM:DeviceID:128"),
+        Guid("id:merakism:deviceid:128"),
+        DeviceId("128"),
+        Serial("a1"),
+        Serial("B2"),
+    ):
+        assert device.matches(key) is True, key
+    for other in (Guid("12"), Guid("ID:MerakiSM:DeviceID:1"), Guid("ID:Other:DeviceID:128"), Serial("C3")):
+        assert device.matches(other) is False, other
 
 
-def test_numbers_and_texts() -> None:
-    assert [count({"x": value}, "x") for value in NUMBERS] == [
-        0,
-        3,
-        None,
-        None,
-        None,
-        None,
-    ]
-    assert [text({"x": value}, "x") for value in TEXTS] == [
-        "a",
-        None,
-        "3",
-        None,
-        None,
-        None,
-    ]
+@pytest.mark.parametrize("value", [7, ["00:1b:44:11:3a:b7", 7], "00:1b:44:11", "01:00:5e:00:00:01", {}, True])
+def test_an_address_that_cannot_be_read_is_another_one(value: Any) -> None:
+    assert read_device({"id": "1", "wifiMac": value}).matches(Mac("00:1b:44:11:3a:b8")) is False
+
+
+@pytest.mark.parametrize(("field", "key"), [("uuid", Udid("u-1")), ("serialNumber", Serial("S-1"))])
+@pytest.mark.parametrize("value", [["u-1"], {"a": "S-1"}, True, 1.5])
+def test_an_identifier_of_another_type_is_no_proof(field: str, key: Any, value: Any) -> None:
+    assert read_device({"id": "1", field: value}).matches(key) is False
 
 
 ANY = st.recursive(
@@ -216,7 +227,9 @@ def test_the_next_link(dashboard: Any, relation: str) -> None:
     assert page.next_url == f"{HERE}&startingAfter=a,b"
 
 
-@pytest.mark.parametrize("link", [None, "", LINK.format("prev"), LINK.format('"nextish"')])
+@pytest.mark.parametrize(
+    "link", [None, "", LINK.format("prev"), LINK.format('"nextish"'), "<https://x/y>; rel=first"]
+)
 def test_no_next_link(dashboard: Any, link: str | None) -> None:
     assert read_page(dashboard.answer([{}], link=link), 1000).next_url is None
 
@@ -234,21 +247,38 @@ def test_what_is_no_list_of_objects(dashboard: Any, body: Any) -> None:
         read_page(dashboard.answer(body), 1000)
 
 
-def test_a_link_header_that_cannot_be_read_is_no_last_page(dashboard: Any) -> None:
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://x; rel=next",
+        f"<{HERE}>; rel='next'",
+        f'<{HERE}>; rel="next',
+        f"<{HERE}>; rel*=UTF-8''next",
+        f'<{HERE}>; title="a<b"; rel',
+        f"<{HERE}&a>; rel=next, <{HERE}&b>; rel=next",
+        "<http://[>; rel=next",
+        f"<{HERE}; rel=next",
+    ],
+)
+def test_a_link_header_that_cannot_be_read_is_no_last_page(dashboard: Any, link: str) -> None:
     with pytest.raises(MalformedResponseError, match="Link header"):
-        read_page(dashboard.answer([], link="https://x; rel=next"), 1000)
+        read_page(dashboard.answer([], link=link), 1000)
 
 
-def test_a_link_to_nowhere_is_no_last_page(dashboard: Any) -> None:
-    with pytest.raises(MalformedResponseError, match="unreadable"):
-        read_page(dashboard.answer([], link="<http://[>; rel=next"), 1000)
+@pytest.mark.parametrize(
+    "link",
+    [f'<{HERE}>; title="a <b> rel=prev, <c>"; rel=next', f"<{HERE}>;rel=next;", f'<{HERE}> ; REL="Next"'],
+)
+def test_a_link_header_in_another_spelling(dashboard: Any, link: str) -> None:
+    assert read_page(dashboard.answer([], link=link), 1000).next_url == HERE
 
 
 def test_a_full_page_without_link_header_may_not_be_the_last(dashboard: Any) -> None:
     assert read_page(dashboard.answer([{}, {}]), 3).next_url is None
-    with pytest.raises(MalformedResponseError, match="full page") as caught:
-        read_page(dashboard.answer([{}, {}, {}]), 3)
-    assert "proxy" in (caught.value.hint or "")
+    for link in (None, " "):
+        with pytest.raises(MalformedResponseError, match="full page") as caught:
+            read_page(dashboard.answer([{}, {}, {}], link=link), 3)
+        assert "proxy" in (caught.value.hint or "")
 
 
 def test_a_page_has_the_servers_time(dashboard: Any) -> None:
