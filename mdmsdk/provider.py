@@ -155,19 +155,20 @@ def retry_after_seconds(response: Response) -> float | None:
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "client-request-id", "x-correlation-id", "x-trace-id")
 
 
-def check_status(response: Response, *, hint: str | None = None) -> Response:
-    """Turn an error status into the error that says what to do about it (RFC 9110, section 15).
+def check_status(response: Response, *, hint: str | None = None, may_be_empty: bool = False) -> Response:
+    """Turn every status but 200 into the error that says what to do about it (RFC 9110, section 15).
 
     Args:
         response: the answer, redirects already followed.
         hint: what to do instead of the error's general advice.
+        may_be_empty: whether the vendor documents 204 (No Content) as an answer to this request.
 
     Raises:
-        ResponseError: for every status but 2xx.
-        ProtocolError: for 1xx and 3xx, which are the runner's to follow and should not get here.
+        ResponseError: for 4xx and 5xx.
+        ProtocolError: for 2xx and 3xx: part of an answer, one that was changed on its way (203), or none.
     """
     status = response.status
-    if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own numbers
+    if status == 200 or (status == 204 and may_be_empty):  # noqa: PLR2004 - HTTP's own numbers
         return response
     url = redact_url(response.url)
     retry_after = retry_after_seconds(response)
@@ -183,7 +184,10 @@ def check_status(response: Response, *, hint: str | None = None) -> Response:
     elif status >= 500:  # noqa: PLR2004
         kind, words = ServerError, "failed"
     elif status < 400:  # noqa: PLR2004
-        raise ProtocolError(f"unexpected status {status} from {url}")
+        raise ProtocolError(
+            f"status {status} from {url} is no whole answer",
+            hint="Something between here and the server may change its answers: look for a proxy or gateway.",
+        )
     raise kind(
         f"the server {words} ({status}) at {url}",
         status=status,
@@ -231,7 +235,11 @@ class MdmProvider(ABC):
         return frozenset()
 
     def trusts(self, host: str) -> bool:
-        """Whether the credential may follow a redirect or a next-page link to another `host`, over https."""
+        """Whether the credential may follow a redirect or a next-page link to another `host`, over https.
+
+        Args:
+            host: letters, digits, hyphens and dots, in lower case; a port other than 443 behind a colon.
+        """
         del host
         return False
 

@@ -19,7 +19,16 @@ from mdmsdk.links import find_link
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Request", "Response", "http_date", "origin_of", "read_json", "redact_url"]
+__all__ = [
+    "Request",
+    "Response",
+    "http_date",
+    "https_place",
+    "origin_of",
+    "read_json",
+    "redact_url",
+    "same_origin",
+]
 
 # Query parameters whose values cannot be private; the values of all others are left out of messages.
 _HARMLESS = frozenset(
@@ -35,6 +44,37 @@ def origin_of(url: str) -> tuple[str, str, int | None]:
     """Scheme, host and port of a URL (RFC 6454)."""
     parts = urlsplit(url)
     return parts.scheme, (parts.hostname or ""), parts.port or _DEFAULT_PORTS.get(parts.scheme)
+
+
+# RFC 9110, section 4.2.4: user information in a URL is deprecated; RFC 3986 allows %2f in a host, which
+# parsers read differently. An address that a server names is taken only where all read the same.
+_PLAIN_AUTHORITY = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::([0-9]{1,5}))?")
+
+
+def same_origin(url: str, home: str) -> bool:
+    """Whether a URL leads to the origin of another, written so that nobody can read it otherwise.
+
+    Raises:
+        ValueError: it is no URL.
+    """
+    there, here = urlsplit(url), urlsplit(home)
+    if there.netloc.lower() == here.netloc.lower():
+        return there.scheme == here.scheme
+    return bool(_PLAIN_AUTHORITY.fullmatch(there.netloc)) and origin_of(url) == origin_of(home)
+
+
+def https_place(url: str) -> str | None:
+    """The host of an https URL, with its port behind a colon where that is not 443; in lower case.
+
+    None for every other URL, and where the host holds anything but letters, digits, hyphens and dots.
+
+    Raises:
+        ValueError: it is no URL.
+    """
+    scheme, host, port = origin_of(url)
+    if scheme != "https" or not _PLAIN_AUTHORITY.fullmatch(urlsplit(url).netloc):
+        return None
+    return host if port == _DEFAULT_PORTS["https"] else f"{host}:{port}"
 
 
 def redact_url(url: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mdmsdk.errors import MalformedResponseError, MdmError, PluginError
 from mdmsdk.flow import Call, Flow, Pause, Send, Step, Together
 from mdmsdk.models import Device, ServerInfo
-from mdmsdk.provider import Page, Token
+from mdmsdk.provider import Page, Token, check_status
 from mdmsdk.wire import Request, Response
 
 if TYPE_CHECKING:
@@ -93,7 +93,12 @@ class Plugin:
         return authorized
 
     def check(self, response: Response) -> Response:
-        """The response, or the error that its status stands for."""
+        """The response, or the error that its status stands for.
+
+        Whatever a provider thinks of it, a success other than 200 and 204 is no whole answer.
+        """
+        if 200 < response.status < 300 and response.status != 204:  # noqa: PLR2004 - HTTP's own numbers
+            check_status(response)
         return self._pure("check", Response, response)
 
     def trusts(self, *place: Any) -> bool:

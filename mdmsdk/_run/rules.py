@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from mdmsdk.errors import MdmError, RateLimitedError, RedirectError, ResponseError
-from mdmsdk.wire import Request, Response, origin_of
+from mdmsdk.wire import Request, Response, https_place, origin_of, same_origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,21 +28,20 @@ def is_redirect(response: Response) -> bool:
 def next_hop(request: Request, response: Response, trusts: Callable[[str], bool]) -> Request:
     """The request that a redirect leads to.
 
-    Only the same origin is followed, and over https a host that the provider declares; a
-    credential goes nowhere else. A request with content is not repeated elsewhere as a GET.
+    Only the same origin is followed, and over https a host that the provider declares. A request without
+    audience, such as a login with its secret, stays where it is. One with content is not repeated as a GET.
 
     Raises:
         RedirectError: it leads to another origin, or would change the method.
     """
     try:
         target = urljoin(request.full_url, response.header("location") or "")
-        scheme, host, _ = origin = origin_of(target)
-        home = origin_of(request.url)
+        place = _elsewhere(target, request.url, _nowhere if request.audience is None else trusts)
     except ValueError:
         raise RedirectError("the server redirects to an unreadable address") from None
-    if origin != home and not (scheme == "https" and trusts(host)):
+    if place:
         raise RedirectError(
-            f"the server redirects from {urlsplit(request.url).hostname} to {scheme}://{host}, "
+            f"the server redirects from {urlsplit(request.url).hostname} to {place}, "
             "which must not see the credential",
         )
     if request.method not in {"GET", "HEAD"} and response.status not in {307, 308}:
@@ -59,14 +58,26 @@ def check_destination(url: str, base_url: str, trusts: Callable[[str], bool]) ->
     if url.startswith(base_url) and url[len(base_url) :][:1] in {"/", "?", ""}:
         return
     try:
-        scheme, host, _ = origin = origin_of(url)
+        place = _elsewhere(url, base_url, trusts)
     except ValueError:
         raise RedirectError("the server names an unreadable address") from None
-    if origin != origin_of(base_url) and not (scheme == "https" and trusts(host)):
+    if place:
         raise RedirectError(
-            f"the server leads to {scheme}://{host}, "
+            f"the server leads to {place}, "
             f"which must not see the credential for {urlsplit(base_url).hostname}"
         )
+
+
+def _elsewhere(url: str, home: str, trusts: Callable[[str], bool]) -> str | None:
+    """The place of a URL if a credential must not go there, for a message; None if it may."""
+    if same_origin(url, home) or ((place := https_place(url)) and trusts(place)):
+        return None
+    scheme, host, _ = origin_of(url)
+    return f"{scheme}://{host}"
+
+
+def _nowhere(_place: str) -> bool:
+    return False
 
 
 _SECRET_FIELD = re.compile(r"secret|password|assertion|token", re.IGNORECASE)

@@ -18,7 +18,7 @@ from mdmsdk.errors import (
     VersionMismatchError,
 )
 from mdmsdk.identifiers import Guid, Hostname, Imei, Key, Mac, Meid, Udid, Username
-from mdmsdk.wire import Request, origin_of, redact_url
+from mdmsdk.wire import Request, https_place, origin_of, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -171,13 +171,15 @@ def same_server(root: str, url: str, trusts: Callable[[str], bool]) -> str:
         if not parts.scheme and not parts.netloc:
             return f"{home.scheme}://{home.netloc}"
         absolute = parts._replace(scheme=parts.scheme or home.scheme)
-        scheme, host, _ = target = origin_of(urlunsplit(absolute))
-        if target == origin_of(root):
+        target = urlunsplit(absolute)
+        scheme, host, _ = origin_of(target)
+        if origin_of(target) == origin_of(root):
             return f"{home.scheme}://{home.netloc}"
+        place = https_place(target)
     except ValueError:
         raise MalformedResponseError("the server's api_path is not a path") from None
-    if scheme == "https" and host and trusts(host):
-        return f"https://{parts.netloc.rpartition('@')[2]}"
+    if place and trusts(place):
+        return f"https://{place}"
     raise RedirectError(
         f"the server's api_path leads to another host ({host[:80] or scheme[:20]})",
         hint="If the API really lives there, set base_url to that host; otherwise check what answers here.",

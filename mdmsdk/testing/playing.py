@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mdmsdk._run.plugin import wrong_step
@@ -109,6 +110,8 @@ def _checked(outcome: Outcome, request: Request, provider: MdmProvider | None) -
     if isinstance(outcome, str):
         outcome = outcome.encode()
     response = outcome if isinstance(outcome, Response) else Response(200, {}, outcome, request.full_url)
+    if not response.url:
+        response = replace(response, url=request.full_url)
     if provider is None:
         return response
     secrets = Secrets(secret_values(provider.settings))

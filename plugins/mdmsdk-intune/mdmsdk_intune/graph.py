@@ -215,8 +215,8 @@ def check_graph(response: Response) -> Response:
 
     https://learn.microsoft.com/graph/errors; Intune's own services put a document of JSON into the message.
     """
-    if response.status < 300:  # noqa: PLR2004 - HTTP's own numbers
-        return response
+    if response.status < 400:  # noqa: PLR2004 - HTTP's own numbers
+        return check_status(response)
     code, text, details = _error_in(response)
     hint = _hint(response.status, response.url, code, text)
     wait = details.get("RetryAfter")

@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-from urllib.parse import urlsplit
 
 from mdmsdk.errors import EndpointNotFoundError, RedirectError, VersionMismatchError
 from mdmsdk.flow import send
 from mdmsdk.identifiers import Guid, Mac
 from mdmsdk.ise import IseDialect
 from mdmsdk.provider import Limits, check_status
+from mdmsdk.wire import https_place
 from mdmsdk_intune.graph import VERSION, RecordNotFoundError, check_graph, get, rows_of
 from mdmsdk_intune.login import check_login, is_login, login
 from mdmsdk_intune.settings import IntuneIseSettings
@@ -127,14 +127,13 @@ class IntuneIseProvider(IseDialect):
 
     def _accept(self, uri: str) -> str:
         try:
-            parts = urlsplit(uri)
-            host = parts.hostname or ""
+            place = https_place(uri)
         except ValueError:
-            parts, host = urlsplit(""), ""
-        if parts.scheme != "https" or not self.trusts(host):
+            place = None
+        if not place or not self.trusts(place):
             raise RedirectError(
                 f"Graph names an address outside of {self.settings.place.intune} for the service "
-                f"({host[:80]})",
+                f"({(place or 'unreadable')[:80]})",
                 hint="Check cloud; behind a private link, graph_url or authority_url has to name that host.",
             )
         return uri

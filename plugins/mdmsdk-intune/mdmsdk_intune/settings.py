@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from mdmsdk.ise import IseDialectSettings
 from mdmsdk.settings import Settings, Url
+from mdmsdk.wire import https_place
 
 __all__ = ["CLOUDS", "CertificateSettings", "Cloud", "IntuneIseSettings", "IntuneSettings"]
 
@@ -179,9 +179,9 @@ class IntuneIseSettings(IseDialectSettings):
 
     @property
     def own_hosts(self) -> frozenset[str]:
-        """Hosts that stand in the settings instead of Microsoft's."""
+        """Hosts that stand in the settings instead of Microsoft's, as `MdmProvider.trusts` gets them."""
         urls = {self.base_url, self.authority} - {self.place.graph, self.place.login}
-        return frozenset(urlsplit(url).hostname or "" for url in urls)
+        return frozenset(place for url in urls if (place := https_place(url)))
 
 
 Backend = Literal["compliance-retrieval", "graph"]

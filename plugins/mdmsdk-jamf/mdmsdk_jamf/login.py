@@ -31,7 +31,7 @@ __all__ = ["by_client", "by_password", "give_back", "keep_alive"]
 OAUTH_PATHS: Final = ("/api/v1/oauth/token", "/api/oauth/token")
 USER_PATH: Final = "/api/v1/auth/token"
 _KEEP_ALIVE: Final = "/api/v1/auth/keep-alive"
-_INVALIDATE: Final = "/api/v1/auth/invalidate-token"
+INVALIDATE: Final = "/api/v1/auth/invalidate-token"
 _TOO_OLD: Final = (
     "Check base_url (host, port and context path, nothing behind them). API clients exist from Jamf Pro "
     "10.49 on; an older server needs username and password."
@@ -86,7 +86,7 @@ def keep_alive(base_url: str, token: Token) -> Flow[Token | None]:
 
 def give_back(base_url: str, token: Token) -> Flow[None]:
     """End a user's token."""
-    yield from send(token.on(Request("POST", base_url + _INVALIDATE, audience=None)))
+    yield from send(token.on(Request("POST", base_url + INVALIDATE, audience=None)))
 
 
 # The end is an absolute time of the server's clock, so that is the clock to measure it by; its Date header

@@ -54,6 +54,7 @@ _V4_SINCE: Final = (11, 30)
 _STATES_AT_ONCE: Final = 100
 """Rows of a page whose states have to be asked for one by one."""
 _ERROR: Final = 400
+_HEALTH: Final = "/api/v1/health-check"
 _TOO_MUCH: Final = frozenset({400, 414})
 _NO_SOURCE_HINT: Final = (
     "Jamf Pro has no compliance state of its own. Set compliance, for example to "
@@ -111,7 +112,9 @@ class JamfProvider(MdmProvider):
 
     def check(self, response: Response) -> Response:
         """Turn an error status into an error that names the privilege or setting."""
-        return check_status(response) if response.status < _ERROR else refuse(response)
+        if response.status >= _ERROR:
+            return refuse(response)
+        return check_status(response, may_be_empty=response.url.endswith((_HEALTH, login.INVALIDATE)))
 
     # --- server ---
 
@@ -147,7 +150,7 @@ class JamfProvider(MdmProvider):
     # "Get Jamf Pro API status" has no login and no content; older servers are asked for their version next.
     def _check_health(self) -> Flow[None]:
         try:
-            yield from send(Request("GET", f"{self.settings.base_url}/api/v1/health-check", audience=None))
+            yield from send(Request("GET", self.settings.base_url + _HEALTH, audience=None))
         except EndpointNotFoundError:
             return
 

@@ -26,7 +26,7 @@ DEFAULT_PATTERNS = (("*violating",), ("* compliant",))
 
 Rule = Literal["not-rooted", "passcode", "encryption", "no-missing-apps", "not-quarantined"]
 
-_HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*")
+_HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[0-9]{1,5})?")
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 _CREDENTIAL = re.compile(r"[\x21-\x7e]+")
 # Characters of a tag, and * and the blank with their own meaning; no other wildcard or regular expression.
@@ -55,7 +55,9 @@ def _check_base(url: str) -> str:
 def _check_host(text: str) -> str:
     host = text.strip().lower()
     if not _HOST.fullmatch(host):
-        raise ValueError("a host name is wanted, without scheme, port, path or *, such as n1.example.com")
+        raise ValueError(
+            "a host name is wanted, without scheme, path or *, such as n1.example.com or n1.example.com:8443"
+        )
     return host
 
 

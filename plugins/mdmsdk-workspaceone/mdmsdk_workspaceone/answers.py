@@ -92,12 +92,14 @@ def check_answer(response: Response) -> Response:
         EndpointNotFoundError: any other 404: HTML comes from a wrong address or a gateway.
         RateLimitedError: the daily quota is spent, or fewer requests are asked for.
         MalformedResponseError: a success with nothing in it; only 204 says that there is nothing.
-        ResponseError: every other status.
+        ResponseError: every other error status.
+        ProtocolError: a success that is no whole answer.
     """
     status = response.status
-    if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own numbers
+    if status < 400:  # noqa: PLR2004 - HTTP's own numbers
         # JupiterOne's recording of a tenant: a search without rows is 204 with an empty body.
-        if status != 204 and not response.body.strip():  # noqa: PLR2004 - No Content
+        response = check_status(response, may_be_empty="/devices/search" in response.url)
+        if status == 200 and not response.body.strip():  # noqa: PLR2004
             raise MalformedResponseError(
                 f"{redact_url(response.url)} answered {status} with nothing in it", hint=_ADDRESS_HINT
             )

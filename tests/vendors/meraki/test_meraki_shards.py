@@ -38,12 +38,17 @@ def local(running: Any) -> str:
     return str(running.origin).replace("127.0.0.1", "localhost")
 
 
+def place(running: Any) -> str:
+    """The same server as the settings name it."""
+    return local(running).partition("://")[2]
+
+
 def test_a_declared_shard_gets_the_credential_over_https(
     simulate: Any, connect_to: Any, tls: TlsFiles
 ) -> None:
     shard = simulate(fleet=FLEET, tls=tls)
     front = simulate(fleet=FLEET, tls=tls, redirect_to=local(shard))
-    client = connect_to(front, redirect_hosts=["localhost"])
+    client = connect_to(front, redirect_hosts=[place(shard)])
     device = FLEET[0]
     found = client.lookup(Serial(device.serial_number))
     assert found is not None
@@ -55,7 +60,7 @@ def test_a_declared_shard_gets_the_credential_over_https(
 def test_the_links_of_a_shard_are_followed_too(simulate: Any, connect_to: Any, tls: TlsFiles) -> None:
     shard = simulate(fleet=FLEET, tls=tls, page_size=3)
     front = simulate(fleet=FLEET, tls=tls, page_size=3, link_origin=local(shard))
-    client = connect_to(front, redirect_hosts=["localhost"])
+    client = connect_to(front, redirect_hosts=[place(shard)])
     assert {device.id for device in client.devices()} == {sm_id(device) for device in FLEET}
     assert shard.simulator.device_requests > 0
 
@@ -68,7 +73,7 @@ def test_the_key_never_follows_a_redirect_to_a_foreign_host(
     foreign = simulate(fleet=FLEET, tls=tls if secure else None)
     front = simulate(fleet=FLEET, tls=tls, redirect_to=local(foreign))
     # Over http not even a declared host.
-    client = connect_to(front, redirect_hosts=[] if secure else ["localhost"])
+    client = connect_to(front, redirect_hosts=["localhost"] if secure else [place(foreign)])
     with pytest.raises(RedirectError, match="must not see the credential") as caught:
         client.heartbeat()
     assert "localhost" in str(caught.value)

@@ -1,6 +1,7 @@
 """Statuses, error bodies, versions and the quota, from bytes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from mdmsdk.errors import (
     MalformedResponseError,
     MdmError,
     PermissionDeniedError,
+    ProtocolError,
     RateLimitedError,
     ResponseError,
     ServerError,
@@ -136,7 +138,10 @@ def test_the_quota_is_read(reply: Reply) -> None:
 
 
 def test_only_204_says_that_there_is_nothing(reply: Reply) -> None:
-    assert read_document(check_answer(reply(None, 204))) == {}
+    nothing = replace(reply(None, 204), url="https://mdm.example/api/mdm/devices/search")
+    assert read_document(check_answer(nothing)) == {}
+    with pytest.raises(ProtocolError, match="no whole answer"):
+        check_answer(replace(nothing, url="https://mdm.example/api/mdm/devices/7"))
     for empty in (None, b" \r\n"):
         with pytest.raises(MalformedResponseError):
             check_answer(reply(empty))
