@@ -11,7 +11,7 @@ from lxml import etree
 
 import mdmsdk
 from benchmarks.server import static_server
-from mdmsdk._run.http import lib
+from mdmsdk._run.library import lib
 
 if TYPE_CHECKING:
     from collections.abc import Callable

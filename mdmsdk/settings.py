@@ -106,7 +106,7 @@ class TlsSettings(Settings):
     """Whom to trust, and how to identify oneself.
 
     Attributes:
-        ca_file: PEM file with the authorities to trust instead of the usual ones.
+        ca_file: PEM file with authorities to trust besides the operating system's.
         client_cert: PEM file with a client certificate and its chain.
         client_key: PEM file with its key, where that is apart.
         client_key_password: what opens the key.

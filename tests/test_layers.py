@@ -26,8 +26,9 @@ REGISTRY_LEVEL = LEVEL["mdmsdk.registry"]
 
 # Who may import what, by prefix. "plugin" stands for a plugin's simulator.py.
 OWNERS = {
-    "httpx": {"mdmsdk._run.http"},
-    "httpx2": {"mdmsdk._run.http"},
+    "httpx": {"mdmsdk._run.library"},
+    "httpx2": {"mdmsdk._run.library"},
+    "truststore": {"mdmsdk._run.trust"},
     "tenacity": {"mdmsdk._run"},
     "stevedore": {"mdmsdk.registry"},
     "lxml": {"mdmsdk.ise"},
@@ -167,7 +168,7 @@ def test_a_broken_rule_is_seen(module: str, source: str) -> None:
     [
         ("mdmsdk", "from .client import MdmClient\nimport mdmsdk.federation"),
         ("mdmsdk.client", "from mdmsdk._run.http import open_client\nfrom mdmsdk import flow"),
-        ("mdmsdk._run.http", "import httpx"),
+        ("mdmsdk._run.library", "import httpx"),
         ("mdmsdk.wire", "if TYPE_CHECKING:\n    from mdmsdk.client import MdmClient"),
         ("mdmsdk_x.provider", "import msal\nfrom time import time\nfrom mdmsdk.ise import IseProvider"),
         ("mdmsdk_x.simulator", "import asyncio, starlette.routing\nfrom mdmsdk.simulator import Fleet"),

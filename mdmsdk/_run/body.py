@@ -37,14 +37,17 @@ class BodyReader:
 
         Raises:
             ResponseTooLargeError: the body exceeds the limit.
-            MalformedResponseError: the compressed data are broken.
+            MalformedResponseError: the compressed data are broken, or something follows them.
         """
         self._begun = True
         if self._inflate is not None:
+            rest = chunk if self._inflate.eof else b""
             try:
                 chunk = self._inflate.decompress(chunk, self._limit - self._size + 1)
             except zlib.error as error:
                 raise MalformedResponseError("the compressed answer is broken") from error
+            if rest or self._inflate.unused_data:
+                raise MalformedResponseError("the compressed answer goes on behind its end")
         self._size += len(chunk)
         if self._size > self._limit:
             raise ResponseTooLargeError(f"the answer is larger than {self._limit:,} bytes")

@@ -1,29 +1,30 @@
-"""The only module that knows the HTTP library: `httpx`, or its continuation `httpx2` where installed.
+"""Exchanges a request for a response: the one seam between the SDK and the network.
 
-Both have the same interface; the environment variable ``MDMSDK_HTTP`` names one of them.
+Everything that goes wrong there leaves it as an `MdmError`, whoever raised it. How connections are made and
+kept is in `connections`, `streams` and `net`; the HTTP library itself in `library`.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import os
+import re
 import socket
 import ssl
-import threading
 import time
-from abc import ABC, abstractmethod
-from functools import cache
-from importlib import import_module, metadata
-from typing import TYPE_CHECKING, Any
+from functools import cache, lru_cache
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import anyio
 
 from mdmsdk._run.body import ACCEPTED, BodyReader
-from mdmsdk._run.quiet import keep_quiet
+from mdmsdk._run.connections import Connections, Line
+from mdmsdk._run.cookies import Cookies
+from mdmsdk._run.library import core, lib
+from mdmsdk._run.proxies import proxy_for
+from mdmsdk._run.streams import AsyncBackend, Backend, running_loop
+from mdmsdk._run.trust import tls_context
 from mdmsdk.errors import (
-    ConfigurationError,
     ConnectError,
     MdmError,
     MdmTimeoutError,
@@ -31,28 +32,14 @@ from mdmsdk.errors import (
     TlsError,
     TransportError,
 )
-from mdmsdk.settings import is_loopback
 from mdmsdk.wire import Request, Response, redact_url
 
 if TYPE_CHECKING:
-    from mdmsdk.settings import ProviderSettings, TlsSettings
+    from mdmsdk.settings import ProviderSettings
 
-
-def _choose() -> str:
-    chosen = os.environ.get("MDMSDK_HTTP")
-    if chosen not in {None, "", "httpx", "httpx2"}:
-        raise ConfigurationError(f"MDMSDK_HTTP is {chosen!r}", hint="Set it to httpx or httpx2, or unset it.")
-    return chosen or ("httpx2" if importlib.util.find_spec("httpx2") else "httpx")
-
-
-NAME = _choose()
-lib: Any = import_module(NAME)
-_core: Any = import_module(NAME.replace("httpx", "httpcore"))
-keep_quiet(NAME)
-
-
-# The library's own timeouts, which know the phase, come a little before the scope around everything.
-_GRACE = 0.05
+_PLAIN_QUERY = re.compile(r"[A-Za-z0-9%&=_.~$-]*", re.ASCII)
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_WITH_CONTENT = {"POST", "PUT", "PATCH"}
 
 
 @cache
@@ -60,134 +47,113 @@ def _user_agent() -> str:
     return f"mdmsdk/{metadata.version('mdmsdk')}"
 
 
-def _ssl_context(tls: TlsSettings) -> ssl.SSLContext:
-    try:
-        context: ssl.SSLContext = (
-            ssl.create_default_context(cafile=tls.ca_file) if tls.ca_file else lib.create_ssl_context()
-        )
-        if tls.client_cert:
-            password = tls.client_key_password
-            context.load_cert_chain(
-                tls.client_cert, tls.client_key, password.get_secret_value() if password else None
-            )
-    except OSError as error:
-        files = ", ".join(str(path) for path in (tls.ca_file, tls.client_cert, tls.client_key) if path)
-        raise ConfigurationError(
-            f"the TLS files could not be loaded ({files}): {error.strerror or type(error).__name__}",
-            hint="Give PEM files that exist, are readable and belong together; see tls in the settings.",
-        ) from None
-    return context
+class Place(NamedTuple):
+    """Where a request goes."""
+
+    origin: tuple[str, str, int]
+    """Scheme, host as in DNS, port."""
+    host: bytes
+    """The ``Host`` field."""
+    path: bytes
 
 
-def _proxy_for(settings: ProviderSettings, scheme: str, host: str) -> str | None:
-    """The proxy on the way to a host: the setting, or the environment's; none to this very machine."""
-    if settings.proxy:
-        return settings.proxy.get_secret_value()
-    if is_loopback(host) or proxy_bypass(host):
-        return None
-    proxies = getproxies()
-    return proxies.get(scheme) or proxies.get("all")
+@lru_cache(maxsize=256)
+def _place(url: str) -> Place:
+    """Read a URL without its query as the HTTP library does, which encodes what no URL can hold."""
+    parsed = lib.URL(url)
+    if parsed.scheme not in _DEFAULT_PORTS or not parsed.host:
+        raise lib.InvalidURL(url)
+    origin = parsed.scheme, parsed.raw_host.decode("ascii"), parsed.port or _DEFAULT_PORTS[parsed.scheme]
+    return Place(origin, parsed.netloc, parsed.raw_path)
 
 
-class _Http(ABC):
-    """What both modes share.
+def _place_of(url: str) -> Place:
+    """Where a request to this URL goes."""
+    base, mark, query = url.partition("?")
+    if not _PLAIN_QUERY.fullmatch(query):
+        return _place.__wrapped__(url)
+    place = _place(base)
+    return place._replace(path=place.path + f"?{query}".encode()) if mark else place
 
-    The library's transports are used directly: its clients follow redirects, read the environment and
-    merge defaults, which the runner does by other rules, and that would be half of a lookup's cost.
-    A client of the application's own is used as it is.
-    """
+
+class _Http:
+    """What both modes share. A client of the application's own is used as it is."""
 
     def __init__(self, settings: ProviderSettings, client: Any = None) -> None:
         self._settings = settings
         self._client = client
-        self._transports: dict[tuple[bytes, bytes], Any] = {}
-        self._opening = threading.Lock()
-        self._cookies: Any = lib.Cookies()
-        self._has_cookies = False
-        self._headers = {
+        self._connections = Connections()
+        self._cookies = Cookies()
+        self._fields = {
             "User-Agent": _user_agent(),
             "Accept": "*/*",
             "Accept-Encoding": ACCEPTED,
         }
 
-    @abstractmethod
-    def _build(self, **options: Any) -> Any:
-        """A transport of the mode's own kind."""
-
-    def _transport(self, url: Any) -> Any:
-        """The connections to a host; opened, with their trust and proxy, when first needed."""
-        origin = url.raw_scheme, url.raw_host
-        known = self._transports.get(origin)
-        if known is not None:
-            return known
-        with self._opening:
-            options: dict[str, Any] = {
-                # The authorities take long to load, and http has no use for them: this trusts nobody.
-                "verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-                if url.scheme == "http"
-                else _ssl_context(self._settings.tls),
-                # The runner's own limit counts; a second one could only deadlock with it.
-                "limits": lib.Limits(
-                    max_connections=None, max_keepalive_connections=20, keepalive_expiry=30.0
-                ),
-                "trust_env": False,
-            }
-            try:
-                if proxy := _proxy_for(self._settings, url.scheme, url.host):
-                    options["proxy"] = lib.Proxy(proxy)
-                transport = self._build(**options)
-            except (
-                ValueError,
-                ImportError,
-                lib.InvalidURL,
-            ) as error:  # its text may quote the proxy's password
-                raise ConfigurationError(
-                    f"the proxy is not usable ({type(error).__name__})",
-                    hint="Write it as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT.",
-                ) from None
-            return self._transports.setdefault(origin, transport)
-
-    def _translate(self, request: Request, url: str, seconds: float) -> Any:
-        """The library's request."""
+    def _core_request(self, request: Request, place: Place) -> Any:
+        """The request in the words of the library's core."""
         content, content_type = request.content()
-        headers = {**self._headers, **request.headers}
+        fields = {**self._fields, **request.headers}
         if content_type:
-            headers.setdefault("Content-Type", content_type)
-        timeouts = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
-        make = self._client.build_request if self._client else lib.Request
-        native = make(
+            fields.setdefault("Content-Type", content_type)
+        if content or request.method in _WITH_CONTENT:
+            fields["Content-Length"] = str(len(content))
+        if cookie := self._cookies.header(place.origin, place.path.decode("ascii")):
+            fields["Cookie"] = cookie
+        scheme, host, port = place.origin
+        return core.Request(
             request.method,
-            url,
-            headers=headers,
-            content=content or None,
-            extensions={"timeout": timeouts},
+            core.URL(scheme=scheme, host=host, port=port, target=place.path),
+            headers=[
+                (b"Host", place.host),
+                *((name.encode("ascii"), value.encode("ascii")) for name, value in fields.items()),
+            ],
+            content=content,
         )
-        if self._has_cookies:
-            self._cookies.set_cookie_header(native)
-        return native
 
-    def _read_headers(self, native: Any, answer: Any) -> dict[str, str]:
-        """The header fields by lower-case name; repeated ones joined (RFC 9110, section 5.3)."""
-        headers: dict[str, str] = {}
-        for raw_name, raw_value in answer.headers.raw:
-            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        if "set-cookie" in headers and not self._client:
-            answer.request = native
-            self._cookies.extract_cookies(answer)
-            self._has_cookies = True
-        return headers
+    def _client_request(self, request: Request, url: str, seconds: float) -> Any:
+        """The request in the words of the application's own client."""
+        content, content_type = request.content()
+        fields = {**self._fields, **request.headers}
+        if content_type:
+            fields.setdefault("Content-Type", content_type)
+        timeouts = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
+        return self._client.build_request(
+            request.method, url, headers=fields, content=content or None, extensions={"timeout": timeouts}
+        )
+
+    def _open(self, line: Line, place: Place, mode: str, backend: Any) -> None:
+        """Give a new line its HTTP connection, which connects at the first request."""
+        scheme, host, port = place.origin
+        options = {"network_backend": backend}
+        if scheme == "https":
+            options["ssl_context"] = tls_context(self._settings.tls)
+        proxy = proxy_for(self._settings, scheme, host, port)
+        origin = core.Origin(scheme.encode(), host.encode(), port)
+        if proxy is None:
+            line.http = getattr(core, f"{mode}HTTPConnection")(origin, **options)
+            return
+        if proxy.url.startswith("https:"):
+            options["proxy_ssl_context"] = tls_context(self._settings.tls)
+        pool = getattr(core, f"{mode}HTTPProxy")(proxy.url, proxy_auth=proxy.login, **options)
+        line.http = pool.create_connection(origin)
+
+    def _keep_cookies(self, place: Place, pairs: list[tuple[bytes, bytes]]) -> None:
+        set_by_server = [value.decode("latin-1") for name, value in pairs if name.lower() == b"set-cookie"]
+        self._cookies.keep(place.origin, place.path.decode("ascii"), set_by_server)
+
+
+def _fields_of(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The header fields by lower-case name; repeated ones joined (RFC 9110, section 5.3)."""
+    fields: dict[str, str] = {}
+    for raw_name, raw_value in pairs:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    return fields
 
 
 class Http(_Http):
     """Exchanges a request for a response, in sync."""
-
-    def _build(self, **options: Any) -> Any:
-        transport = lib.HTTPTransport(**options)
-        # The library has no public way to a network back end; a test with a slow server watches this one.
-        pool = transport._pool  # noqa: SLF001
-        pool._network_backend = _DeadlineBackend(pool._network_backend)  # noqa: SLF001
-        return transport
 
     def exchange(self, request: Request, seconds: float, max_body: int) -> Response:
         """Send and read to the end, within `seconds`.
@@ -196,96 +162,152 @@ class Http(_Http):
             TransportError: no whole answer came back.
             ResponseTooLargeError: the body exceeds `max_body` bytes.
         """
-        url = request.full_url
-        _timer.until = time.monotonic() + seconds
         try:
-            native = self._translate(request, url, seconds)
             if self._client:
-                answer = self._client.send(native, stream=True, follow_redirects=False)
-            else:
-                answer = self._transport(native.url).handle_request(native)
-            try:
-                headers = self._read_headers(native, answer)
-                reader = BodyReader(headers.get("content-encoding"), max_body)
-                for chunk in answer.stream:
-                    reader.feed(chunk)
-                return Response(answer.status_code, headers, reader.finish(), url)
-            finally:
-                answer.close()
-        except (lib.HTTPError, lib.InvalidURL) as error:
+                return self._exchange_by_client(request, seconds, max_body)
+            return self._exchange(request, seconds, max_body)
+        except MdmError:
+            raise
+        except Exception as error:
             raise translate_failure(error, request, seconds) from error
+
+    def _exchange(self, request: Request, seconds: float, max_body: int) -> Response:
+        url = request.full_url
+        place = _place_of(url)
+        native = self._core_request(request, place)
+        line = self._connections.take(place.origin)
+        try:
+            line.until = time.monotonic() + seconds
+            if line.http is None:
+                self._open(line, place, "", Backend(line))
+            answer = line.http.handle_request(native)
+            fields = _fields_of(answer.headers)
+            if "set-cookie" in fields:
+                self._keep_cookies(place, answer.headers)
+            reader = BodyReader(fields.get("content-encoding"), max_body)
+            for chunk in answer.stream:
+                reader.feed(chunk)
+            body = reader.finish()
+            answer.close()
+        except BaseException:
+            line.drop()
+            raise
+        self._connections.give(place.origin, line)
+        return Response(answer.status, fields, body, url)
+
+    def _exchange_by_client(self, request: Request, seconds: float, max_body: int) -> Response:
+        url = request.full_url
+        native = self._client_request(request, url, seconds)
+        answer = self._client.send(native, stream=True, follow_redirects=False)
+        try:
+            fields = _fields_of(answer.headers.raw)
+            reader = BodyReader(fields.get("content-encoding"), max_body)
+            for chunk in answer.stream:
+                reader.feed(chunk)
+            return Response(answer.status_code, fields, reader.finish(), url)
+        finally:
+            answer.close()
 
     def close(self) -> None:
         """Close the connections, unless they are the application's own."""
-        while self._transports:
-            self._transports.popitem()[1].close()
+        self._connections.close()
 
 
 class AsyncHttp(_Http):
     """Exchanges a request for a response, in async."""
 
-    def _build(self, **options: Any) -> Any:
-        return lib.AsyncHTTPTransport(**options)
-
     async def exchange(self, request: Request, seconds: float, max_body: int) -> Response:
         """Send and read to the end, within `seconds`; raises as `Http.exchange` does."""
-        url = request.full_url
         try:
-            with anyio.fail_after(seconds + _GRACE):
-                native = self._translate(request, url, seconds)
-                if self._client:
-                    answer = await self._client.send(native, stream=True, follow_redirects=False)
-                else:
-                    answer = await self._transport(native.url).handle_async_request(native)
-                try:
-                    headers = self._read_headers(native, answer)
-                    reader = BodyReader(headers.get("content-encoding"), max_body)
-                    async for chunk in answer.stream:
-                        reader.feed(chunk)
-                    return Response(answer.status_code, headers, reader.finish(), url)
-                finally:
-                    await answer.aclose()
-        except (TimeoutError, lib.HTTPError, lib.InvalidURL) as error:
+            if self._client:
+                with anyio.fail_after(seconds):
+                    return await self._exchange_by_client(request, seconds, max_body)
+            return await self._exchange(request, seconds, max_body)
+        except MdmError:
+            raise
+        except Exception as error:
             raise translate_failure(error, request, seconds) from error
+
+    async def _exchange(self, request: Request, seconds: float, max_body: int) -> Response:
+        url = request.full_url
+        place = _place_of(url)
+        native = self._core_request(request, place)
+        line = self._connections.take(place.origin, running_loop())
+        try:
+            line.until = time.monotonic() + seconds
+            if line.http is None:
+                self._open(line, place, "Async", AsyncBackend(line))
+            answer = await line.http.handle_async_request(native)
+            fields = _fields_of(answer.headers)
+            if "set-cookie" in fields:
+                self._keep_cookies(place, answer.headers)
+            reader = BodyReader(fields.get("content-encoding"), max_body)
+            async for chunk in answer.stream:
+                reader.feed(chunk)
+            body = reader.finish()
+            await answer.aclose()
+        except BaseException:
+            line.drop()
+            raise
+        self._connections.give(place.origin, line)
+        return Response(answer.status, fields, body, url)
+
+    async def _exchange_by_client(self, request: Request, seconds: float, max_body: int) -> Response:
+        url = request.full_url
+        native = self._client_request(request, url, seconds)
+        answer = await self._client.send(native, stream=True, follow_redirects=False)
+        try:
+            fields = _fields_of(answer.headers.raw)
+            reader = BodyReader(fields.get("content-encoding"), max_body)
+            async for chunk in answer.stream:
+                reader.feed(chunk)
+            return Response(answer.status_code, fields, reader.finish(), url)
+        finally:
+            await answer.aclose()
 
     async def aclose(self) -> None:
         """Close the connections, unless they are the application's own."""
-        while self._transports:
-            await self._transports.popitem()[1].aclose()
+        self._connections.close()
 
 
 def translate_failure(error: Exception, request: Request, seconds: float) -> MdmError:
-    """The library's exception as an error that says what happened and what to do."""
+    """Any exception of an exchange as an error that says what happened and what to do."""
     parts = urlsplit(request.url)
-    host = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    host = f"{parts.hostname}:{parts.port or _DEFAULT_PORTS.get(parts.scheme)}"
     causes = list(_causes(error))
-    if isinstance(error, lib.ConnectTimeout):
+    if isinstance(error, (lib.ConnectTimeout, core.ConnectTimeout)):
         return MdmTimeoutError(
             f"no connection to {host} within {seconds:g} s",
             hint="Check DNS, the route and the firewall to this host and port, and the proxy setting.",
         )
-    if isinstance(error, (TimeoutError, lib.TimeoutException)):
+    if isinstance(error, (TimeoutError, lib.TimeoutException, core.TimeoutException)):
         return MdmTimeoutError(f"{host} did not answer in full within {seconds:g} s")
     if untrusted := _first(causes, ssl.SSLCertVerificationError):
         return TlsError(f"the certificate of {host} is not trusted: {untrusted.verify_message}")
-    if _first(causes, ssl.SSLError):
+    reading = isinstance(error, (core.ReadError, core.WriteError))
+    if _first(causes, ssl.SSLError) and not (reading and _first(causes, ssl.SSLEOFError)):
         return TlsError(
             f"no secure connection to {host} could be agreed on",
             hint="Check that this port speaks TLS 1.2 or later, and whether it wants a client certificate.",
         )
     if _first(causes, socket.gaierror):
-        return ConnectError(f"the host name {parts.hostname} is not known", hint="Check base_url and DNS.")
-    if isinstance(error, lib.ProxyError):
+        name = error.args[0] if isinstance(error, core.ConnectError) else parts.hostname
+        return ConnectError(
+            f"the host name {name} is not known", hint="Check base_url, the proxy setting and DNS."
+        )
+    if isinstance(error, (lib.ProxyError, core.ProxyError)):
         return ConnectError(
             f"the proxy refused the way to {host}", hint="Check the proxy setting and its login."
         )
-    if isinstance(error, lib.ConnectError):
+    if isinstance(error, (lib.ConnectError, core.ConnectError)):
         return ConnectError(f"{host} refused the connection or is unreachable")
-    if isinstance(error, lib.NetworkError | lib.RemoteProtocolError):
+    if isinstance(
+        error, (lib.NetworkError, lib.RemoteProtocolError, core.NetworkError, core.RemoteProtocolError)
+    ):
         return ConnectError(f"{host} broke the connection off before the answer was complete")
-    if isinstance(error, lib.TransportError):
-        return TransportError(f"the exchange with {host} failed ({type(error).__name__})", retryable=False)
-    return ProtocolError(f"no request can be sent to {redact_url(request.url)} ({type(error).__name__})")
+    if isinstance(error, (lib.InvalidURL, lib.LocalProtocolError, core.LocalProtocolError, UnicodeError)):
+        return ProtocolError(f"no request can be sent to {redact_url(request.url)} ({type(error).__name__})")
+    return TransportError(f"the exchange with {host} failed ({type(error).__name__})", retryable=False)
 
 
 def _causes(error: BaseException | None) -> Any:
@@ -296,62 +318,3 @@ def _causes(error: BaseException | None) -> Any:
 
 def _first(causes: list[Any], kind: type[Any]) -> Any:
     return next((cause for cause in causes if isinstance(cause, kind)), None)
-
-
-class _Timer(threading.local):
-    until: float = 0.0
-
-
-_timer = _Timer()
-
-
-class _DeadlineBackend:
-    """A network back end whose every wait ends when the whole exchange must.
-
-    The library's own timeouts count for one read each; a server that sends a byte now and then would
-    hold a thread for ever. In async a cancel scope does this; in sync it has to be at the socket.
-    """
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def connect_tcp(self, *args: Any, timeout: float | None = None, **kwargs: Any) -> _DeadlineStream:
-        return _DeadlineStream(
-            self._inner.connect_tcp(*args, timeout=_left(timeout, _core.ConnectTimeout), **kwargs)
-        )
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-
-class _DeadlineStream:
-    """A connection of a `_DeadlineBackend`."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data: bytes = self._inner.read(max_bytes, timeout=_left(timeout, _core.ReadTimeout))
-        return data
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, timeout=_left(timeout, _core.WriteTimeout))
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> _DeadlineStream:
-        timeout = _left(timeout, _core.ConnectTimeout)
-        return _DeadlineStream(self._inner.start_tls(ssl_context, server_hostname, timeout))
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-
-def _left(timeout: float | None, expired: type[Exception]) -> float:
-    left = _timer.until - time.monotonic()
-    if left <= 0:
-        raise expired
-    return left if timeout is None else min(timeout, left)

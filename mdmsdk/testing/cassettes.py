@@ -7,21 +7,28 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import vcr
 import yaml
 from pydantic import SecretStr
+from vcr.errors import CannotOverwriteExistingCassetteException
+from vcr.request import Request as VcrRequest
 
+from mdmsdk._run.http import AsyncHttp, Http
 from mdmsdk.config import kinds_of
 from mdmsdk.identifiers import parse_key
 from mdmsdk.testing.scrub import REDACTED, Pseudonyms
+from mdmsdk.wire import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from pydantic import BaseModel
+
+    from mdmsdk.wire import Request
 
 __all__ = [
     "PLACE",
@@ -52,7 +59,6 @@ UNKNOWN = {
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "link", "location"})
 _ACCOUNT = re.compile("user|client|tenant|account|organization|network|space|partition")
 _SENT_AGAIN = frozenset({429, 503})
-# The library's own transport classes are patched, so these parts are what both of them send.
 # JSON bodies tell batches apart; forms hold what changes at each login.
 _MATCH_ON = ("method", "scheme", "host", "path", "query", "json")
 
@@ -180,8 +186,9 @@ def recording(
         pseudonyms.learn_body(_text(response["body"]["string"]))
         return response
 
-    with recorder.use_cassette(
-        str(path), record_mode=vcr.mode.ALL, before_record_response=learn, decode_compressed_response=True
+    with (
+        recorder.use_cassette(str(path), record_mode=vcr.mode.ALL, before_record_response=learn) as cassette,
+        _exchanging(cassette),
     ):
         yield
 
@@ -192,8 +199,52 @@ def replaying(path: Path) -> Iterator[None]:
     if not path.is_file():
         raise FileNotFoundError(f"no cassette {path}; record it with: nox -s record")
     recorder = _recorder(_Serializer())
-    with recorder.use_cassette(str(path), record_mode=vcr.mode.NONE, allow_playback_repeats=True):
+    with (
+        recorder.use_cassette(str(path), record_mode=vcr.mode.NONE, allow_playback_repeats=True) as cassette,
+        _exchanging(cassette),
+    ):
         yield
+
+
+@contextmanager
+def _exchanging(cassette: Any) -> Iterator[None]:
+    """Lead the exchanges of all clients through a cassette: vcrpy knows no HTTP library's core."""
+    really, really_async = Http.exchange, AsyncHttp.exchange
+
+    def exchange(self: Http, request: Request, *limits: Any) -> Response:
+        return _played(cassette, request) or _noted(cassette, request, really(self, request, *limits))
+
+    async def exchange_async(self: AsyncHttp, request: Request, *limits: Any) -> Response:
+        played = _played(cassette, request)
+        return played or _noted(cassette, request, await really_async(self, request, *limits))
+
+    with patch.object(Http, "exchange", exchange), patch.object(AsyncHttp, "exchange", exchange_async):
+        yield
+
+
+def _asked(request: Request) -> VcrRequest:
+    return VcrRequest(request.method, request.full_url, request.content()[0], dict(request.headers))
+
+
+def _played(cassette: Any, request: Request) -> Response | None:
+    asked = _asked(request)
+    if not cassette.can_play_response_for(asked):
+        if cassette.write_protected:
+            raise CannotOverwriteExistingCassetteException(cassette=cassette, failed_request=asked)
+        return None
+    answer = cassette.play_response(asked)
+    headers = {name.lower(): ", ".join(values) for name, values in answer["headers"].items()}
+    return Response(answer["status"]["code"], headers, answer["body"]["string"], request.full_url)
+
+
+def _noted(cassette: Any, request: Request, response: Response) -> Response:
+    recorded = {
+        "status": {"code": response.status, "message": ""},
+        "headers": {name: [value] for name, value in response.headers.items()},
+        "body": {"string": response.body},
+    }
+    cassette.append(_asked(request), recorded)
+    return response
 
 
 def _same_json(one: Any, other: Any) -> bool:

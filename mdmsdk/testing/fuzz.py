@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from mdmsdk._run.http import lib
+from mdmsdk._run.library import lib
 from mdmsdk.client import verdict
 from mdmsdk.client.build import make_provider
 from mdmsdk.errors import MdmError

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mdmsdk import errors
-from mdmsdk._run.http import lib
+from mdmsdk._run.library import lib
 from mdmsdk.errors import MdmError
 from mdmsdk.models import ComplianceState
 from mdmsdk.registry import SIMULATORS, installed

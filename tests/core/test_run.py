@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import anyio
 import pytest
 
-from mdmsdk._run.http import lib
+from mdmsdk._run.library import lib
 from mdmsdk.client import AsyncMdmClient
 from mdmsdk.errors import (
     AuthenticationError,
@@ -37,7 +37,7 @@ from mdmsdk.errors import (
 )
 from mdmsdk.flow import Flow, call, pause, send, together
 from mdmsdk.models import ServerInfo
-from mdmsdk.provider import Limits, Token, basic_token
+from mdmsdk.provider import Limits, Token, basic_token, check_status
 from mdmsdk.wire import Request, Response
 from tests.core.conftest import SECRET, Answer, Script, TinyProvider, TinySettings
 
@@ -493,6 +493,67 @@ class TestRedirects:
         with pytest.raises(RedirectError):
             tiny(kind=running(flow)).heartbeat()
 
+    def test_a_login_stays_where_it_is(self, tiny: Connect, script: Script) -> None:
+        asked: list[str] = []
+
+        class Sharded(TinyProvider):
+            def trusts(self, host: str) -> bool:
+                asked.append(host)
+                return True
+
+        script.routes["/token"] = Answer("", 307, {"location": "https://shard.tiny.example/token"})
+        with pytest.raises(RedirectError, match="must not see the credential"):
+            tiny(kind=Sharded, login="token").heartbeat()
+        assert not asked
+
+    @pytest.mark.parametrize(
+        ("location", "place"),
+        [
+            ("https://Shard.tiny.example/x", "shard.tiny.example"),
+            ("https://shard.tiny.example:443/x", "shard.tiny.example"),
+            ("https://shard.tiny.example:8443/x", "shard.tiny.example:8443"),
+            ("http://shard.tiny.example/x", None),
+            ("https://evil%2f.tiny.example/x", None),
+            ("https://evil.example\\.tiny.example/x", None),
+            ("https://user@shard.tiny.example/x", None),
+            ("https://evil.example\\@shard.tiny.example/x", None),
+            ("https://shard_1.tiny.example/x", None),
+            ("https://shard.tiny.example./x", None),
+            ("https://shärd.tiny.example/x", None),
+            ("https://[::1]/x", None),
+        ],
+    )
+    def test_what_a_provider_is_asked_about(
+        self, tiny: Connect, script: Script, location: str, place: str | None
+    ) -> None:
+        asked: list[str] = []
+
+        class Sharded(TinyProvider):
+            def trusts(self, host: str) -> bool:
+                asked.append(host)
+                return False
+
+        def flow(provider: TinyProvider) -> Flow[None]:
+            yield from send(Request("GET", location))
+
+        script.routes["/info"] = Answer("", 307, {"location": location.encode().decode("latin-1")})
+        client = tiny(kind=Sharded)
+        with pytest.raises(RedirectError):
+            client.heartbeat()
+        with pytest.raises(RedirectError):
+            tiny(kind=type("Linked", (Sharded, running(flow)), {})).heartbeat()
+        assert asked == [place] * 2 * bool(place)
+
+    @pytest.mark.parametrize("odd", ["user@{}", "evil%2f@{}", "evil.example\\@{}"])
+    def test_our_own_address_is_taken_only_as_everybody_reads_it(
+        self, tiny: Connect, script: Script, origin: str, odd: str
+    ) -> None:
+        here = origin.partition("://")[2]
+        script.routes["/info"] = Answer("", 307, {"location": f"http://{odd.format(here)}/moved"})
+        script.routes["/moved"] = ""
+        with pytest.raises(RedirectError):
+            tiny().heartbeat()
+
     def test_a_host_that_merely_begins_like_ours_is_another(self, tiny: Connect, origin: str) -> None:
         def flow(provider: TinyProvider) -> Flow[None]:
             yield from send(Request("GET", f"{origin}@elsewhere.example/"))
@@ -758,3 +819,28 @@ class TestProvidersThatStumble:
         with pytest.raises(PluginError, match=r"authorize\(\) failed .*\(ValueError\)") as caught:
             tiny(kind=Authorizing).heartbeat()
         assert basic_token("tiny", SECRET).value not in str(caught.value)
+
+
+class TestStatuses:
+    """Only 200 is an answer, and 204 where a provider says that the vendor documents it."""
+
+    @pytest.mark.parametrize("status", [201, 202, 203, 205, 206, 226, 299])
+    def test_another_success_is_no_whole_answer(self, tiny: Connect, script: Script, status: int) -> None:
+        class Trusting(TinyProvider):
+            def check(self, response: Response) -> Response:
+                return response
+
+        script.routes["/find"] = Answer("S1", status)
+        for kind in (TinyProvider, Trusting):
+            with pytest.raises(ProtocolError, match=f"status {status} .* is no whole answer"):
+                tiny(kind=kind).lookup(MAC)
+
+    def test_nothing_is_an_answer_only_where_the_vendor_says_so(self, tiny: Connect, script: Script) -> None:
+        class Documented(TinyProvider):
+            def check(self, response: Response) -> Response:
+                return check_status(response, may_be_empty=response.url.partition("?")[0].endswith("/find"))
+
+        script.routes["/find"] = Answer("", 204)
+        assert tiny(kind=Documented).lookup(MAC) is None
+        with pytest.raises(ProtocolError, match=r"status 204 .* is no whole answer"):
+            tiny().lookup(MAC)
