@@ -25,7 +25,6 @@ __all__ = [
     "AsyncMdmFederation",
     "AuthenticationError",
     "Capability",
-    "ClientClosedError",
     "Compliance",
     "ComplianceState",
     "ConfigurationError",

@@ -29,8 +29,7 @@
     │   └── IncompleteListError     .collected; the list ended before it was complete
     ├── UnsupportedOperationError   this provider cannot do that; raised before any request
     ├── ServerUnavailableError      the circuit breaker is open; nothing was sent
-    ├── PluginError                 .method; a plugin's method does not keep to the contract
-    └── ClientClosedError           the client was closed, before or meanwhile
+    └── PluginError                 .method; a plugin's method does not keep to the contract
 
 No message, ``repr`` or attribute ever holds a secret, a header or a whole body; all are single lines without
 control characters. See `mdmsdk.silence` for what else an exception carries about.
@@ -44,7 +43,6 @@ from mdmsdk.words import safe_words
 
 __all__ = [
     "AuthenticationError",
-    "ClientClosedError",
     "ConfigurationError",
     "ConnectError",
     "DeadlineExceededError",
@@ -355,9 +353,3 @@ class PluginError(MdmError):
     def __init__(self, message: str, *, method: str | None = None, **where: Unpack[Where]) -> None:
         super().__init__(message, **where)
         self.method = method
-
-
-class ClientClosedError(MdmError):
-    """The client was closed before the call, or while it was under way."""
-
-    hint = "Make another client; one that stays open serves many threads or tasks, and all of a program."

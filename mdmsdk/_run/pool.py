@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mdmsdk._run.stop import Stop
-
 # Seconds after which a thread without work ends.
 _IDLE = 5.0
 
@@ -61,8 +59,7 @@ class Pool:
     end.
     """
 
-    def __init__(self, most: int, stop: Stop) -> None:
-        self.stop = stop
+    def __init__(self, most: int) -> None:
         self._most = most
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._lock = threading.Lock()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote
 from xml.etree import ElementTree as ET
 
-from mdmsdk.identifiers import Udid
+from mdmsdk.identifiers import Imei, Udid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +65,9 @@ class Pseudonyms:
                 self._table.update(
                     zip(_mac_forms(digits), _mac_forms(self._made_up_mac(digits)), strict=True)
                 )
+            elif imei := _imei_digits(value):
+                made_up = Imei(self._made_up(imei[:14])).spellings[0]
+                self._table.update(zip(_imei_forms(imei), _imei_forms(made_up), strict=True))
             else:
                 made_up = self._made_up(value)
                 self._table[value] = made_up
@@ -147,6 +150,18 @@ def _spellings(value: str) -> list[str]:
     return [
         way for text in (udid.spellings if udid else (value,)) for way in (text, text.lower(), text.upper())
     ]
+
+
+def _imei_digits(value: str) -> str | None:
+    """The 15 digits of an IMEI with its right check digit; None for anything else."""
+    digits = value.replace(" ", "")
+    imei = Imei.parse(digits) if re.fullmatch("[0-9]{15}", digits) else None
+    return digits if imei and imei.spellings[0] == digits else None
+
+
+def _imei_forms(digits: str) -> list[str]:
+    """The spellings of an IMEI, from its 15 digits."""
+    return [digits, digits[:14], f"{digits[:2]} {digits[2:8]} {digits[8:14]} {digits[14]}"]
 
 
 def _leaves(text: str) -> Iterator[tuple[str, str]]:

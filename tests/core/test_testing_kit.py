@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from mdmsdk.errors import MalformedResponseError, MdmError, PluginError, ServerError
 from mdmsdk.flow import Flow, call, pause, send, together
-from mdmsdk.identifiers import Mac
+from mdmsdk.identifiers import Imei, Mac
 from mdmsdk.models import ServerInfo
 from mdmsdk.testing import (
     Played,
@@ -126,6 +126,14 @@ class TestPseudonyms:
         made_up = [pseudonyms.apply(text) for text in spellings]
         assert len({text.lower().replace("-", "") for text in made_up}) == 1
         assert not {text.lower() for text in made_up} & {text.lower() for text in spellings}
+
+    def test_an_imei_is_found_in_every_spelling(self) -> None:
+        key, pseudonyms = Imei("490154203237518"), Pseudonyms(b"key")
+        pseudonyms.learn(key.value)
+        (made_up,) = {Imei(pseudonyms.apply(text)) for text in (*key.spellings, "49 015420 323751 8")}
+        assert made_up != key
+        # A replay asks for the same texts again.
+        assert [pseudonyms.apply(text) for text in key.spellings] == list(made_up.spellings)
 
     def test_another_key_gives_other_pseudonyms(self) -> None:
         one, other = Pseudonyms(b"one"), Pseudonyms(b"other")
