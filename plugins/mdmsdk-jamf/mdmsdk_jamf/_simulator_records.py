@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from mdmsdk.identifiers import Imei
+
 if TYPE_CHECKING:
     from mdmsdk.simulator import SimDevice
     from mdmsdk_jamf._simulator_habits import JamfHabits
@@ -31,6 +33,7 @@ __all__ = [
     "mobile",
     "reported",
     "search_content",
+    "second_imei",
     "states",
 ]
 
@@ -59,7 +62,17 @@ COMPUTER_FIELDS: Final = frozenset(
 )
 MOBILE_FIELDS: Final = frozenset(
     {"mobileDeviceId", "udid", "displayName", "managementId", "managed", "wifiMacAddress", "serialNumber"}
-    | {"username", "emailAddress", "imei", "meid", "osVersion", "passcodePresent", "groupId", "groupName"}
+    | {
+        "username",
+        "emailAddress",
+        "imei",
+        "imei2",
+        "meid",
+        "osVersion",
+        "passcodePresent",
+        "groupId",
+        "groupName",
+    }
 )
 
 
@@ -137,6 +150,13 @@ def alternative_mac(device: "SimDevice") -> str | None:
     return device.dock_mac or device.ethernet_mac
 
 
+def second_imei(device: "SimDevice") -> str | None:
+    """Give the number of the second line of a phone with a modem; no record of the fleet has one."""
+    if device.imei is None or device.kind != "phone":
+        return None
+    return Imei(f"{device.imei[:8]}9{device.id:05}").spellings[0]
+
+
 def computer(device: "SimDevice", habits: "JamfHabits", version: int) -> dict[str, Any]:
     """Give a computer's record, with all sections that the simulator knows."""
     contact = _time(device.last_check_in)
@@ -195,9 +215,10 @@ def computer(device: "SimDevice", habits: "JamfHabits", version: int) -> dict[st
 
 def mobile(device: "SimDevice", habits: "JamfHabits") -> dict[str, Any]:
     """Give a mobile device's record, with all sections that the simulator knows."""
-    imei = device.imei
-    if imei and habits.spaced_imei:
-        imei = f"{imei[:2]} {imei[2:8]} {imei[8:14]} {imei[14]}"
+    imei, second = (
+        number and f"{number[:2]} {number[2:8]} {number[8:14]} {number[14]}" if habits.spaced_imei else number
+        for number in (device.imei, second_imei(device))
+    )
     return {
         "mobileDeviceId": str(device.id),
         "deviceType": "iOS",
@@ -230,6 +251,15 @@ def mobile(device: "SimDevice", habits: "JamfHabits") -> dict[str, Any]:
             "jailBreakDetected": device.jailbroken,
         },
         "network": {"imei": imei, "meid": device.meid, "phoneNumber": device.phone_number},
+        "serviceSubscriptions": [
+            {
+                "slot": f"CTSubscriptionSlot{slot}",
+                "imei": number,
+                "meid": device.meid if slot == "One" else "",
+            }
+            for slot, number in (("One", imei), ("Two", second))
+            if number
+        ],
         "userAndLocation": {
             "username": device.username,
             "realName": device.full_name,
@@ -254,6 +284,7 @@ def filter_values(record: Mapping[str, Any]) -> dict[str, Sequence[str]]:
             **record["network"],
         }
         flat |= record["userAndLocation"]
+        flat["imei2"] = next((line["imei"] for line in record["serviceSubscriptions"][1:]), None)
         found: dict[str, Sequence[str]] = {name: _texts(flat.get(name)) for name in MOBILE_FIELDS}
         for name in ("groupId", "groupName"):
             found[name] = [str(group[name]) for group in record["groups"]]

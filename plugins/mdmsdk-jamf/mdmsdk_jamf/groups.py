@@ -14,8 +14,9 @@ from mdmsdk.errors import (
     IncompleteListError,
     VersionMismatchError,
 )
+from mdmsdk.rows import Row
 from mdmsdk_jamf import verdicts
-from mdmsdk_jamf.inventory import COMPUTERS, MOBILE_DEVICES, text
+from mdmsdk_jamf.inventory import COMPUTERS, MOBILE_DEVICES
 from mdmsdk_jamf.membership import Membership, Named
 from mdmsdk_jamf.paging import read_page
 from mdmsdk_jamf.rsql import any_of, chunks
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from mdmsdk.flow import Flow
     from mdmsdk_jamf.inventory import Realm, Record
-    from mdmsdk_jamf.paging import Row
+    from mdmsdk_jamf.paging import Document
 
 __all__ = ["SmartGroups"]
 
@@ -69,8 +70,8 @@ class SmartGroups(Membership):
             f"this Jamf Pro server has no list of groups of {realm.name}", hint="Update Jamf Pro."
         )
 
-    def _rows(self, path: str) -> Flow[list[Row]]:
-        rows: list[Row] = []
+    def _rows(self, path: str) -> Flow[list[Document]]:
+        rows: list[Document] = []
         for page in range(_MOST_PAGES):
             payload = (yield from self.get(path, {"page": page, "page-size": _PAGE})).json()
             if isinstance(payload, list):
@@ -93,7 +94,7 @@ class SmartGroups(Membership):
             if realm is MOBILE_DEVICES and record.row.get(realm.groups) is None:
                 damaged.append(record.id)
             elif group := verdicts.group_of(record, target.id):
-                found[record.id] = text(group.get("groupDescription"))
+                found[record.id] = group.text("groupDescription")
         for ids in chunks(damaged):
             found |= dict.fromkeys((yield from self._damaged_members(realm, target, ids)))
         if len(found) < len(records):
@@ -127,8 +128,9 @@ class SmartGroups(Membership):
             )
 
 
-def _read(row: Row) -> Named | None:
+def _read(document: Document) -> Named | None:
     """A smart group of the list; None for a static one."""
-    number, name = text(row.get("groupId", row.get("id"))), text(row.get("groupName", row.get("name")))
-    static = row.get("smartGroup", row.get("isSmartGroup")) is False
+    row = Row(document, "a group")
+    number, name = row.text("groupId", "id"), row.text("groupName", "name")
+    static = row.flag("smartGroup", "isSmartGroup") is False
     return Named(number, name) if number and name and not static else None

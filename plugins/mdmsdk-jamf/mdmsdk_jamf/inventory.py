@@ -6,20 +6,21 @@ Source: the API's own description on each server, ``/api/doc``: computers-invent
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mdmsdk.errors import MalformedResponseError
-from mdmsdk.identifiers import Guid, Hostname, Imei, Key, Mac, Serial, Udid, Username
-from mdmsdk.models import Device, clean_time, parse_macs
-from mdmsdk_jamf.rsql import any_of
+from mdmsdk.identifiers import Guid, Hostname, Imei, Key, Mac, Meid, Serial, Udid, Username
+from mdmsdk.models import Device
+from mdmsdk.rows import Row
+from mdmsdk_jamf.rsql import any_of, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from mdmsdk_jamf.paging import Row
+    from mdmsdk_jamf.paging import Document
 
-__all__ = ["COMPUTERS", "MOBILE_DEVICES", "REALMS", "Realm", "Record", "identifiers", "part", "text"]
+__all__ = ["COMPUTERS", "MOBILE_DEVICES", "REALMS", "Realm", "Record"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +46,38 @@ class Realm:
     sections: tuple[str, ...]
     id_field: str
     fields: Mapping[type[Key], tuple[str, ...]]
-    read: Callable[[Row], Device]
+    read: Callable[[Document], Device]
     groups: str
     reported: tuple[str, str]
     vendor_path: str
     params: Mapping[str, str] = field(default_factory=dict)
 
-    def id_of(self, row: Row) -> str:
+    def id_of(self, row: Document) -> str:
         """The id of a record.
 
         Raises:
             MalformedResponseError: it has none.
         """
-        found = text(row.get(self.id_field))
-        if found is None:
+        found = Row(row).text(self.id_field)
+        if not found:
             raise MalformedResponseError(f"Jamf Pro lists one of its {self.name} without an id")
         return found
 
     def search(self, keys: Sequence[Key]) -> str:
-        """The filter for the records with one of these keys, all of one kind."""
-        return any_of(self.fields[type(keys[0])], [key.value for key in keys])
+        """The filter for the records with one of these keys, all of one kind, however they are written."""
+        return any_of(self.fields[type(keys[0])], [text for key in keys for text in _spellings(key)])
+
+    def cost(self, key: Key) -> int:
+        """How many characters of a URL a key takes in the filter."""
+        return sum(map(listed, _spellings(key))) * len(self.fields[type(key)])
+
+
+# Stored as the device writes it: in the description's examples as "59 105109 176278 3".
+def _spellings(key: Key) -> tuple[str, ...]:
+    if not isinstance(key, Imei):
+        return key.spellings
+    whole = key.spellings[0]
+    return (*key.spellings, f"{whole[:2]} {whole[2:8]} {whole[8:14]} {whole[14]}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,12 +90,12 @@ class Record:
 
     realm: Realm
     id: str
-    row: Row
+    row: Document
     device: Device
     answered: datetime | None
 
     @classmethod
-    def read(cls, realm: Realm, row: Row, answered: datetime | None) -> Record:
+    def read(cls, realm: Realm, row: Document, answered: datetime | None) -> Record:
         """Read a row of an answer.
 
         Raises:
@@ -99,73 +112,38 @@ class Record:
     def reported_at(self) -> datetime | None:
         """When the device last sent its inventory, by which alone Jamf Pro judges it; None for never."""
         section, name = self.realm.reported
-        return clean_time(text(part(self.row, section).get(name)))
+        return Row(self.row).row(section).time(name)
 
 
-def part(row: Row, name: str) -> Mapping[str, Any]:
-    """A section of a record; empty where the server left it null."""
-    value = row.get(name)
-    if value is not None and not isinstance(value, dict):
-        raise MalformedResponseError(f"Jamf Pro answered with a record whose {name} is no section")
-    return value or {}
+def _latest(row: Row, *names: str) -> datetime | None:
+    return max((moment for name in names if (moment := row.time(name))), default=None)
 
 
-def text(value: object) -> str | None:
-    """A text or number as text; None where it says nothing."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return None
-    return str(value).strip() or None
-
-
-def identifiers(device: Device, kind: type[Key]) -> set[Key]:
-    """The keys of one kind by which a record may be asked for."""
-    if kind is Mac:
-        return set(device.mac_addresses)
-    # Which of the two stands in a certificate as GUID is the administrator's choice: $MANAGEMENTID or $UDID.
-    values = (device.guid, device.udid) if kind is Guid else (getattr(device, kind.field),)
-    return {key for key in map(kind.parse, values) if key}
-
-
-# Stored as the device writes it, in the description's examples with spaces: so there is no searching by it.
-def _digits(imei: str | None) -> str | None:
-    key = Imei.parse(imei)
-    return key.value if key else None
-
-
-def _flag(value: object) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _latest(*values: object) -> datetime | None:
-    times = [moment for value in values if (moment := clean_time(text(value)))]
-    return max(times, default=None)
-
-
-def _first(values: Iterable[bool | None]) -> bool | None:
-    return next((value for value in values if value is not None), None)
-
-
-# Version 4 has lastContact and lastCheckIn where the earlier ones have lastContactTime.
-def _read_computer(row: Row) -> Device:
-    general, hardware, system = (part(row, name) for name in ("general", "hardware", "operatingSystem"))
-    user = part(row, "userAndLocation")
-    contact = _latest(*(general.get(name) for name in ("lastContact", "lastCheckIn", "lastContactTime")))
+# Version 4 has lastContact and lastCheckIn where the earlier ones have lastContactTime. Which of management
+# id and UDID stands in a certificate as GUID is the administrator's choice: $MANAGEMENTID or $UDID.
+def _read_computer(document: Document) -> Device:
+    row = Row(document)
+    general, hardware, system = (row.row(name) for name in ("general", "hardware", "operatingSystem"))
+    user = row.row("userAndLocation")
+    contact = _latest(general, "lastContact", "lastCheckIn", "lastContactTime")
     return Device(
-        id=text(row.get("id")),
-        name=text(general.get("name")),
-        guid=text(general.get("managementId")),
-        udid=text(row.get("udid")),
-        serial_number=text(hardware.get("serialNumber")),
-        mac_addresses=parse_macs(text(hardware.get("macAddress")), text(hardware.get("altMacAddress"))),
-        user=text(user.get("username")) or text(user.get("email")),
-        phone_number=text(user.get("phone")),
-        manufacturer=text(hardware.get("make")),
-        model=text(hardware.get("model")),
-        os=text(system.get("name")),
-        os_version=text(system.get("version")),
-        registered=part(general, "remoteManagement").get("managed") is True,
+        id=row.text("id"),
+        name=general.key(Hostname, "name"),
+        guid=general.key(Guid, "managementId"),
+        udid=row.key(Udid, "udid"),
+        serial_number=hardware.key(Serial, "serialNumber"),
+        mac_addresses=hardware.macs("macAddress", "altMacAddress"),
+        user=user.key(Username, "username", "email"),
+        phone_number=user.text("phone"),
+        manufacturer=hardware.text("make"),
+        model=hardware.text("model"),
+        os=system.text("name"),
+        os_version=system.text("version"),
+        registered=general.row("remoteManagement").veto("managed") is True,
         disk_encrypted=_computer_encrypted(row),
-        last_check_in=contact or _latest(general.get("reportDate")),
+        last_check_in=contact or general.time("reportDate"),
+        other_identifiers=tuple(row.keys(Guid, "udid")),
+        unreadable=row.unreadable,
     )
 
 
@@ -178,13 +156,22 @@ _PARTITION: Final = {"ENCRYPTED": True, "UNENCRYPTED": False, "DECRYPTED": False
 
 
 def _computer_encrypted(row: Row) -> bool | None:
-    disk = part(row, "diskEncryption")
-    state = text(part(disk, "bootPartitionEncryptionDetails").get("partitionFileVault2State"))
-    whole = text(part(row, "operatingSystem").get("fileVault2Status"))
-    told = {_flag(disk.get("fileVault2Enabled")), _PARTITION.get(state or ""), _FILEVAULT.get(whole or "")}
-    if told == {None}:
-        return False if whole == "SOME_ENCRYPTED" else None  # others than the one that it starts from
-    return False not in told
+    disk, system = row.row("diskEncryption"), row.row("operatingSystem")
+    boot = disk.row("bootPartitionEncryptionDetails")
+    enabled = disk.flag("fileVault2Enabled")
+    state, whole = boot.text("partitionFileVault2State"), system.text("fileVault2Status")
+    told = {enabled, _PARTITION.get(state or ""), _FILEVAULT.get(whole or "")}
+    if False in told:
+        return False
+    if True in told:
+        # One that cannot be read may be the one that says no.
+        doubtful = (
+            (enabled is None and disk.has("fileVault2Enabled"))
+            or (state is None and boot.has("partitionFileVault2State"))
+            or (whole is None and system.has("fileVault2Status"))
+        )
+        return None if doubtful else True
+    return False if whole == "SOME_ENCRYPTED" else None  # others than the one that it starts from
 
 
 _BOTH_LAYERS: Final = (
@@ -192,32 +179,41 @@ _BOTH_LAYERS: Final = (
 )
 
 
-def _read_mobile(row: Row) -> Device:
-    general, hardware, security = (part(row, name) for name in ("general", "hardware", "security"))
-    network, user = part(row, "network"), part(row, "userAndLocation")
-    encrypted = True if security.get("hardwareEncryption") == _BOTH_LAYERS else None
+def _read_mobile(document: Document) -> Device:
+    row = Row(document)
+    general, hardware, security = (row.row(name) for name in ("general", "hardware", "security"))
+    network, user = row.row("network"), row.row("userAndLocation")
+    lines = [network, *row.rows("serviceSubscriptions")]
+    imeis = _unique(key for line in lines for key in line.keys(Imei, "imei", "imei2"))
+    meids = _unique(key for line in lines for key in line.keys(Meid, "meid"))
+    encrypted = True if security.number("hardwareEncryption") == _BOTH_LAYERS else None
     return Device(
-        id=text(row.get("mobileDeviceId")),
-        name=text(general.get("displayName")),
-        guid=text(general.get("managementId")),
-        udid=text(general.get("udid")),
-        serial_number=text(hardware.get("serialNumber")),
-        imei=_digits(text(network.get("imei"))),
-        meid=text(network.get("meid")),
-        mac_addresses=parse_macs(text(hardware.get("wifiMacAddress"))),
-        user=text(user.get("username")) or text(user.get("emailAddress")),
-        phone_number=text(network.get("phoneNumber")) or text(user.get("phoneNumber")),
+        id=row.text("mobileDeviceId"),
+        name=general.key(Hostname, "displayName"),
+        guid=general.key(Guid, "managementId"),
+        udid=general.key(Udid, "udid"),
+        serial_number=hardware.key(Serial, "serialNumber"),
+        imei=imeis[0].value if imeis else None,
+        meid=meids[0].value if meids else None,
+        mac_addresses=hardware.macs("wifiMacAddress"),
+        user=user.key(Username, "username", "emailAddress"),
+        phone_number=network.text("phoneNumber") or user.text("phoneNumber"),
         manufacturer="Apple",  # Jamf Pro manages no other maker's mobile devices, and does not name it
-        model=text(hardware.get("model")),
-        os=text(row.get("deviceType")),
-        os_version=text(general.get("osVersion")),
-        registered=general.get("managed") is True,
-        disk_encrypted=_first((_flag(security.get("dataProtected")), encrypted)),
-        passcode_set=_flag(security.get("passcodePresent")),
-        jailbroken=_flag(security.get("jailBreakDetected")),
-        last_check_in=_latest(general.get("lastContactDate"))
-        or _latest(general.get("lastInventoryUpdateDate")),
+        model=hardware.text("model"),
+        os=row.text("deviceType"),
+        os_version=general.text("osVersion"),
+        registered=general.veto("managed") is True,
+        disk_encrypted=security.flag("dataProtected") if security.has("dataProtected") else encrypted,
+        passcode_set=security.flag("passcodePresent"),
+        jailbroken=security.flag("jailBreakDetected"),
+        last_check_in=general.time("lastContactDate") or general.time("lastInventoryUpdateDate"),
+        other_identifiers=(*general.keys(Guid, "udid"), *imeis[1:], *meids[1:]),
+        unreadable=row.unreadable,
     )
+
+
+def _unique(keys: Iterable[Key]) -> list[Key]:
+    return list(dict.fromkeys(keys))
 
 
 # altMacAddress and the group memberships are in no version's list of filter fields.
@@ -249,13 +245,19 @@ MOBILE_DEVICES: Final = Realm(
     name="mobile_devices",
     path="/api/{version}/mobile-devices/detail",
     versions=("v2",),
-    sections=("GENERAL", "HARDWARE", "SECURITY", "NETWORK", "USER_AND_LOCATION", "GROUPS"),
+    # The IMEI of a second line stands among the service subscriptions alone.
+    sections=(
+        *("GENERAL", "HARDWARE", "SECURITY", "NETWORK", "SERVICE_SUBSCRIPTIONS"),
+        *("USER_AND_LOCATION", "GROUPS"),
+    ),
     id_field="mobileDeviceId",
     fields={
         Mac: ("wifiMacAddress",),
         Udid: ("udid",),
         Guid: ("managementId", "udid"),
         Serial: ("serialNumber",),
+        Imei: ("imei", "imei2"),
+        Meid: ("meid",),
         Hostname: ("displayName",),
         Username: ("username",),
     },

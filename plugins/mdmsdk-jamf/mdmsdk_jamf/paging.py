@@ -13,19 +13,19 @@ from mdmsdk.errors import MalformedResponseError, ServerError
 from mdmsdk.flow import Flow
 from mdmsdk.paging import Slice, numbered
 
-__all__ = ["Ask", "Row", "around_damage", "read_page"]
+__all__ = ["Ask", "Document", "around_damage", "read_page"]
 
 T = TypeVar("T")
 _SEVERAL = 2
 """Failures after which it is time to see whether the server gives anything at all."""
 _FEW = 16
 """Rows that are asked for one by one where the server fails at all of them together."""
-Row = Mapping[str, Any]
+Document = Mapping[str, Any]
 Ask = Callable[[int, int], Flow[Slice[T]]]
 """Asks for the page of a number, from 0 on, and a size."""
 
 
-def read_page(payload: Any) -> tuple[Sequence[Row], int]:
+def read_page(payload: Any) -> tuple[Sequence[Document], int]:
     """The rows of an answer, and how many the whole list has.
 
     Raises:

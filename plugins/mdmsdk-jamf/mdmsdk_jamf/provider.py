@@ -16,19 +16,22 @@ from mdmsdk.errors import (
     EndpointNotFoundError,
     FilterIgnoredError,
     MalformedResponseError,
+    MdmError,
     PermissionDeniedError,
     ResponseError,
     UnsupportedOperationError,
     VersionMismatchError,
 )
 from mdmsdk.flow import done, send, together
-from mdmsdk.identifiers import Guid, Mac
+from mdmsdk.identifiers import Hostname, Mac, Username
 from mdmsdk.models import ComplianceState, ServerInfo
 from mdmsdk.paging import Slice, collect, numbered, walk
 from mdmsdk.provider import Capability, Limits, MdmProvider, Page, check_status
+from mdmsdk.rows import Row
+from mdmsdk.search import one_by_one, search, spoils_one
 from mdmsdk.wire import Request
 from mdmsdk_jamf import login
-from mdmsdk_jamf.inventory import COMPUTERS, REALMS, Record, identifiers, text
+from mdmsdk_jamf.inventory import COMPUTERS, REALMS, Record
 from mdmsdk_jamf.paging import around_damage, read_page
 from mdmsdk_jamf.refusals import refuse
 from mdmsdk_jamf.rsql import any_of, chunks, encoded
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from mdmsdk.models import Device
     from mdmsdk.paging import Search
     from mdmsdk.provider import Token
+    from mdmsdk.search import Found
     from mdmsdk.wire import Response
     from mdmsdk_jamf.inventory import Realm
 
@@ -51,11 +55,12 @@ __all__ = ["JamfProvider"]
 
 _JSON: Final = {"Accept": "application/json"}
 _V4_SINCE: Final = (11, 30)
+_MOST_OTHERS: Final = 100
+"""Records about other devices in the answer to a search; a search for names that is loose gives a few."""
 _STATES_AT_ONCE: Final = 100
 """Rows of a page whose states have to be asked for one by one."""
-_ERROR: Final = 400
+_BAD_REQUEST: Final = 400
 _HEALTH: Final = "/api/v1/health-check"
-_TOO_MUCH: Final = frozenset({400, 414})
 _NO_SOURCE_HINT: Final = (
     "Jamf Pro has no compliance state of its own. Set compliance, for example to "
     '{ source = "smart-group", computers = "Compliant Macs", mobile_devices = "Compliant devices" }.'
@@ -63,6 +68,9 @@ _NO_SOURCE_HINT: Final = (
 _NO_MATCH_HINT: Final = (
     "The search of the Classic API is deprecated and gone here, or something before the server hides "
     '/JSSResource. Set secondary_macs to "sweep" to read through all computers instead, or to "off".'
+)
+_IGNORED_HINT: Final = (
+    "The server, or something before it, drops the search filter (the parameter filter of the request)."
 )
 
 
@@ -75,7 +83,9 @@ class JamfProvider(MdmProvider):
     keys: ClassVar[frozenset[type[Key]]] = frozenset(chain(*(realm.fields for realm in REALMS.values())))
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.BATCH, Capability.INVENTORY})
     # "Jamf Pro API Scalability Best Practices": no limiter, but at most five connections at once.
-    limits: ClassVar[Limits] = Limits(concurrency=5, batch_size=500, page_size=1000)
+    limits: ClassVar[Limits] = Limits(concurrency=5, batch_size=1000, page_size=1000)
+    # "Filtering with RSQL": texts are compared without case, beyond ASCII, too; accents may go with it.
+    loose: ClassVar[frozenset[type[Key]]] = frozenset({Hostname, Username})
 
     settings: JamfSettings
 
@@ -112,7 +122,7 @@ class JamfProvider(MdmProvider):
 
     def check(self, response: Response) -> Response:
         """Turn an error status into an error that names the privilege or setting."""
-        if response.status >= _ERROR:
+        if response.status >= _BAD_REQUEST:
             return refuse(response)
         return check_status(response, may_be_empty=response.url.endswith((_HEALTH, login.INVALIDATE)))
 
@@ -129,7 +139,7 @@ class JamfProvider(MdmProvider):
         """
         yield from self._check_health()
         payload = (yield from self._get("/api/v1/jamf-pro-version")).json()
-        version = text(payload.get("version")) if isinstance(payload, dict) else None
+        version = Row(payload, "a version").text("version")
         if version is None:
             raise MalformedResponseError("Jamf Pro does not say which version it is")
         api_version, count = yield from self._find_inventory(version)
@@ -177,102 +187,89 @@ class JamfProvider(MdmProvider):
     # --- lookups ---
 
     def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
-        """Every computer and mobile device with this key.
+        """The computers and mobile devices that the server gives for this key.
 
         Raises:
-            FilterIgnoredError: the server answered about other devices.
+            FilterIgnoredError: the server answered about many other devices.
             UnsupportedOperationError: the server cannot search for second MAC addresses any more.
         """
-        found = yield from self.find_batch(info, [key])
-        return found[key]
+        answer = (yield from self.find_batch(info, [key]))[key]
+        if isinstance(answer, MdmError):
+            raise answer
+        return answer
 
-    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[dict[Key, list[Device]]]:
+    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
         """`find` for many keys of one kind, with as few requests as fit into URLs."""
-        kind = type(keys[0])
-        jobs = [
-            self._search(info, realm, part, keys)
-            for realm in REALMS.values()
-            if kind in realm.fields
-            for part in chunks(keys, len(realm.fields[kind]))
-        ]
-        records = list(chain(*(yield from together(*jobs))))
-        known = {key for record in records for key in identifiers(record.device, kind)}
-        missing = [key for key in keys if key not in known]
-        if missing and kind is Mac and self.settings.secondary_macs != "off":
-            records += yield from self._second_addresses(info, missing)
-        # Several keys may have led to the same record.
-        once = {(record.realm.name, record.id): record for record in records}
-        devices = yield from self._judged(info, list(once.values()))
-        found: dict[Key, list[Device]] = {key: [] for key in keys}
-        for device in devices:
-            for key in identifiers(device, kind) & found.keys():
-                # A GUID may be either of two identifiers; the answer shows the one that was asked for.
-                found[key].append(device.model_copy(update={"guid": key.value}) if kind is Guid else device)
+        realms = [realm for realm in REALMS.values() if type(keys[0]) in realm.fields]
+        groups = chunks(keys, lambda key: max(realm.cost(key) for realm in realms))
+        parts = yield from together(*(self._search(info, realms, group) for group in groups))
+        found = {key: answer for part in parts for key, answer in part.items()}
+        missing = [key for key, answer in found.items() if answer == []]
+        if missing and type(keys[0]) is Mac and self.settings.secondary_macs != "off":
+            found |= yield from self._second_addresses(info, missing)
         return found
 
-    def _search(
-        self, info: ServerInfo, realm: Realm, keys: Sequence[Key], asked: Collection[Key]
-    ) -> Flow[list[Record]]:
-        """The records of some keys; in halves where the server takes the whole filter for bad or too long."""
-
-        def is_asked(record: Record) -> bool:
-            if identifiers(record.device, type(keys[0])).isdisjoint(asked):
-                raise FilterIgnoredError(
-                    f"Jamf Pro answered with another of its {realm.name} ({record.id}) than the "
-                    f"{type(keys[0]).kind} asked for"
-                )
-            return True
-
-        try:
-            return (yield from self._walk(info, realm, realm.search(keys), is_asked))
-        except ResponseError as error:
-            if error.status not in _TOO_MUCH or len(keys) == 1:
+    def _search(self, info: ServerInfo, realms: Sequence[Realm], group: Sequence[Key]) -> Flow[Found]:
+        def ask(keys: Sequence[Key]) -> Flow[list[Device]]:
+            walks = [self._walk(info, realm, realm.search(keys), _mostly(keys)) for realm in realms]
+            try:
+                records = yield from together(*walks)
+            except ResponseError as error:
+                if error.status == _BAD_REQUEST and len(keys) == len(group) > 1:
+                    yield from self._try_filter(info, realms, type(keys[0]))
                 raise
-        # A field that is refused altogether is refused for one key, too, and then the others are spared.
-        first = yield from self._search(info, realm, keys[:1], asked)
-        half = len(keys) // 2
-        halves = [part for part in (keys[1 : half + 1], keys[half + 1 :]) if part]
-        rest = yield from together(*(self._search(info, realm, part, asked) for part in halves))
-        return list(chain(first, *rest))
+            # Records about other devices are for the proof alone, and their state costs nothing.
+            own, others = _split(list(chain(*records)), _may_be(keys))
+            return [*(yield from self._judged(info, own)), *(record.device for record in others)]
+
+        return search(self, group, ask, splits=_may_be_one_key)
+
+    def _try_filter(self, info: ServerInfo, realms: Sequence[Realm], kind: type[Key]) -> Flow[None]:
+        """Ask for a value that harms nobody: a field that is refused altogether is refused for it, too."""
+        try:
+            for realm in realms:
+                yield from self._page_of(info, realm, any_of(realm.fields[kind], ["0"]), 0, 1)
+        except ResponseError as error:
+            if error.status != _BAD_REQUEST:
+                raise
+            raise UnsupportedOperationError(error.message, hint=error.hint) from error
 
     # The second address of a computer (Ethernet beside Wi-Fi, a dock) is no filter field in any version.
     # "/computers/match" searches as the web interface does; that it sees the second address is inferred.
-    def _second_addresses(self, info: ServerInfo, macs: Sequence[Key]) -> Flow[list[Record]]:
-        wanted = set(macs)
+    def _second_addresses(self, info: ServerInfo, macs: Sequence[Key]) -> Flow[Found]:
         pages = -(-(info.extra["computers"] or 0) // self.settings.page_size)
-        if self.settings.secondary_macs == "sweep" or len(macs) > max(1, pages):
-            return (yield from self._walk(info, COMPUTERS, "", self._has(wanted)))
+        if self.settings.secondary_macs == "match" and len(macs) <= max(1, pages):
+            return (yield from one_by_one(macs, lambda mac: self._find_second(info, mac)))
+        wanted = frozenset(macs)
+
+        def shows_one(record: Record) -> bool:
+            return not wanted.isdisjoint(record.device.mac_addresses)
+
+        records = yield from self._walk(info, COMPUTERS, "", shows_one)
+
+        def ask(keys: Sequence[Key]) -> Flow[list[Device]]:
+            return self._judged(info, list(filter(_may_be(keys), records)))
+
+        return (yield from search(self, macs, ask))
+
+    def _find_second(self, info: ServerInfo, mac: Key) -> Flow[list[Device]]:
         try:
-            ids = set(chain(*(yield from together(*(self._match(mac) for mac in macs)))))
+            ids = yield from self._match(mac)
         except EndpointNotFoundError as error:
             raise UnsupportedOperationError(
                 "this Jamf Pro server has no search for the second MAC addresses of computers",
                 hint=_NO_MATCH_HINT,
             ) from error
-        searches = [any_of([COMPUTERS.id_field], part) for part in chunks(sorted(ids))]
-        keep = self._has(wanted, ids)
-        return list(
-            chain(*(yield from together(*(self._walk(info, COMPUTERS, one, keep) for one in searches))))
-        )
-
-    @staticmethod
-    def _has(macs: Collection[Key], ids: Collection[str] = ()) -> Callable[[Record], bool]:
-        def has_one(record: Record) -> bool:
-            if ids and record.id not in ids:
-                raise FilterIgnoredError("Jamf Pro answered with other computers than those asked for")
-            return not identifiers(record.device, Mac).isdisjoint(macs)
-
-        return has_one
+        searches = [any_of([COMPUTERS.id_field], part) for part in chunks(sorted(set(ids)))]
+        walks = [self._walk(info, COMPUTERS, one, _one_of(ids)) for one in searches]
+        return (yield from self._judged(info, list(chain(*(yield from together(*walks))))))
 
     def _match(self, mac: Key) -> Flow[list[str]]:
         """Ids of the computers with an address; the search looks for texts, so its rows are checked."""
         path = f"/JSSResource/computers/match/{quote(mac.value, safe='')}"
         rows = classic_rows((yield from self._get(path)).json(), "computers")
-        own = [
-            (row, [Mac.parse(text(row.get(name))) for name in ("mac_address", "alt_mac_address")])
-            for row in rows
-        ]
-        return [found for row, macs in own if mac in macs and (found := text(row.get("id")))]
+        own = [row for row in rows if mac in row.macs("mac_address", "alt_mac_address")]
+        return [number for row in own if (number := row.text("id"))]
 
     # --- lists ---
 
@@ -333,20 +330,69 @@ class JamfProvider(MdmProvider):
 
         def ask(scope: str, offset: int, limit: int) -> Flow[Slice[Record]]:
             realm = REALMS[scope]
-            version = info.api_version if realm is COMPUTERS else realm.versions[0]
-            path = realm.path.format(version=version)
-            params = {"section": realm.sections, "sort": f"{realm.id_field}:asc", **realm.params}
 
             def ask_page(page: int, size: int) -> Flow[Slice[Record]]:
-                response = yield from self._get(path, {**params, "page": page, "page-size": size}, search)
-                rows, total = read_page(response.json())
-                records = [Record.read(realm, row, response.date) for row in rows]
-                return Slice([(record.number, record) for record in records], total)
+                return self._page_of(info, realm, search, page, size)
 
             return (numbered if search else around_damage)(ask_page, offset, limit)
 
         return ask
 
+    def _page_of(
+        self, info: ServerInfo, realm: Realm, search: str, page: int, size: int
+    ) -> Flow[Slice[Record]]:
+        """One page of an inventory, of the records that a filter lets through."""
+        version = info.api_version if realm is COMPUTERS else realm.versions[0]
+        params = {"section": realm.sections, "sort": f"{realm.id_field}:asc", **realm.params}
+        response = yield from self._get(
+            realm.path.format(version=version), {**params, "page": page, "page-size": size}, search
+        )
+        rows, total = read_page(response.json())
+        records = [Record.read(realm, row, response.date) for row in rows]
+        return Slice([(record.number, record) for record in records], total)
+
     def _get(self, path: str, params: Mapping[str, Any] | None = None, search: str = "") -> Flow[Response]:
         url = self.settings.base_url + path + (f"?filter={encoded(search)}" if search else "")
         return send(Request("GET", url, params or {}, headers=_JSON))
+
+
+def _may_be(keys: Sequence[Key]) -> Callable[[Record], bool]:
+    """Whether a record shows one of the keys, or none of that kind."""
+    wanted, kind = frozenset(keys), type(keys[0])
+
+    def is_asked(record: Record) -> bool:
+        shown = record.device.shown(kind)
+        return not (shown and wanted.isdisjoint(shown))
+
+    return is_asked
+
+
+def _split(records: Sequence[Record], is_asked: Callable[[Record], bool]) -> list[list[Record]]:
+    return [[record for record in records if is_asked(record) is wanted] for wanted in (True, False)]
+
+
+def _one_of(ids: Collection[str]) -> Callable[[Record], bool]:
+    def is_asked(record: Record) -> bool:
+        if record.id not in ids:
+            raise FilterIgnoredError("Jamf Pro answered with other computers than those asked for")
+        return True
+
+    return is_asked
+
+
+def _mostly(keys: Sequence[Key]) -> Callable[[Record], bool]:
+    """Keeps all records, until so many are about other devices that the filter has no effect."""
+    is_asked, others = _may_be(keys), 0
+
+    def keep(record: Record) -> bool:
+        nonlocal others
+        others += not is_asked(record)
+        if others > _MOST_OTHERS:
+            raise FilterIgnoredError("Jamf Pro answers with all devices", hint=_IGNORED_HINT)
+        return True
+
+    return keep
+
+
+def _may_be_one_key(error: MdmError) -> bool:
+    return spoils_one(error) and error.hint != _IGNORED_HINT

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["any_of", "chunks", "encoded", "quoted"]
+__all__ = ["any_of", "chunks", "encoded", "listed", "quoted"]
 
 T = TypeVar("T")
 
@@ -39,15 +39,20 @@ def encoded(text: str) -> str:
     return quote(text, safe="'()*!")
 
 
-def chunks(items: Sequence[T], fields: int = 1) -> list[list[T]]:
-    """The items in groups that are short enough for a URL, where each is compared with so many fields."""
+def listed(item: object) -> int:
+    """How many characters of a URL a value takes in a list."""
+    return len(encoded(quoted(str(item)) + ","))
+
+
+def chunks(items: Sequence[T], cost: Callable[[T], int] = listed) -> list[list[T]]:
+    """The items in groups that are short enough for a URL, of which each takes so many characters."""
     groups: list[list[T]] = []
     room = 0
     for item in items:
-        cost = fields * len(encoded(quoted(str(item)) + ","))
-        if cost > room:
+        taken = cost(item)
+        if taken > room:
             groups.append([])
             room = _LONGEST
         groups[-1].append(item)
-        room -= cost
+        room -= taken
     return groups

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
 from mdmsdk.errors import MalformedResponseError
-from mdmsdk_jamf.inventory import COMPUTERS, MOBILE_DEVICES, text
+from mdmsdk.rows import Row
+from mdmsdk_jamf.inventory import COMPUTERS, MOBILE_DEVICES
 from mdmsdk_jamf.membership import Membership, Named
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from mdmsdk.flow import Flow
     from mdmsdk_jamf.inventory import Realm, Record
     from mdmsdk_jamf.membership import Get
-    from mdmsdk_jamf.paging import Row
     from mdmsdk_jamf.settings import ComplianceSettings
 
 __all__ = ["AdvancedSearches", "Run", "classic_rows"]
@@ -100,7 +100,7 @@ class AdvancedSearches(Membership):
         """The advanced searches of a realm."""
         kind = _KINDS[realm.name]
         rows = classic_rows((yield from self.get(kind.path)).json(), kind.many)
-        found = [(text(row.get("id")), text(row.get("name"))) for row in rows]
+        found = [(row.text("id"), row.text("name")) for row in rows]
         return [Named(number, name) for number, name in found if number and name]
 
     def members(self, realm: Realm, target: Named, records: Sequence[Record]) -> Flow[dict[str, None]]:
@@ -115,7 +115,7 @@ class AdvancedSearches(Membership):
         kind = _KINDS[realm.name]
         payload = (yield from self.get(f"{kind.path}/id/{quote(target.id, safe='')}")).json()
         content = payload.get(kind.one) if isinstance(payload, dict) else None
-        if not isinstance(content, dict) or text(content.get("id")) != target.id:
+        if Row(content, "an advanced search").text("id") != target.id:
             raise MalformedResponseError(
                 "Jamf Pro answered with something else than the advanced search asked for"
             )
@@ -125,7 +125,7 @@ class AdvancedSearches(Membership):
 
 
 def _number(row: Row) -> str:
-    if (found := text(row.get("id"))) is None:
+    if not (found := row.text("id")):
         raise MalformedResponseError("Jamf Pro lists something without an id in an advanced search")
     return found
 
@@ -146,6 +146,6 @@ def classic_rows(content: Any, name: str) -> list[Row]:
     """
     rows = content.get(name) if isinstance(content, dict) else None
     rows = [rows] if isinstance(rows, dict) else rows
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    if not isinstance(rows, list):
         raise MalformedResponseError(f"Jamf Pro's Classic API answered without a list of {name}")
-    return rows
+    return [Row(row, f"one of the {name}") for row in rows]

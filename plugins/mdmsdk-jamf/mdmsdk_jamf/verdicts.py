@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from mdmsdk.errors import FilterIgnoredError, MalformedResponseError
 from mdmsdk.models import Compliance, ComplianceState, seen_within
-from mdmsdk_jamf.inventory import COMPUTERS, text
+from mdmsdk.rows import Row
+from mdmsdk_jamf.inventory import COMPUTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mdmsdk.models import Device
     from mdmsdk_jamf.inventory import Record
     from mdmsdk_jamf.settings import Rules
@@ -36,21 +35,20 @@ def not_covered(record: Record) -> Compliance:
     return Compliance(reasons=(f"No source of compliance is configured for {kind}: see compliance.{kind}.",))
 
 
-def group_of(record: Record, group_id: str) -> Mapping[str, Any] | None:
+def group_of(record: Record, group_id: str) -> Row | None:
     """The group among those that the record lists; None where the device is no member.
 
     Raises:
         MalformedResponseError: the record does not list its groups by id, which proves nothing.
     """
-    groups = record.row.get(record.realm.groups)
-    if not isinstance(groups, list) or not all(
-        isinstance(group, dict) and text(group.get("groupId")) for group in groups
-    ):
+    given = record.row.get(record.realm.groups)
+    groups = [Row(group, "a group") for group in given] if isinstance(given, list) else None
+    if groups is None or not all(group.text("groupId") for group in groups):
         raise MalformedResponseError(
             f"Jamf Pro left the groups out of a record of {record.realm.name} ({record.id})",
             hint="Have its inventory updated; if all records lack them, check the account's privileges.",
         )
-    return next((group for group in groups if text(group.get("groupId")) == group_id), None)
+    return next((group for group in groups if group.text("groupId") == group_id), None)
 
 
 # In the vendor's own integration with Entra, a member of the compliance group complies, and a device that
@@ -87,15 +85,16 @@ def by_vendors(record: Record, answer: Any) -> Compliance:
         MalformedResponseError: this is no list of states.
         FilterIgnoredError: they belong to another device.
     """
-    if not isinstance(answer, list) or not all(isinstance(state, dict) for state in answer):
+    if not isinstance(answer, list):
         raise MalformedResponseError("Jamf Pro answered with something else than compliance information")
-    if any(text(state.get("deviceId")) not in {record.id, None} for state in answer):
+    states = [Row(state, "compliance information") for state in answer]
+    if any(state.text("deviceId") not in {record.id, None} for state in states):
         raise FilterIgnoredError("Jamf Pro answered with the compliance information of another device")
-    applying = [state for state in answer if state.get("applicable") is not False]
-    words = [str(state.get("complianceState")) for state in applying]
+    applying = [state for state in states if state.flag("applicable") is not False]
+    words = [state.text("complianceState") or "no state" for state in applying]
     failed = [state for state, word in zip(applying, words, strict=True) if word == "NON_COMPLIANT"]
-    reasons = tuple(f"NON_COMPLIANT ({text(state.get('complianceVendor')) or 'unnamed'})" for state in failed)
-    sure = all(state.get("applicable") is True and text(state.get("deviceId")) for state in applying)
+    reasons = tuple(f"NON_COMPLIANT ({state.text('complianceVendor') or 'unnamed'})" for state in failed)
+    sure = all(state.flag("applicable") and state.text("deviceId") for state in applying)
     verdict = ComplianceState.UNKNOWN
     if failed:
         verdict = ComplianceState.NONCOMPLIANT

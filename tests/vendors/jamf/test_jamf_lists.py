@@ -153,7 +153,7 @@ def test_a_thousand_addresses_take_at_most_sixty_requests(
     start: Start, ask: Ask, large: Fleet, which: str
 ) -> None:
     running = start(large)
-    client = ask(running)
+    client = ask(running, policy={"timeout": 60.0, "deadline": 120.0})  # a batch is one operation
     client.heartbeat()
     macs: dict[str, list[str | None]] = {
         "first": [device.wifi_mac for device in large],

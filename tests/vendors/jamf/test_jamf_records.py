@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdmsdk.errors import MalformedResponseError
-from mdmsdk.identifiers import Guid, Mac, Serial, Udid
+from mdmsdk.identifiers import Guid, Imei, Key, Mac, Meid, Serial, Udid
 from mdmsdk.models import Device
-from mdmsdk_jamf.inventory import COMPUTERS, MOBILE_DEVICES, REALMS, Realm, identifiers
+from mdmsdk_jamf.inventory import COMPUTERS, MOBILE_DEVICES, REALMS, Realm
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "jamf"
 
@@ -40,6 +40,7 @@ def test_a_computer_of_version_4() -> None:
         registered=True,
         disk_encrypted=True,
         last_check_in=datetime(2026, 1, 15, 11, 58, 0, 250000, tzinfo=UTC),
+        other_identifiers=(Guid("5F8E0C7A-2D4B-4F0E-9C55-0A1B2C3D4E5F"),),
     )
 
 
@@ -124,18 +125,87 @@ def test_encryption_of_mobile_devices(security: dict[str, Any], encrypted: bool 
     assert MOBILE_DEVICES.read({"mobileDeviceId": "1", "security": security}).disk_encrypted is encrypted
 
 
-def test_texts_are_no_flags() -> None:
+def test_words_are_flags_where_they_say_yes_or_no() -> None:
     row = {"mobileDeviceId": "1", "security": {"jailBreakDetected": "Normal", "passcodePresent": "true"}}
     device = MOBILE_DEVICES.read(row)
-    assert (device.jailbroken, device.passcode_set) == (None, None)
+    assert (device.jailbroken, device.passcode_set) == (None, True)
+
+
+ODD: list[Any] = [[True], {"a": 1}, "maybe", 2, 1.0]
+
+
+@pytest.mark.parametrize("value", [*ODD, 1, "YES", True, None, False])
+@pytest.mark.parametrize("realm", REALMS.values(), ids=list(REALMS))
+def test_a_device_is_managed_only_if_the_record_says_so_readably(realm: Realm, value: Any) -> None:
+    management = {"remoteManagement": {"managed": value}} if realm is COMPUTERS else {"managed": value}
+    device = realm.read({realm.id_field: "1", "general": management})
+    readable = value is None or (value in (True, False, "YES") and not isinstance(value, float))
+    assert device.registered == (readable and bool(value))
+    assert device.unreadable == (set() if readable else {"managed"})
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_what_cannot_be_read_keeps_no_rule(value: Any) -> None:
+    computer: dict[str, Any] = {
+        "diskEncryption": {"fileVault2Enabled": value},
+        "operatingSystem": {"fileVault2Status": "ALL_ENCRYPTED"},
+    }
+    assert COMPUTERS.read({"id": "1", **computer}).disk_encrypted is None
+    security = dict.fromkeys(("jailBreakDetected", "passcodePresent", "dataProtected"), value)
+    device = MOBILE_DEVICES.read({"mobileDeviceId": "1", "security": {**security, "hardwareEncryption": 3}})
+    assert (device.jailbroken, device.passcode_set, device.disk_encrypted) == (None, None, None)
+
+
+@pytest.mark.parametrize("state", ["ENCRYPTED", ["ENCRYPTED"]])
+@pytest.mark.parametrize("whole", ["ALL_ENCRYPTED", {"a": 1}])
+def test_encryption_that_cannot_be_read_in_one_place_is_not_taken_from_another(
+    state: Any, whole: Any
+) -> None:
+    row = {"id": "1", **disk(state), "operatingSystem": {"fileVault2Status": whole}}
+    readable = isinstance(state, str) and isinstance(whole, str)
+    assert COMPUTERS.read(row).disk_encrypted is (True if readable else None)
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value", "key"),
+    [
+        ("hardware", "wifiMacAddress", "0026B424FEB", Mac("00:26:B4:24:FE:B1")),
+        ("hardware", "wifiMacAddress", ["00:26:B4:24:FE:B1"], None),
+        ("hardware", "serialNumber", ["S1"], Serial("S1")),
+        ("general", "udid", {"a": 1}, Udid("U-1")),
+        ("general", "managementId", [True], Guid("G-1")),
+        ("network", "imei", "0123456789", Imei("001001000000017")),
+        ("network", "meid", ["A1"], Meid("A1000009ABCDEF")),
+    ],
+)
+def test_an_identifier_that_cannot_be_read_contradicts_the_key(
+    section: str, name: str, value: Any, key: Key | None
+) -> None:
+    device = MOBILE_DEVICES.read({"mobileDeviceId": "1", section: {name: value}})
+    assert device.matches(key or Mac("00:26:B4:24:FE:B1")) is (key is None)
 
 
 def test_a_device_is_known_by_two_guids_and_all_its_addresses() -> None:
     device = COMPUTERS.read(sample("computers-v4.json"))
-    assert identifiers(device, Guid) == {Guid(device.guid or ""), Guid(device.udid or "")}
-    assert identifiers(device, Mac) == set(device.mac_addresses)
-    assert identifiers(device, Serial) == {Serial("simac00017")}
-    assert identifiers(Device(registered=True), Udid) == set()
+    for guid in (device.guid, device.udid):
+        assert device.matches(Guid(guid or ""))
+    for udid in ("5F8E0C7A-2D4B-4F0E-9C55-0A1B2C3D4E5F", "5f8e0c7a2d4b4f0e9c550a1b2c3d4e5f"):
+        assert device.matches(Udid(udid))
+    assert device.shown(Mac) == device.mac_addresses
+    assert device.shown(Serial) == (Serial("simac00017"),)
+
+
+def test_the_numbers_of_all_lines_are_known() -> None:
+    row = sample("mobile-devices.json")
+    row["serviceSubscriptions"] = [
+        {"imei": "00 100100 000001 7", "meid": "A1000009ABCDEF"},
+        {"imei": "00 100100 000002 5", "meid": ""},
+    ]
+    device = MOBILE_DEVICES.read(row)
+    assert (device.imei, device.meid) == ("001001000000017", "A1000009ABCDEF")
+    for text in ("00100100000001", "001001000000025", "00-100100-000002-5", "0010010000000299"):
+        assert device.matches(Imei(text)), text
+    assert device.matches(Imei("001001000000033")) is False
 
 
 @pytest.mark.parametrize("realm", REALMS.values(), ids=list(REALMS))

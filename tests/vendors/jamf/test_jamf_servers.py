@@ -20,10 +20,10 @@ from mdmsdk.errors import (
     UnsupportedOperationError,
     VersionMismatchError,
 )
-from mdmsdk.identifiers import Guid, Hostname, Mac, Serial, Udid, Username
+from mdmsdk.identifiers import Guid, Hostname, Imei, Mac, Serial, Udid, Username
 from mdmsdk.simulator import Fault, Fleet
 from mdmsdk_jamf._simulator_habits import ALL_PRIVILEGES
-from mdmsdk_jamf._simulator_records import is_computer
+from mdmsdk_jamf._simulator_records import is_computer, second_imei
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,6 +134,21 @@ def test_second_addresses(
     assert (answer is not None) == found
 
 
+@pytest.mark.parametrize("spaced", [True, False])
+def test_a_phone_is_found_by_the_numbers_of_both_lines_however_they_are_written(
+    start: Start, ask: Ask, fleet: Fleet, spaced: bool
+) -> None:
+    client = ask(start(spaced_imei=spaced))
+    device = next(one for one in fleet if one.kind == "phone" and one.imei and one.registered)
+    state = client.lookup(Serial(device.serial_number)).compliance.state
+    for number in (device.imei or "", second_imei(device) or ""):
+        grouped = f"{number[:2]} {number[2:8]} {number[8:14]} {number[14]}"
+        spellings = [Imei(text) for text in (number, number[:14], f"{number[:14]}07", grouped)]
+        found = [result.device for result in client.lookup_many(spellings)]
+        found += [client.lookup(spelling) for spelling in spellings]
+        assert [(one.id, one.compliance.state) for one in found if one] == [(str(device.id), state)] * 8
+
+
 @pytest.mark.parametrize(("kind", "login"), [("client", "API client"), ("user", "user")])
 def test_both_logins(start: Start, ask: Ask, fleet: Fleet, kind: str, login: str) -> None:
     running = start(login=kind, sticky=True)
@@ -225,9 +240,7 @@ WRONG = [
     ({"version": "10.20.0", "oauth_path": "both"}, {}, VersionMismatchError, "10.39"),
     ({"version": "10.20.0"}, {}, EndpointNotFoundError, "10.49"),
     ({"context": "/jamf"}, {"base_url": ""}, EndpointNotFoundError, "context path"),
-    ({"wrong_filter": "everything"}, {}, FilterIgnoredError, ""),
     ({"wrong_filter": "other_device"}, {}, FilterIgnoredError, ""),
-    ({"ignores_sections": True}, {}, FilterIgnoredError, ""),
     ({"max_url": 200}, {}, MdmError, "filter"),
     ({"match": "gone"}, {}, UnsupportedOperationError, "secondary_macs"),
 ]
@@ -254,6 +267,25 @@ def test_each_fault_is_its_own_error_with_its_remedy(
     assert words in (caught.value.hint or "")
     assert caught.value.server == "macs"
     assert caught.value.hint
+
+
+def test_a_dropped_filter_gives_no_device_but_the_one_asked_for(start: Start, ask: Ask, fleet: Fleet) -> None:
+    running = start(wrong_filter="everything")
+    client, known = ask(running), Serial(one(fleet, computer=True).serial_number)
+    assert client.lookup(known).matches(known)
+    for unknown in (Serial("NO-SUCH-SERIAL"), Mac("02:DE:AD:BE:EF:01")):
+        with pytest.raises(FilterIgnoredError):
+            client.lookup(unknown)
+    found, missing = client.lookup_many([known, Serial("NO-SUCH-SERIAL")])
+    assert (found.device.matches(known), type(missing.error)) == (True, FilterIgnoredError)
+    assert client.lookup(Hostname("nobody")) is None  # a search for names is loose, so that is no fault
+
+
+def test_sections_that_a_server_leaves_out_prove_nothing(start: Start, ask: Ask, fleet: Fleet) -> None:
+    device = one(fleet, computer=False)
+    found = ask(start(ignores_sections=True)).lookup(Serial(device.serial_number))
+    assert found.compliance.state == "unknown"
+    assert "does not show the serial" in found.compliance.reasons[-1]
 
 
 def test_errors_of_the_classic_api_and_of_proxies_are_html(start: Start, ask: Ask, fleet: Fleet) -> None:

@@ -71,7 +71,9 @@ def test_the_description_of_the_group_is_the_reason_for_its_members_only() -> No
 
 def test_groups_are_told_apart_by_id() -> None:
     groups = [{"groupId": "1", "groupName": "A"}, {"groupId": "10", "groupName": "B"}]
-    assert verdicts.group_of(record(groupMemberships=groups), "10") == groups[1]
+    group = verdicts.group_of(record(groupMemberships=groups), "10")
+    assert group is not None
+    assert group.text("groupName") == "B"
     assert verdicts.group_of(record(groupMemberships=groups), "11") is None
 
 
@@ -106,6 +108,10 @@ def state(word: str, *, applicable: Any = True, **more: Any) -> dict[str, Any]:
         ([state("COMPLIANT"), state("UNKNOWN")], "unknown"),
         ([state("COMPLIANT", applicable=False)], "unknown"),
         ([state("COMPLIANT", applicable=None)], "unknown"),
+        ([state("COMPLIANT", applicable="maybe")], "unknown"),
+        ([state("COMPLIANT", applicable=[True])], "unknown"),
+        ([state("COMPLIANT"), state("NON_COMPLIANT", applicable={"a": 1})], "noncompliant"),
+        ([state(["COMPLIANT"])], "unknown"),  # type: ignore[arg-type]
         ([state("COMPLIANT", deviceId=None)], "unknown"),
         ([state("IN_GRACE")], "unknown"),
         ([state("compliant")], "unknown"),
