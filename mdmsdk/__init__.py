@@ -25,6 +25,7 @@ __all__ = [
     "AsyncMdmFederation",
     "AuthenticationError",
     "Capability",
+    "ClientClosedError",
     "Compliance",
     "ComplianceState",
     "ConfigurationError",

@@ -29,7 +29,8 @@
     │   └── IncompleteListError     .collected; the list ended before it was complete
     ├── UnsupportedOperationError   this provider cannot do that; raised before any request
     ├── ServerUnavailableError      the circuit breaker is open; nothing was sent
-    └── PluginError                 .method; a plugin's method does not keep to the contract
+    ├── PluginError                 .method; a plugin's method does not keep to the contract
+    └── ClientClosedError           the client was closed, before or meanwhile
 
 No message, ``repr`` or attribute ever holds a secret, a header or a whole body; all are single lines without
 control characters. See `mdmsdk.silence` for what else an exception carries about.
@@ -43,6 +44,7 @@ from mdmsdk.words import safe_words
 
 __all__ = [
     "AuthenticationError",
+    "ClientClosedError",
     "ConfigurationError",
     "ConnectError",
     "DeadlineExceededError",
@@ -353,3 +355,9 @@ class PluginError(MdmError):
     def __init__(self, message: str, *, method: str | None = None, **where: Unpack[Where]) -> None:
         super().__init__(message, **where)
         self.method = method
+
+
+class ClientClosedError(MdmError):
+    """The client was closed before the call, or while it was under way."""
+
+    hint = "Make another client; one that stays open serves many threads or tasks, and all of a program."

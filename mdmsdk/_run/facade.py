@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 from weakref import WeakValueDictionary
 
 _facades: WeakValueDictionary[int, Facade] = WeakValueDictionary()
@@ -21,6 +21,9 @@ class Facade:
             facade = object.__new__(cls)
             facade._adopt(inner)
         return facade
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a client belongs to its process: make one there instead of pickling it")
 
     def _adopt(self, inner: Any) -> None:
         self._inner = inner

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from mdmsdk._run.budget import Budget
+    from mdmsdk._run.stop import Stop
     from mdmsdk.provider import Limits
 
 # Seconds after which a request that waits looks whether those before it still live. A signal handler's
@@ -60,8 +61,11 @@ class _Lane:
 class Gate:
     """Lets requests go when the server bears them. Without rates it is a semaphore, with one place a lock."""
 
-    def __init__(self, waits: ModuleType, concurrency: int, limits: Limits | None = None) -> None:
+    def __init__(
+        self, waits: ModuleType, stop: Stop, concurrency: int = 1, limits: Limits | None = None
+    ) -> None:
         self.waits = waits
+        self.stop = stop
         self._concurrency = concurrency
         self._limits = limits
         self._all = _Lane(limits.total_rate if limits else None, 1)
@@ -70,9 +74,9 @@ class Gate:
         self._lock = threading.Lock()
         self._under_way: set[Turn] = set()
 
-    def anew(self) -> Gate:
+    def anew(self, stop: Stop) -> Gate:
         """The same rates, as far as they are used up, with nobody under way or waiting."""
-        gate = Gate(self.waits, self._concurrency, self._limits)
+        gate = Gate(self.waits, stop, self._concurrency, self._limits)
         gate._held_until = self._held_until
         gate._all.book_as(self._all)
         for name, lane in list(self._lanes.items()):
@@ -176,15 +180,21 @@ class Turn:
 
         Raises:
             DeadlineExceededError: they do not come in time.
+            ClientClosedError: the client is closed meanwhile.
         """
         wait = self._gate.enter(self, budget)
         if wait is None:
             return
-        self._park = self._gate.waits.Park()
-        while wait is not None:
-            await self._park.wait(min(wait, budget.remaining()))
-            budget.remaining()
-            wait = self._gate.enter(self, budget)
+        self._park, stop = self._gate.waits.Park(), self._gate.stop
+        try:
+            stop.add(self.wake)
+            while wait is not None:
+                stop.check()
+                await self._park.wait(min(wait, budget.remaining()))
+                budget.remaining()
+                wait = self._gate.enter(self, budget)
+        finally:
+            stop.discard(self.wake)
 
     def take_at_once(self) -> bool:
         """Take them if that needs no waiting."""

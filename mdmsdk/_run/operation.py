@@ -105,8 +105,17 @@ class Operation:
             seconds = min(step.seconds, self._policy.max_wait)
             if step.server_wide:
                 return self._state.gate.hold(seconds)
-            return await self._waits.sleep(self._budget.spend(seconds))
+            return await self._sleep(self._budget.spend(seconds))
         return await self._waits.gather([partial(self._drive, method, flow) for flow in step.flows])
+
+    async def _sleep(self, seconds: float) -> None:
+        park, stop = self._waits.Park(), self._state.stop
+        try:
+            stop.add(park.wake)
+            await park.wait(seconds)
+        finally:
+            stop.discard(park.wake)
+        stop.check()
 
     async def _call(self, step: Call) -> Any:
         try:
@@ -141,7 +150,7 @@ class Operation:
             retry=retry_if_exception(rules.worth_retrying),
             wait=self._retry_wait,
             stop=useless,
-            sleep=self._waits.sleep,
+            sleep=self._sleep,
             reraise=True,
         )
         return await retrying(attempt)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mdmsdk._run.stop import Stop
+
 # Seconds after which a thread without work ends.
 _IDLE = 5.0
 
@@ -59,7 +61,8 @@ class Pool:
     end.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, stop: Stop) -> None:
+        self.stop = stop
         self._most = most
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._lock = threading.Lock()

@@ -10,7 +10,7 @@ from mdmsdk._run.budget import Budget
 from mdmsdk._run.operation import Operation
 from mdmsdk._run.plugin import Plugin
 from mdmsdk._run.state import Shared
-from mdmsdk.errors import MdmError
+from mdmsdk.errors import ClientClosedError, MdmError
 from mdmsdk.settings import secret_values
 from mdmsdk.silence import sealed
 from mdmsdk.words import Secrets
@@ -34,6 +34,7 @@ class Runner:
         self.plugin = Plugin(provider)
         self.server = server
         self.policy = policy
+        self.is_twin = False
         self.shared = Shared(waits, provider, http)
         self.secrets = Secrets(secret_values(provider.settings))
 
@@ -41,6 +42,7 @@ class Runner:
         """The same server, limits, tokens and connections under another policy."""
         twin = copy.copy(self)
         twin.policy = policy
+        twin.is_twin = True
         return twin
 
     async def run(self, operation: str, budget: Budget, method: str, *args: Any) -> Any:
@@ -51,16 +53,27 @@ class Runner:
         """
         with sealed(self.secrets):
             try:
+                if self.shared.closed:
+                    raise ClientClosedError("the client is closed")
                 return await Operation(self, budget).observed(method, *args)
             except MdmError as error:
-                error.locate(server=self.server, provider=self.provider.name, operation=operation)
+                told = error
+                if self.shared.closed and not isinstance(error, ClientClosedError):
+                    told = ClientClosedError("the client was closed meanwhile")
+                told.locate(server=self.server, provider=self.provider.name, operation=operation)
+                if told is not error:
+                    raise told from None
                 raise
 
     async def aclose(self) -> None:
-        """Give credentials back and close the connections. The runner may be used again."""
-        state = self.shared.now
+        """End what is under way, give credentials back and close the connections.
+
+        Not for one that was made by `with_policy`: what it shares is not its own.
+        """
+        if self.is_twin or self.shared.closed:
+            return
         try:
-            for token in state.tokens.drain():
+            for token in self.shared.close():
                 try:
                     await Operation(self, Budget(self.policy.timeout)).ask("logout", token)
                 except MdmError as error:

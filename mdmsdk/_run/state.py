@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from mdmsdk._run.gate import Breaker, Gate
 from mdmsdk._run.pool import Pool
+from mdmsdk._run.stop import Stop
 from mdmsdk._run.tokens import Tokens
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from mdmsdk.provider import MdmProvider
+    from mdmsdk.provider import Limits, MdmProvider, Token
 
 
 class State:
@@ -19,6 +21,8 @@ class State:
 
     Attributes:
         era: that process or event loop.
+        process: that process.
+        stop: ends all that waits.
         gate: lets requests go when the server bears them.
         breaker: leaves the server alone when it fails.
         tokens: the credentials.
@@ -26,13 +30,20 @@ class State:
         describing: held by who asks the server for its description.
     """
 
-    def __init__(self, era: object, gate: Gate, breaker: Breaker, tokens: Tokens, pool: Pool) -> None:
-        self.era = era
-        self.gate = gate
-        self.breaker = breaker
-        self.tokens = tokens
-        self.pool = pool
-        self.describing = Gate(gate.waits, 1)
+    def __init__(self, waits: ModuleType, limits: Limits, before: State | None = None) -> None:
+        self.era: object = None
+        self.process = os.getpid()
+        self.stop = Stop()
+        self.pool = Pool(limits.concurrency, self.stop)
+        self.describing = Gate(waits, self.stop)
+        if before is None:
+            self.gate = Gate(waits, self.stop, limits.concurrency, limits)
+            self.breaker = Breaker()
+            self.tokens = Tokens(waits, self.stop)
+        else:
+            self.gate = before.gate.anew(self.stop)
+            self.breaker = before.breaker.anew()
+            self.tokens = before.tokens.inherit(self.stop, foreign=before.process != self.process)
 
 
 class Shared:
@@ -40,17 +51,19 @@ class Shared:
 
     Tokens, rates and failures are carried over; locks, threads and waiting lists are not. The connections
     look to that themselves.
+
+    Attributes:
+        closed: whether new work is refused.
     """
 
     def __init__(self, waits: ModuleType, provider: MdmProvider, http: Any = None) -> None:
         self.waits = waits
-        self._settings = provider.settings
+        self.closed = False
         self.given_http = http
+        self._settings = provider.settings
+        self._limits = provider.limits
         self._http: dict[str, Any] = {}
-        limits = provider.limits
-        self._concurrency = limits.concurrency
-        gate = Gate(waits, limits.concurrency, limits)
-        self._state = State(None, gate, Breaker(), Tokens(waits), Pool(limits.concurrency))
+        self._state = State(waits, provider.limits)
 
     @property
     def now(self) -> State:
@@ -59,11 +72,22 @@ class Shared:
         if state.era is None:
             state.era = era
         elif state.era != era:
-            state = State(
-                era, state.gate.anew(), state.breaker.anew(), state.tokens.inherit(), Pool(self._concurrency)
-            )
-            self._state = state
+            state = self._anew(state)
+            state.era = era
         return state
+
+    def _anew(self, before: State | None) -> State:
+        self._state = state = State(self.waits, self._limits, before)
+        return state
+
+    def close(self) -> list[Token]:
+        """Refuse new work and end what is under way; gives the credentials that may be given back."""
+        self.closed = True
+        state = self.now
+        tokens = state.tokens.drain()
+        self._anew(state)  # logging out still goes through a gate
+        state.stop.now()
+        return tokens
 
     def http(self) -> Any:
         """The connections, which are opened at the first request."""

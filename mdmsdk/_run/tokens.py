@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from mdmsdk._run.budget import Budget
+    from mdmsdk._run.stop import Stop
     from mdmsdk.provider import Token
 
     Login = Callable[[str], Awaitable[Token]]
@@ -44,22 +45,24 @@ class _Entry:
 class Tokens:
     """One credential per audience: got once, renewed early, never sent again once it was refused."""
 
-    def __init__(self, waits: ModuleType) -> None:
+    def __init__(self, waits: ModuleType, stop: Stop) -> None:
         self._waits = waits
+        self._stop = stop
         self._entries: dict[str, _Entry] = {}
 
-    def inherit(self) -> Tokens:
-        """The same credentials for another process or event loop, which has its own locks."""
-        heir = Tokens(self._waits)
+    def inherit(self, stop: Stop, *, foreign: bool) -> Tokens:
+        """The same credentials with locks of their own; those of a foreign process are not given back."""
+        heir = Tokens(self._waits, stop)
         for audience, entry in list(self._entries.items()):
-            heir._entries[audience] = replace(entry, lock=Gate(self._waits, 1), inherited=True)
+            inherited = foreign or entry.inherited
+            heir._entries[audience] = replace(entry, lock=Gate(self._waits, stop), inherited=inherited)
         return heir
 
     async def get(self, audience: str, budget: Budget, login: Login, refused_wait: float) -> Token:
         """The credential to send, from a login if there is no good one."""
         entry = self._entries.get(audience)
         if entry is None:
-            entry = self._entries.setdefault(audience, _Entry(Gate(self._waits, 1)))
+            entry = self._entries.setdefault(audience, _Entry(Gate(self._waits, self._stop)))
         asked_at = time.monotonic()
         if entry.token and asked_at < entry.renew_at:
             return entry.token

@@ -116,11 +116,14 @@ async def blocking(function: Callable[[], T], budget: Budget, pool: Pool) -> T:
     job = Job(function, finished)
     pool.submit(job)
     try:
+        pool.stop.add(event.set)
         with anyio.move_on_after(budget.remaining()):
             await event.wait()
     finally:
+        pool.stop.discard(event.set)
         job.claimed()
     if not job.over:
+        pool.stop.check()
         raise budget.exceeded()
     if job.error:
         raise job.error
@@ -132,9 +135,15 @@ async def exchange(
     function: Callable[[], Awaitable[T]], budget: Budget, pool: Pool, turn: Turn, *, quiet: bool
 ) -> T:
     """Exchange a request for a response; `quiet` drops what the HTTP library logs about it."""
-    del budget, pool, turn
-    with exchanging() if quiet else nullcontext():
-        return await function()
+    del budget, turn
+    with anyio.CancelScope() as scope, exchanging() if quiet else nullcontext():
+        try:
+            pool.stop.add(scope.cancel)
+            return await function()
+        finally:
+            pool.stop.discard(scope.cancel)
+    pool.stop.check()
+    raise AssertionError("nobody else cancels this scope")
 
 
 async def close(opened: AsyncHttp) -> None:

@@ -277,11 +277,14 @@ async def blocking(function: Callable[[], T], budget: Budget, pool: Pool, turn: 
     if turn:
         turn.lent = True
     try:
+        pool.stop.add(park.wake)
         await park.wait(budget.left + _GRACE)
     finally:
+        pool.stop.discard(park.wake)
         if job.claimed() and turn:
             turn.lent = False  # it never began
     if not job.over:
+        pool.stop.check()
         raise budget.exceeded()
     if job.error:
         raise job.error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from mdmsdk._run import waits_aio
 from mdmsdk.client.aio import AsyncMdmClient
@@ -64,6 +64,9 @@ class AsyncMdmFederation:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a federation belongs to its process: make one there instead of pickling it")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {', '.join(self.clients)}>"

@@ -15,6 +15,7 @@ from mdmsdk._run import pool, waits_sync
 from mdmsdk._run.budget import Budget
 from mdmsdk._run.gate import Gate
 from mdmsdk._run.pool import Job, Pool
+from mdmsdk._run.stop import Stop
 from mdmsdk.errors import DeadlineExceededError, MdmError, ServerError
 from mdmsdk.flow import Flow, call, send, together
 from mdmsdk.identifiers import Serial
@@ -91,7 +92,7 @@ class TestTurns:
         assert spent < 0.9  # its own lane is used every half second
 
     def test_a_turn_that_is_not_used_is_given_back(self) -> None:
-        gate = Gate(waits_sync, 5, Limits(rate=1))
+        gate = Gate(waits_sync, Stop(), 5, Limits(rate=1))
 
         async def main() -> list[bool]:
             taken = []
@@ -105,7 +106,7 @@ class TestTurns:
         assert waits_sync.drive(main()) == [True, True, True, False]
 
     def test_one_that_died_without_a_word_keeps_nothing(self) -> None:
-        gate, left = Gate(waits_sync, 1), []
+        gate, left = Gate(waits_sync, Stop()), []
 
         async def dies(*, waiting: bool) -> None:
             turn = gate.turn()
@@ -241,7 +242,7 @@ class TestPool:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(pool, "_IDLE", 0.05)
-        workers, done, used = Pool(3), [], set()
+        workers, done, used = Pool(3, Stop()), [], set()
 
         def work(number: int) -> None:
             used.add(threading.current_thread())
