@@ -83,6 +83,10 @@ FAULTS: dict[str, Fault] = {
 """What may go wrong with any HTTP server; none of it is ever a verdict."""
 
 
+_LIST_FAULTS = frozenset({"server-error", "login-page", "truncated", "reset", "empty", "forbidden"})
+_DIALECT_FAULTS = frozenset({"server-error", "login-page", "refused", "forbidden", "wrong-address", "empty"})
+
+
 class BaseProviderContract:
     """Subclass it as ``Test<Vendor>`` and set `provider`.
 
@@ -137,6 +141,15 @@ class BaseProviderContract:
         """Whether answers to this kind of key do not show it."""
         ise = issubclass(load_provider(self.provider), IseDialect)
         return kind.kind in self.silent or (ise and kind in {Hostname, Username})
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run the tests of faults once for each."""
+        # What core does for every dialect of the ISE protocol is tested with `ise` itself.
+        ise = issubclass(load_provider(self.provider), IseDialect) and self.provider != "ise"
+        faults = {"fault": sorted(_DIALECT_FAULTS if ise else FAULTS)}
+        faults["list_fault"] = sorted(_DIALECT_FAULTS & _LIST_FAULTS if ise else _LIST_FAULTS)
+        for name in faults.keys() & set(metafunc.fixturenames):
+            metafunc.parametrize(name, faults[name])
 
     # --- fixtures ---
 
@@ -350,10 +363,9 @@ class BaseProviderContract:
                     return key
         raise AssertionError("the fleet has no device that the provider can look up")
 
-    @pytest.mark.parametrize("name", sorted(FAULTS))
     def test_a_fault_is_never_a_verdict(
         self,
-        name: str,
+        fault: str,
         connect: Callable[..., Modal],
         running: RunningSimulator[Any],
         fleet: Fleet,
@@ -364,7 +376,7 @@ class BaseProviderContract:
         secrets = secret_values(connect().provider.settings)
         cold, warm = connect(), connect()
         assert warm.lookup(key) is not None
-        with running.simulator.faults.during(FAULTS[name]):
+        with running.simulator.faults.during(FAULTS[fault]):
             for client in (cold.with_policy(**HASTY), warm.with_policy(**HASTY)):
                 for call in (client.heartbeat, lambda client=client: client.lookup(key)):
                     with pytest.raises(MdmError) as caught:
@@ -412,18 +424,15 @@ class BaseProviderContract:
         except MdmError:
             return None
 
-    @pytest.mark.parametrize(
-        "name", ["server-error", "login-page", "truncated", "reset", "empty", "forbidden"]
-    )
     def test_a_list_is_complete_or_fails(
-        self, name: str, connect: Callable[..., Modal], running: RunningSimulator[Any]
+        self, list_fault: str, connect: Callable[..., Modal], running: RunningSimulator[Any]
     ) -> None:
         running.simulator.behave(**self.paging)
         complete = len(list(connect().noncompliant()))
         for good_answers in range(1, 6):
             client = connect()
             client.heartbeat()
-            fault = FAULTS[name]
+            fault = FAULTS[list_fault]
             late = Fault(**{**_fields(fault), "after": good_answers})
             listed = []
             with running.simulator.faults.during(late):
