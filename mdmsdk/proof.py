@@ -42,7 +42,8 @@ def proven(provider: MdmProvider, key: Key, devices: Sequence[Device]) -> list[D
 
     A silent record is never a pass: its state is unknown, and its reasons say so. It counts as it is only
     where the provider knows that the server never shows this kind of key, and then only if it is the only
-    record of the answer; or where the administrator says so in the setting ``trust_silent``.
+    record of the answer and shows no other key of the kind; or where the administrator says so in the
+    setting ``trust_silent``.
 
     Raises:
         FilterIgnoredError: there are records, and all of them are about other devices. Where the
@@ -52,7 +53,7 @@ def proven(provider: MdmProvider, key: Key, devices: Sequence[Device]) -> list[D
     found = []
     for device in devices:
         match = shows(provider, key, device)
-        sole = kind in provider.never_shown and len(devices) == 1
+        sole = kind in provider.never_shown and len(devices) == 1 and device.matches(key) is None
         if match or (match is None and (sole or kind in provider.trusted_silent)):
             found.append(device)
         elif match is None:

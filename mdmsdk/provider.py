@@ -223,7 +223,7 @@ class MdmProvider(ABC):
     """Kinds by which the server searches loosely: an answer about other devices alone is "not found"."""
     never_shown: ClassVar[frozenset[type[Key]]] = frozenset()
     """Kinds that the answer to a search by them never shows, by the vendor's own word: its only record is
-    taken for the device."""
+    taken for the device, unless it shows another key of the kind."""
 
     def __init__(self, settings: ProviderSettings) -> None:
         """Keep the settings. No I/O here, ever."""

@@ -113,6 +113,10 @@ class TestProven:
         assert proven(known, Serial("S1"), [self.silent]) == [self.silent]
         states = [found.compliance.state for found in proven(known, Serial("S1"), [self.silent] * 2)]
         assert states == ["unknown"] * 2
+        # One that shows another key is not silent, even where a record need not show all keys of a device.
+        one_of_many = rules(never_shown={Mac}, partial={Mac: 1})
+        (found,) = proven(one_of_many, MAC, [device(mac_addresses=(OTHER,))])
+        assert found.compliance.state == "unknown"
         with pytest.raises(FilterIgnoredError):
             proven(known, Serial("S1"), [self.wrong])
 
