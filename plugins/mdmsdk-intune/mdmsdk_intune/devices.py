@@ -6,20 +6,23 @@ Microsoft Graph, "managedDevice resource type", https://learn.microsoft.com/grap
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from mdmsdk.errors import MalformedResponseError
-from mdmsdk.models import Compliance, ComplianceState, Device, clean_time, parse_macs
+from mdmsdk.identifiers import DeviceId, Guid, Hostname, Imei, Meid, Serial, Udid, Username
+from mdmsdk.models import Compliance, ComplianceState, Device
+from mdmsdk.rows import Row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
-__all__ = ["DETAILS", "FIELDS", "read_device", "read_failures", "settle"]
+__all__ = ["DETAILS", "FIELDS", "GraphRow", "is_leaving", "read_device", "read_failures", "read_id", "settle"]
 
 FIELDS: Final = (
     "id,azureADDeviceId,deviceName,userPrincipalName,serialNumber,imei,meid,phoneNumber,wiFiMacAddress,operatingSystem,"
     "osVersion,manufacturer,model,complianceState,complianceGracePeriodExpirationDateTime,jailBroken,isEncrypted,"
-    "lastSyncDateTime,managementState,managementAgent,deviceRegistrationState"
+    "lastSyncDateTime,managementState,deviceRegistrationState"
 )
 """What a list has of a device."""
 DETAILS: Final = "ethernetMacAddress,udid"
@@ -40,13 +43,17 @@ _REASONS: Final[Mapping[str, str]] = {
     "unknown": "Intune has not evaluated this device yet",
     "configmanager": "Configuration Manager decides about this device, not Intune",
 }
-# That a device on its way out is not under management any more is inferred from the words.
-_LEAVING: Final = frozenset(
-    {"discovered", "retirepending", "retireissued", "wipepending", "wipeissued", "deletepending"}
-)
-_NOT_REGISTERED: Final = frozenset({"notregistered", "notregisteredpendingenrollment", "revoked"})
-_NO_ENTRA_ID: Final = "00000000-0000-0000-0000-000000000000"
-_BOOLEANS: Final = {"true": True, "false": False}
+# Microsoft Graph, "managementState enum type",
+# https://learn.microsoft.com/graph/api/resources/intune-devices-managementstate: whether Intune manages the
+# device. That one on its way out is not under management any more is inferred from the words.
+_MANAGED: Final[Mapping[str, bool]] = {
+    **dict.fromkeys(
+        ("managed", "unhealthy", "retirefailed", "retirecanceled", "wipefailed", "wipecanceled"), True
+    ),
+    **dict.fromkeys(
+        ("discovered", "retirepending", "retireissued", "wipepending", "wipeissued", "deletepending"), False
+    ),
+}
 _FAILED: Final = frozenset({"noncompliant", "error", "conflict"})
 
 # The worse, the higher; unknown is worse than grace, since nobody vouches for the device.
@@ -59,8 +66,14 @@ _SEVERITY: Final = {
 _NOT_KNOWN: Final = Compliance(vendor_state="unknown device")
 
 
+class GraphRow(Row):
+    """A managedDevice; an Entra device id of zeros says that there is none."""
+
+    nothing: ClassVar[AbstractSet[str]] = frozenset({"", "00000000-0000-0000-0000-000000000000"})
+
+
 def read_device(
-    row: Mapping[str, Any],
+    document: Mapping[str, Any],
     *,
     provider: str,
     now: datetime | None = None,
@@ -71,7 +84,7 @@ def read_device(
     """Build the device of a record.
 
     Args:
-        row: a managedDevice.
+        document: a managedDevice.
         provider: the name of the provider that asks.
         now: the server's time, for how long ago the last check-in is.
         stale_days: after how many days without a check-in there is a hint; 0 never.
@@ -79,54 +92,70 @@ def read_device(
         keep_raw: keep the record in `Device.raw`.
 
     Raises:
-        MalformedResponseError: the record has no id.
+        MalformedResponseError: the record has no id, or is none.
     """
-    text = {
-        name: value.strip() for name, value in row.items() if isinstance(value, str) and value.strip()
-    }.get
-    if (guid := text("id")) is None:
-        raise MalformedResponseError("Graph lists a device without an id")
-    entra_id, seen = text("azureADDeviceId"), clean_time(text("lastSyncDateTime"))
-    encrypted = row.get("isEncrypted")
+    row = GraphRow(document)
+    guid = read_id(row)
+    seen = row.time("lastSyncDateTime")
+    word = row.word("managementState")
+    managed = row.doubt("managementState", _MANAGED.get(word.lower())) if word else None
     return Device(
         provider=provider,
-        id=None if entra_id == _NO_ENTRA_ID else entra_id,
-        name=text("deviceName"),
-        guid=guid,
-        udid=text("udid"),
-        serial_number=text("serialNumber") if text("serialNumber") != "0" else None,
-        imei=text("imei"),
-        meid=text("meid"),
-        mac_addresses=parse_macs(text("wiFiMacAddress"), text("ethernetMacAddress")),
-        user=text("userPrincipalName"),
-        phone_number=text("phoneNumber"),
-        manufacturer=text("manufacturer"),
-        model=text("model"),
-        os=text("operatingSystem"),
-        os_version=text("osVersion"),
-        registered=(text("managementState") or "").lower() not in _LEAVING
-        and (text("deviceRegistrationState") or "").lower() not in _NOT_REGISTERED,
+        id=row.key(DeviceId, "azureADDeviceId"),
+        name=row.key(Hostname, "deviceName"),
+        guid=guid.value,
+        udid=row.key(Udid, "udid"),
+        serial_number=row.key(Serial, "serialNumber"),
+        imei=row.key(Imei, "imei"),
+        meid=row.key(Meid, "meid"),
+        mac_addresses=row.macs("wiFiMacAddress", "ethernetMacAddress"),
+        user=row.key(Username, "userPrincipalName"),
+        phone_number=row.text("phoneNumber"),
+        manufacturer=row.text("manufacturer"),
+        model=row.text("model"),
+        os=row.text("operatingSystem"),
+        os_version=row.text("osVersion"),
+        registered=managed is True,
         compliance=_compliance(row, _advice(seen, now, stale_days), portal),
         # False is also what a device has that never said anything.
-        disk_encrypted=encrypted if isinstance(encrypted, bool) and seen else None,
-        jailbroken=_BOOLEANS.get((text("jailBroken") or "").lower()),
+        disk_encrypted=row.flag("isEncrypted") if seen else None,
+        jailbroken=row.flag("jailBroken"),
         last_check_in=seen,
-        raw=dict(row) if keep_raw else None,
+        raw=dict(document) if keep_raw else None,
+        unreadable=row.unreadable,
     )
 
 
-def _compliance(row: Mapping[str, Any], advice: str | None, portal: str | None) -> Compliance:
-    word = row.get("complianceState")
-    word = word if isinstance(word, str) else None
+def read_id(row: GraphRow) -> Guid:
+    """The Intune device id.
+
+    Raises:
+        MalformedResponseError: the record has none.
+    """
+    if (guid := Guid.parse(row.text("id"))) is None:
+        raise MalformedResponseError("Graph lists a device without an id")
+    return guid
+
+
+def is_leaving(document: Mapping[str, Any]) -> bool:
+    """Whether the record says that Intune is about to let the device go, or has never managed it."""
+    return _MANAGED.get((GraphRow(document).text("managementState") or "").lower()) is False
+
+
+# Microsoft Graph, "deviceRegistrationState enum type",
+# https://learn.microsoft.com/graph/api/resources/intune-devices-deviceregistrationstate: how the device
+# stands with Entra ID. It is no verdict, and does not say whether Intune manages the device.
+def _compliance(row: GraphRow, advice: str | None, portal: str | None) -> Compliance:
+    word, registration = row.word("complianceState"), row.word("deviceRegistrationState")
     plain = (word or "").lower()
     state = _STATES.get(plain, ComplianceState.UNKNOWN)
     reasons = [_REASONS[plain]] if plain in _REASONS else []
-    if state is ComplianceState.GRACE and (
-        until := clean_time(row.get("complianceGracePeriodExpirationDateTime"))
-    ):
+    if state is ComplianceState.GRACE and (until := row.time("complianceGracePeriodExpirationDateTime")):
         reasons.append(f"noncompliant, in the grace period until {until:%Y-%m-%d %H:%M} UTC")
     if advice is None and state is not ComplianceState.COMPLIANT and portal:
         advice = f"Open {portal} on the device, or sync it in the Company Portal app."
+    if registration and registration.lower() != "registered":
+        word = f"{word or 'no state'} (registration: {registration})"
     return Compliance(state=state, reasons=tuple(reasons), remediation=advice, vendor_state=word)
 
 
@@ -155,7 +184,12 @@ def settle(device: Device, retrieved: Sequence[Device]) -> Device:
     )
     own = device.compliance
     chosen = own if _SEVERITY[own.state] >= _SEVERITY[other.state] else other
-    changes: dict[str, Any] = {"registered": device.registered and all(row.registered for row in retrieved)}
+    macs = dict.fromkeys((*device.mac_addresses, *(mac for row in retrieved for mac in row.mac_addresses)))
+    changes: dict[str, Any] = {
+        "registered": device.registered and all(row.registered for row in retrieved),
+        # Compliance Retrieval may name an address by which it knows the device and Graph does not.
+        "mac_addresses": tuple(macs),
+    }
     # A boolean has no word for grace, so that "compliant" does not contradict it.
     agreed = own.state == other.state or (own.state, other.state) == (
         ComplianceState.GRACE,

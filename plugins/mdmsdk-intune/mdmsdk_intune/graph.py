@@ -6,6 +6,7 @@ https://learn.microsoft.com/graph/api/resources/intune-graph-overview
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -13,18 +14,20 @@ from urllib.parse import quote
 from mdmsdk.errors import (
     EndpointNotFoundError,
     MalformedResponseError,
+    MdmError,
     PermissionDeniedError,
     RateLimitedError,
     RedirectError,
     ResponseError,
     ServerError,
 )
-from mdmsdk.flow import pause, send
+from mdmsdk.flow import attempt, pause, send
 from mdmsdk.provider import check_status
-from mdmsdk.wire import Request, Response, origin_of, redact_url
+from mdmsdk.search import spoils_one
+from mdmsdk.wire import Request, Response, origin_of, read_json, redact_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mdmsdk.flow import Flow
     from mdmsdk.provider import MdmProvider
@@ -32,7 +35,9 @@ if TYPE_CHECKING:
 __all__ = [
     "BATCH_SIZE",
     "VERSION",
+    "Outcome",
     "RecordNotFoundError",
+    "answers_in",
     "check_graph",
     "devices_request",
     "get",
@@ -41,12 +46,18 @@ __all__ = [
     "rows_of",
 ]
 
+Outcome = Response | MdmError | None
+"""What became of one request of many: its answer, None for a record that does not exist, or its failure."""
+
 VERSION: Final = "/v1.0"
 # Microsoft Graph, "Combine multiple requests", https://learn.microsoft.com/graph/json-batching
 BATCH_SIZE: Final = 20
 
 _DEVICES: Final = "/deviceManagement/managedDevices"
 _BARE: Final = "',"
+_NEXT: Final = frozenset({"@odata.nextlink", "@nextlink", "odata.nextlink"})
+_MORE_BATCHES: Final = 10
+"""What may be spent on the one request for which Graph refuses a batch of 20."""
 _CONSENT = "with administrator's consent, granted again after every change; it takes 5 to 10 minutes to work"
 # What each address needs; that the policy states need both is inferred, Microsoft documents neither.
 _PERMISSIONS: Final = (
@@ -110,104 +121,147 @@ def rows_of(response: Response) -> list[dict[str, Any]]:
 
 
 # Microsoft Graph, "Paging", https://learn.microsoft.com/graph/paging: the link is to be followed as it
-# stands.
+# stands. OData JSON Format 4.01, "Control Information": its name may come without "odata.".
 def next_link(response: Response, base: str) -> str | None:
-    """Where the next page is, None on the last one.
+    """Where the next page is, None on the last one, where the link is missing or empty.
 
     Raises:
-        RedirectError: on another server than Graph.
+        MalformedResponseError: there is a link that is none, or more than one.
+        RedirectError: it leads to another server than Graph.
     """
-    link = response.json().get("@odata.nextLink")
-    if link is None:
+    named = [link for name, link in response.json().items() if name.lower() in _NEXT]
+    links = [link for link in named if link is not None and link != ""]
+    if not links:
         return None
+    link, *more = links
     try:
-        origin = origin_of(str(link))
+        origin = origin_of(link) if isinstance(link, str) and not more else ("", "", None)
     except ValueError:
-        origin = ("", "(unreadable)", None)
+        origin = ("", "", None)
+    if not origin[1]:
+        raise MalformedResponseError(
+            "the link to the next page cannot be read, so that nobody knows whether the list is whole",
+            hint=_TRUNCATED_HINT,
+        )
     if origin != origin_of(base):
         raise RedirectError(
-            f"the link to the next page leads from {origin_of(base)[1]} to {origin[1] or 'nowhere'}",
+            f"the link to the next page leads from {origin_of(base)[1]} to {origin[1]}",
             hint="Graph's pages stay on Graph's own host: find out what answers there, such as a proxy.",
         )
     return str(link)
 
 
-def read_many(provider: MdmProvider, requests: Sequence[Request]) -> Flow[list[Response | None]]:
-    """Send requests to Graph, several of them in batches; None for a record that does not exist.
+def answers_in(outcomes: Iterable[Outcome]) -> list[Response | None]:
+    """The outcomes, where each is needed.
+
+    Raises:
+        MdmError: one of the requests failed.
+    """
+    answers = []
+    for outcome in outcomes:
+        if isinstance(outcome, MdmError):
+            raise outcome
+        answers.append(outcome)
+    return answers
+
+
+def read_many(provider: MdmProvider, requests: Sequence[Request]) -> Flow[list[Outcome]]:
+    """Send requests to Graph, several of them in batches; one that fails does not spoil the others.
 
     What a batch says to a single one counts for that one alone: those that were throttled or failed are sent
     again after the wait that Graph asks for.
 
     Raises:
-        MalformedResponseError: a batch came back without all its answers.
-        ResponseError: one of the requests failed for good.
+        MdmError: a whole batch failed, and not for what is in it.
     """
     if len(requests) == 1:
-        try:
-            return [(yield from send(requests[0]))]
-        except RecordNotFoundError:
-            return [None]
+        outcome = yield from attempt(send(requests[0]))
+        return [None if isinstance(outcome, RecordNotFoundError) else outcome]
     policy = provider.settings.policy
     pending = {str(index): request for index, request in enumerate(requests)}
-    done: dict[str, Response | None] = {}
-    for attempt in range(1, policy.attempts + 1):
-        failed: dict[str, ResponseError] = {}
-        for name, response in (yield from _send_batches(provider, pending)).items():
-            try:
-                done[name] = provider.check(response)
-            except RecordNotFoundError:
-                done[name] = None
-            except (RateLimitedError, ServerError) as error:
-                failed[name] = error
-        if not failed:
+    done: dict[str, Outcome] = {}
+    for times in range(1, policy.attempts + 1):
+        done |= yield from _send_batches(provider, pending)
+        again = {
+            name: error
+            for name, error in done.items()
+            if name in pending and isinstance(error, RateLimitedError | ServerError)
+        }
+        wait = max((error.retry_after or 2.0**times for error in again.values()), default=0)
+        if not again or times == policy.attempts or wait > policy.max_wait:
             break
-        worst = max(failed.values(), key=lambda error: error.retry_after or 0)
-        wait = 2.0**attempt if worst.retry_after is None else worst.retry_after
-        if attempt == policy.attempts or wait > policy.max_wait:
-            raise worst
         yield from pause(wait)
-        pending = {name: pending[name] for name in failed}
+        pending = {name: pending[name] for name in again}
     return [done[str(index)] for index in range(len(requests))]
 
 
-# One after the other: each request in a batch counts against Graph's limits as if it had come by itself.
-def _send_batches(provider: MdmProvider, pending: Mapping[str, Request]) -> Flow[dict[str, Response]]:
-    base, names = provider.settings.base_url, list(pending)
-    answers: dict[str, Response] = {}
-    for start in range(0, len(names), BATCH_SIZE):
-        chunk = names[start : start + BATCH_SIZE]
-        parts = [_part(name, pending[name], base) for name in chunk]
-        post = Request(
-            "POST", f"{base}{VERSION}/$batch", json={"requests": parts}, audience="graph", lane="graph"
+# One after the other, and as slowly as Graph allows: each request in a batch counts against Graph's limits as
+# if it had come by itself. A batch that is refused or cannot be read is asked again in halves.
+def _send_batches(provider: MdmProvider, pending: Mapping[str, Request]) -> Flow[dict[str, Outcome]]:
+    names, more = list(pending), _MORE_BATCHES
+    todo = [names[start : start + BATCH_SIZE] for start in range(0, len(names), BATCH_SIZE)]
+    outcomes: dict[str, Outcome] = {}
+    while todo:
+        chunk = todo.pop(0)
+        if outcomes and provider.limits.rate:
+            yield from pause(len(chunk) / provider.limits.rate)
+        try:
+            outcomes |= yield from _send_batch(provider, {name: pending[name] for name in chunk})
+        except MdmError as error:
+            if not spoils_one(error):
+                raise
+            half = len(chunk) // 2
+            if half and more > 1:
+                more -= 2
+                todo = [chunk[:half], chunk[half:], *todo]
+            else:
+                outcomes |= dict.fromkeys(chunk, error)
+    return outcomes
+
+
+def _send_batch(provider: MdmProvider, asked: Mapping[str, Request]) -> Flow[dict[str, Outcome]]:
+    base = f"{provider.settings.base_url}{VERSION}"
+    parts = [
+        {"id": name, "method": request.method, "url": request.url.removeprefix(base)}
+        for name, request in asked.items()
+    ]
+    post = Request("POST", f"{base}/$batch", json={"requests": parts}, audience="graph", lane="graph")
+    answer = yield from send(post)
+    envelope = answer.json()
+    rows = envelope.get("responses") if isinstance(envelope, dict) else None
+    if not isinstance(rows, list):
+        raise MalformedResponseError("the answer to a batch is not one", hint=_TRUNCATED_HINT)
+    found = [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
+    times = Counter(row["id"] for row in found)
+    by_name = {row["id"]: row for row in found if times[row["id"]] == 1}
+    outcomes: dict[str, Outcome] = {}
+    for name, request in asked.items():
+        try:
+            outcomes[name] = provider.check(_part(by_name.get(name, {}), answer, request.url))
+        except RecordNotFoundError:
+            outcomes[name] = None
+        except MdmError as error:
+            outcomes[name] = error
+    return outcomes
+
+
+def _part(row: Mapping[str, Any], batch: Response, url: str) -> Response:
+    """One answer of a batch, as if it had come by itself."""
+    status, headers, body = row.get("status"), row.get("headers") or {}, row.get("body")
+    if (
+        type(status) is not int
+        or status not in {200, *range(300, 600)}
+        or not isinstance(headers, dict)
+        or (status == 200 and body is None)  # noqa: PLR2004 - HTTP's own number
+    ):
+        raise MalformedResponseError(
+            "one of the requests in a batch was not answered, or not once in a form that can be read",
+            hint=_TRUNCATED_HINT,
         )
-        found = dict(_parts_of((yield from send(post)), pending))
-        if missing := len(set(chunk) - found.keys()):
-            raise MalformedResponseError(
-                f"{missing} of {len(chunk)} requests in a batch were not answered", hint=_TRUNCATED_HINT
-            )
-        answers |= {name: found[name] for name in chunk}
-    return answers
-
-
-def _part(name: str, request: Request, base: str) -> dict[str, str]:
-    return {"id": name, "method": request.method, "url": request.url.removeprefix(base + VERSION)}
-
-
-def _parts_of(response: Response, asked: Mapping[str, Request]) -> list[tuple[str, Response]]:
-    """The answers in a batch, as if each had come by itself."""
-    batch = response.json()
-    parts = batch.get("responses") if isinstance(batch, dict) else None
-    found = []
-    for part in parts if isinstance(parts, list) else [None]:
-        if not isinstance(part, dict) or not isinstance(part.get("status"), int):
-            raise MalformedResponseError("the answer to a batch is not one", hint=_TRUNCATED_HINT)
-        name = str(part.get("id"))
-        headers = {str(key).lower(): str(value) for key, value in (part.get("headers") or {}).items()}
-        # The answers of a batch have no date of their own.
-        headers = {"date": response.header("date") or ""} | headers
-        url = asked[name].url if name in asked else response.url
-        found.append((name, Response(part["status"], headers, json.dumps(part.get("body")).encode(), url)))
-    return found
+    # The answers of a batch have no date of their own.
+    named = {"date": batch.header("date") or ""}
+    named |= {str(name).lower(): value for name, value in headers.items() if isinstance(value, str)}
+    return Response(status, named, json.dumps(body).encode(), url)
 
 
 def check_graph(response: Response) -> Response:
@@ -217,7 +271,7 @@ def check_graph(response: Response) -> Response:
     """
     if response.status < 400:  # noqa: PLR2004 - HTTP's own numbers
         return check_status(response)
-    code, text, details = _error_in(response)
+    code, said, text, details = _error_in(response)
     hint = _hint(response.status, response.url, code, text)
     wait = details.get("RetryAfter")
     if response.status in {429, 503} and response.header("retry-after") is None and isinstance(wait, int):
@@ -232,7 +286,7 @@ def check_graph(response: Response) -> Response:
             # A good token that lacks a role or a licence; a new one would lack it too.
             kind, hint = PermissionDeniedError, _hint(403, response.url, code, text)
         raise kind(
-            f"{error.message} [{code[:60]}]" if code else error.message,
+            f"{error.message} [{': '.join(filter(None, (code[:60], said)))}]" if code else error.message,
             status=error.status,
             retry_after=error.retry_after,
             url=error.url,
@@ -259,15 +313,15 @@ def _hint(status: int, url: str, code: str, text: str) -> str | None:
     return None
 
 
-def _error_in(response: Response) -> tuple[str, str, dict[str, Any]]:
-    """The code, all the text, and the innermost details of an error."""
+def _error_in(response: Response) -> tuple[str, str, str, dict[str, Any]]:
+    """The code, what Graph says about it, all the text, and the innermost details of an error."""
     try:
         answer = response.json()
     except MalformedResponseError:
-        return "", "", {}
+        return "", "", "", {}
     error = answer.get("error") if isinstance(answer, dict) else None
     if not isinstance(error, dict):
-        return "", "", {}
+        return "", "", "", {}
     inner = error.get("innerError")
     details: dict[str, Any] = dict(inner) if isinstance(inner, dict) else {}
     message = error.get("message")
@@ -277,13 +331,15 @@ def _error_in(response: Response) -> tuple[str, str, dict[str, Any]]:
             break
         details |= document
         message = document.get("Message")
-    return _text(error.get("code")) or "", f"{error.get('message')} {message}", details
+    # Intune goes on with the numbers and addresses of its own services.
+    said = (_text(message) or "").partition(" - ")[0]
+    return _text(error.get("code")) or "", said, f"{error.get('message')} {message}", details
 
 
 def _json_in(text: object) -> dict[str, Any] | None:
     try:
-        document = json.loads(text) if isinstance(text, str) and text.lstrip()[:1] == "{" else None
-    except ValueError:
+        document = read_json(text, "Graph") if isinstance(text, str) and text.lstrip()[:1] == "{" else None
+    except MalformedResponseError:
         return None
     return document if isinstance(document, dict) else None
 

@@ -77,6 +77,9 @@ class IntuneIseProvider(IseDialect):
     keys: ClassVar[frozenset[type[Key]]] = frozenset({Mac, Guid})
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     limits = Limits(shortest_poll=POLL_SECONDS)
+    # Microsoft, "Network access control (NAC) integration with Intune" (address above), and Cisco, "Integrate
+    # MDM and UEM Servers with Cisco ISE": a record is named by the GUID, and does not repeat the address.
+    never_shown: ClassVar[frozenset[type[Key]]] = frozenset({Mac})
     audience = "nac"
     # Named by GUID, the list failed for others and was changed to this. A second try is none here: it is
     # one list in 4 hours.

@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+import unicodedata
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from urllib.parse import quote
 
-from mdmsdk.errors import FilterIgnoredError, MalformedResponseError
-from mdmsdk.flow import send, together
+from mdmsdk.errors import EndpointNotFoundError, FilterIgnoredError, MalformedResponseError, MdmError
+from mdmsdk.flow import attempt, send, together
 from mdmsdk.identifiers import DeviceId, Guid, Hostname, Imei, Key, Mac, Serial, Username
 from mdmsdk.models import Device, ServerInfo
+from mdmsdk.proof import proven
 from mdmsdk.provider import Capability, Limits, Page
-from mdmsdk.wire import Request
-from mdmsdk_intune.devices import DETAILS, FIELDS, read_device, read_failures, settle
-from mdmsdk_intune.graph import BATCH_SIZE, devices_request, next_link, read_many, rows_of
+from mdmsdk.search import Found, one_by_one
+from mdmsdk.wire import Request, Response
+from mdmsdk_intune.devices import (
+    DETAILS,
+    FIELDS,
+    GraphRow,
+    is_leaving,
+    read_device,
+    read_failures,
+    read_id,
+    settle,
+)
+from mdmsdk_intune.graph import (
+    BATCH_SIZE,
+    Outcome,
+    answers_in,
+    devices_request,
+    next_link,
+    read_many,
+    rows_of,
+)
 from mdmsdk_intune.ise import IntuneIseProvider, is_device_id
-from mdmsdk_intune.settings import IntuneSettings
+from mdmsdk_intune.settings import PAGE_SIZE, IntuneSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mdmsdk.flow import Flow
-    from mdmsdk.wire import Response
 
 __all__ = ["IntuneProvider"]
+
+T = TypeVar("T")
 
 # Microsoft Graph, "managedDevice", and what was seen: Graph drops a filter on any other property, and
 # answers with every device of the tenant. So these and no others; and every row is checked all the same.
@@ -33,6 +54,7 @@ _FILTERS: Final[Mapping[type[Key], str]] = {
     Hostname: "deviceName",
     Username: "userPrincipalName",
 }
+_CASE: Final[Mapping[type[Key], Callable[[str], str]]] = {Serial: str.upper, DeviceId: str.lower}
 # One after the other: with `or` between them, Graph has been seen to heed the first only.
 _LISTED: Final = ("noncompliant", "conflict", "error")
 _POLICIES: Final = "/deviceCompliancePolicyStates"
@@ -57,16 +79,22 @@ class IntuneProvider(IntuneIseProvider):
     )
     # Microsoft Graph, "Service-specific throttling limits", Intune devices: 2000 requests in 20 seconds for
     # each application and tenant.
-    limits = Limits(rate=100.0, burst=100, batch_size=BATCH_SIZE, page_size=100)
+    limits = Limits(rate=100.0, burst=100, batch_size=BATCH_SIZE, page_size=PAGE_SIZE)
+    # Microsoft Graph, "managedDevice": wiFiMacAddress; ethernetMacAddress is not there for every device.
+    partial: ClassVar[Mapping[type[Key], int]] = {Mac: 1}
 
     settings: IntuneSettings
 
     def __init__(self, settings: IntuneSettings) -> None:
         super().__init__(settings)
+        # What it says is proven by its own rules, which are not those of a record with Graph's addresses.
+        self._service = IntuneIseProvider(settings)
         # The class declares what both back ends can do together; with one of them, less is offered.
         if not settings.graphs:
             less = IntuneIseProvider
-            vars(self).update(keys=less.keys, capabilities=less.capabilities, limits=less.limits)
+            vars(self).update(
+                keys=less.keys, capabilities=less.capabilities, limits=less.limits, partial=less.partial
+            )
         elif not settings.retrieves:
             vars(self).update(keys=self.keys - {Mac})
 
@@ -94,115 +122,143 @@ class IntuneProvider(IntuneIseProvider):
         return ServerInfo(provider=self.name, vendor="Microsoft", product=self.vendor, api_version="v1.0")
 
     def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
-        """Every record that really has this key; [] where Intune does not know it.
+        """Every record that Intune has for this key; [] where it does not know it.
 
         Raises:
             FilterIgnoredError: Graph answered about other devices, or the two services about different ones.
         """
-        return (yield from self.find_batch(info, [key]))[key]
+        found = (yield from self.find_batch(info, [key]))[key]
+        if isinstance(found, MdmError):
+            raise found
+        return found
 
-    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[dict[Key, list[Device]]]:
-        """`find` for up to 20 keys of one kind at once."""
+    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
+        """`find` for up to 20 keys of one kind at once; the failure of one is its answer alone."""
         if not self.settings.graphs:
             return (yield from self._retrieve(info, keys))
-        kind, verdicts = type(keys[0]), dict[str, list[Device]]()
-        nameless: dict[Key, list[Device]] = {}
+        kind, judges = type(keys[0]), self.settings.retrieves
+        said: Found = {}
+        guids: Mapping[Key, list[Key] | MdmError]
         if kind is Mac:
-            retrieved = yield from self._retrieve(info, keys)
-            for key, rows in retrieved.items():
-                nameless[key] = [row for row in rows if not row.guid]
-            guids = {key: _guids(rows) for key, rows in retrieved.items()}
-            for row in (row for rows in retrieved.values() for row in rows if row.guid):
-                verdicts.setdefault(str(row.guid), []).append(row)
+            said, judges = (yield from self._retrieve(info, keys)), False
+            guids = {key: rows if isinstance(rows, MdmError) else _guids(rows) for key, rows in said.items()}
         elif kind is Guid:
-            guids = {key: [key.value] if is_device_id(key) else [] for key in keys}
+            guids = {key: [key] if is_device_id(key) else [] for key in keys}
         else:
             guids = yield from self._search(keys)
-        wanted = list(dict.fromkeys(guid for found in guids.values() for guid in found))
-        ask = wanted if self.settings.retrieves and kind is not Mac else []
-        devices, judged = yield from together(self._read(info, wanted), self._judge(info, ask))
-        verdicts.update(judged)
-        return {key: self._answer(key, guids[key], devices, verdicts) + nameless.get(key, []) for key in keys}
+        wanted = list(dict.fromkeys(guid for ids in guids.values() if isinstance(ids, list) for guid in ids))
+        records, verdicts = yield from together(
+            self._read(info, wanted), self._retrieve(info, wanted if judges else ())
+        )
+        found: dict[Key, list[Device] | MdmError] = {}
+        for key in keys:
+            try:
+                ids = _known(guids[key])
+                rows = _known(said.get(key, [])) + [
+                    row for guid in ids for row in _known(verdicts.get(guid, []))
+                ]
+                found[key] = self._answer(key, {guid: _known(records[guid]) for guid in ids}, rows)
+            except MdmError as error:
+                found[key] = error
+        return found
 
-    def _answer(
-        self,
-        key: Key,
-        guids: Sequence[str],
-        devices: Mapping[str, Any],
-        verdicts: Mapping[str, list[Device]],
-    ) -> list[Device]:
-        """The records of a key, each checked against it once more and judged by all that was said."""
-        answer = []
-        for guid in guids:
-            device: Device | None = devices.get(guid)
-            rows = verdicts.get(guid, [])
-            if device is None:
+    def _answer(self, key: Key, records: Mapping[Key, Device | None], rows: Sequence[Device]) -> list[Device]:
+        """The records of a key, judged by what both services say.
+
+        Args:
+            key: what was asked for.
+            records: Graph's, by Intune device id; None where it has none.
+            rows: all that Compliance Retrieval says.
+
+        Raises:
+            FilterIgnoredError: the services answered about different devices.
+        """
+        answer = [_left(row) for row in rows if not row.shown(Guid)]
+        for guid, record in records.items():
+            own = [row for row in rows if row.matches(guid)]
+            if record is None:
                 # Compliance Retrieval still knows a device that has left Intune.
-                answer += [row.model_copy(update={"registered": False}) for row in rows]
+                answer += [_left(row) for row in own]
                 continue
-            device = _spelled_as(key, device)
-            if device.matches(key) is False:
+            device = settle(record, own) if self.settings.retrieves else record
+            if isinstance(key, Mac) and len(device.mac_addresses) > 1 and not device.matches(key):
+                # Graph has both addresses that Intune keeps of a device, and neither is the one.
                 raise FilterIgnoredError(
-                    f"Intune answered about another device than the {key.kind} asked for"
+                    "the Compliance Retrieval service and Graph answered about different devices"
                 )
-            if isinstance(key, Mac) and not device.mac_addresses:
-                device = device.model_copy(update={"mac_addresses": (key,)})
-            answer.append(settle(device, rows) if self.settings.retrieves else device)
+            answer.append(device)
         return answer
 
-    def _retrieve(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[dict[Key, list[Device]]]:
-        found = yield from together(*(self._retrieve_one(info, key) for key in keys))
-        return dict(zip(keys, found, strict=True))
+    def _retrieve(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
+        """What Compliance Retrieval says about each key."""
+        if not keys:
+            return {}
+        found = yield from one_by_one(keys, lambda key: self._retrieve_one(info, key))
+        for outcome in found.values():
+            if isinstance(outcome, EndpointNotFoundError):  # it has moved, for all keys
+                raise outcome
+        return found
 
     def _retrieve_one(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
-        return (yield from super().find(info, key))
-
-    def _judge(self, info: ServerInfo, guids: Sequence[str]) -> Flow[dict[str, Any]]:
-        if not guids:
-            return {}
-        found = yield from self._retrieve(info, [Guid(guid) for guid in guids])
-        return {guid: found[Guid(guid)] for guid in guids}
+        return proven(self._service, key, (yield from self._service.find(info, key)))
 
     def _devices(self, device: str = "", below: str = "", /, **options: str | int) -> Request:
         return devices_request(self.settings.base_url, device, below, **options)
 
-    def _search(self, keys: Sequence[Key]) -> Flow[dict[Key, list[str]]]:
-        """The ids of the devices that a filter gives, each row checked."""
+    def _search(self, keys: Sequence[Key]) -> Flow[Mapping[Key, list[Key] | MdmError]]:
+        """The Intune device ids that filters give for keys of one kind."""
         name = _FILTERS[type(keys[0])]
+        texts = {key: _spellings(key) for key in keys}
         requests = [
-            self._devices(filter=f"{name} eq {_quoted(key.value)}", select=f"id,{name}", top=_LOOKUP_ROWS)
-            for key in keys
+            self._devices(filter=f"{name} eq {_quoted(text)}", select=f"id,{name}", top=_LOOKUP_ROWS)
+            for spelled in texts.values()
+            for text in spelled
         ]
-        pages = yield from read_many(self, requests)
-        found: dict[Key, list[str]] = {}
-        for key, first in zip(keys, pages, strict=True):
-            page, seen = first, set[str]()
-            found[key] = []
-            while page is not None:
-                for row in rows_of(page):
-                    device = _spelled_as(key, read_device(row, provider=self.name))
-                    if device.matches(key) is not True:
-                        raise FilterIgnoredError(
-                            f"Graph ignored the filter on {name} and listed other devices"
-                        )
-                    found[key].append(str(device.guid))
-                link = next_link(page, self.settings.base_url)
-                if link in seen:
-                    raise MalformedResponseError("Graph repeats a page of a search")
-                seen.add(link or "")
-                page = (
-                    (yield from send(Request("GET", link, audience="graph", lane="graph"))) if link else None
-                )
-        return found
+        pages = iter((yield from read_many(self, requests)))
+        searches = [
+            attempt(self._matching(key, name, [next(pages) for _ in spelled]))
+            for key, spelled in texts.items()
+        ]
+        return dict(zip(texts, (yield from together(*searches)), strict=True))
 
-    def _read(self, info: ServerInfo, guids: Sequence[str]) -> Flow[dict[str, Any]]:
-        """Whole records by GUID; those that do not exist are left out."""
-        requests = [self._devices(guid, select=f"{FIELDS},{DETAILS}") for guid in guids]
-        answers = (yield from read_many(self, requests)) if requests else []
-        found = {}
-        for guid, answer in zip(guids, answers, strict=True):
-            if answer is not None:
-                found[guid] = self._to_graph_device(info, _record(answer, guid), answer)
+    def _matching(self, key: Key, name: str, pages: Sequence[Outcome]) -> Flow[list[Key]]:
+        """The ids of the devices on these pages, and on those after them, that have the key.
+
+        Raises:
+            FilterIgnoredError: there are only other devices, or more of them than a loose search gives.
+        """
+        found, strays = dict[Key, None](), False
+        for first in pages:
+            page, seen = _known(first), dict[Key, None]()
+            while page is not None:
+                rows = [GraphRow(row) for row in rows_of(page)]
+                own: dict[Key, None] = dict.fromkeys(
+                    read_id(row) for row in rows if key in row.keys(type(key), name)
+                )
+                strays = strays or len(own) < len(rows)
+                link = next_link(page, self.settings.base_url)
+                if link and strays:
+                    raise FilterIgnoredError(f"Graph ignored the filter on {name} and listed other devices")
+                if link and own.keys() <= seen.keys():
+                    raise MalformedResponseError("Graph repeats a page of a search")
+                seen |= own
+                page = (yield from send(_follow(link))) if link else None
+            found |= seen
+        if strays and not found:
+            raise FilterIgnoredError(f"Graph ignored the filter on {name} and listed other devices")
+        return list(found)
+
+    def _read(self, info: ServerInfo, guids: Sequence[Key]) -> Flow[Mapping[Key, Any]]:
+        """Whole records by Intune device id: a device, None where there is none, or what went wrong."""
+        requests = [self._devices(guid.value, select=f"{FIELDS},{DETAILS}") for guid in guids]
+        outcomes = (yield from read_many(self, requests)) if requests else []
+        found = dict[Key, Any](zip(guids, outcomes, strict=True))
+        for guid, outcome in zip(guids, outcomes, strict=True):
+            if isinstance(outcome, Response):
+                try:
+                    found[guid] = self._to_graph_device(info, _record(outcome, guid), outcome)
+                except MdmError as error:
+                    found[guid] = error
         return found
 
     def _to_graph_device(self, info: ServerInfo, row: Mapping[str, Any], answer: Response) -> Device:
@@ -231,8 +287,7 @@ class IntuneProvider(IntuneIseProvider):
             next_cursor: str | None = f"{position} {following}"
         else:
             next_cursor = f"{int(position) + 1} " if state != _LISTED[-1] else None
-        # Nobody evaluates a device any more that is on its way out.
-        return Page([device for device in page.items if device.registered], next_cursor)
+        return Page(page.items, next_cursor)
 
     def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
         """One page of all devices; their compliance is Graph's alone."""
@@ -244,15 +299,16 @@ class IntuneProvider(IntuneIseProvider):
         options: dict[str, str | int] = {"select": FIELDS, "top": self.settings.page_size}
         if state is not None:
             options = {"filter": f"complianceState eq {_quoted(state)}", **options}
-        request = Request("GET", link, audience="graph", lane="graph") if link else self._devices(**options)
-        answer = yield from send(request)
+        answer = yield from send(_follow(link) if link else self._devices(**options))
         rows = rows_of(answer)
         if state is not None and any(str(row.get("complianceState")).lower() != state for row in rows):
             raise FilterIgnoredError(f"Graph lists devices in other states than {state}")
+        if state is not None:
+            # Nobody evaluates a device any more that is on its way out.
+            rows = [row for row in rows if not is_leaving(row)]
         if self.settings.list_details and rows:
-            details = yield from read_many(
-                self, [self._devices(str(row.get("id")), select=f"id,{DETAILS}") for row in rows]
-            )
+            requests = [self._devices(str(row.get("id")), select=f"id,{DETAILS}") for row in rows]
+            details = answers_in((yield from read_many(self, requests)))
             rows = [_with_details(row, detail) for row, detail in zip(rows, details, strict=True)]
         items = [self._to_graph_device(info, row, answer) for row in rows]
         return Page(items, next_link(answer, self.settings.base_url))
@@ -263,13 +319,13 @@ class IntuneProvider(IntuneIseProvider):
             return (yield from super().reasons(info, device))
         if device.guid is None:
             return device
-        (states,) = yield from read_many(self, [self._devices(device.guid, _POLICIES)])
+        (states,) = answers_in((yield from read_many(self, [self._devices(device.guid, _POLICIES)])))
         policies = read_failures(rows_of(states)) if states else []
         requests = [
             self._devices(device.guid, f"{_POLICIES}/{quote(str(policy.get('id')), safe='')}/settingStates")
             for policy in policies
         ]
-        answers = (yield from read_many(self, requests)) if requests else []
+        answers = answers_in((yield from read_many(self, requests)) if requests else [])
         reasons = [
             _reason(policy, setting)
             for policy, answer in zip(policies, answers, strict=True)
@@ -286,11 +342,23 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _record(answer: Response, guid: str) -> dict[str, Any]:
-    row = answer.json()
-    if not isinstance(row, dict):
-        raise MalformedResponseError("Graph did not answer with a record")
-    if str(row.get("id")).lower() != guid.lower():
+def _spellings(key: Key) -> list[str]:
+    """The texts by which Graph may hold a key; how exactly its filters compare is not documented."""
+    texts = list(key.spellings)
+    if not key.value.isascii():
+        texts += [unicodedata.normalize(form, key.value) for form in ("NFC", "NFD")]
+    elif change := _CASE.get(type(key)):
+        texts += map(change, key.spellings)
+    return list(dict.fromkeys(texts))
+
+
+def _follow(link: str) -> Request:
+    return Request("GET", link, audience="graph", lane="graph")
+
+
+def _record(answer: Response, guid: Key) -> dict[str, Any]:
+    row: dict[str, Any] = answer.json()
+    if read_id(GraphRow(row)) != guid:
         raise FilterIgnoredError("Graph answered with another record than the one asked for")
     return row
 
@@ -298,17 +366,25 @@ def _record(answer: Response, guid: str) -> dict[str, Any]:
 def _with_details(row: dict[str, Any], detail: Response | None) -> dict[str, Any]:
     if detail is None:  # deleted since it was listed
         return row
-    return {**row, **{name: value for name, value in _record(detail, str(row.get("id"))).items() if value}}
+    return {
+        **row,
+        **{name: value for name, value in _record(detail, read_id(GraphRow(row))).items() if value},
+    }
 
 
-def _spelled_as(key: Key, device: Device) -> Device:
-    """The device with its Entra id as it was asked for: in a UUID, the case of letters does not count."""
-    same = isinstance(key, DeviceId) and (device.id or "").lower() == key.value.lower()
-    return device.model_copy(update={"id": key.value}) if same else device
+def _known(outcome: T | MdmError) -> T:
+    if isinstance(outcome, MdmError):
+        raise outcome
+    return outcome
 
 
-def _guids(rows: Sequence[Device]) -> list[str]:
-    return list(dict.fromkeys(row.guid for row in rows if row.guid))
+def _left(row: Device) -> Device:
+    """What Compliance Retrieval says about a device of which Graph has no record: nobody manages it."""
+    return row.model_copy(update={"registered": False})
+
+
+def _guids(rows: Sequence[Device]) -> list[Key]:
+    return list(dict.fromkeys(guid for row in rows for guid in row.shown(Guid)))
 
 
 def _reason(policy: Mapping[str, Any], setting: Mapping[str, Any]) -> str:

@@ -184,6 +184,8 @@ class IntuneIseSettings(IseDialectSettings):
         return frozenset(place for url in urls if (place := https_place(url)))
 
 
+PAGE_SIZE: Final = 500
+"""Half of what Graph gives by itself, and refuses to give in time now and then."""
 Backend = Literal["compliance-retrieval", "graph"]
 
 
@@ -194,13 +196,14 @@ class IntuneSettings(IntuneIseSettings):
         backends: what to ask. Without ``graph``, it can do what ``intune-ise`` can; without
             ``compliance-retrieval``, a MAC address cannot be looked up.
         page_size: rows of a list to ask Graph for at once.
-        list_details: whether lists hold Ethernet addresses and UDIDs, at one more request for 20 devices.
+        list_details: whether lists hold Ethernet addresses and UDIDs. Graph has them only in the records
+            themselves, which are asked for in batches of 20: each counts against its limits.
         stale_days: after how many days without a check-in a device gets a hint to check in; 0 never.
     """
 
     backends: tuple[Backend, ...] = Field(default=("compliance-retrieval", "graph"), min_length=1)
-    page_size: int = Field(default=100, ge=1, le=1000)
-    list_details: bool = True
+    page_size: int = Field(default=PAGE_SIZE, ge=1, le=1000)
+    list_details: bool = False
     stale_days: int = Field(default=30, ge=0)
 
     @property

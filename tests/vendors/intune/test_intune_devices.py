@@ -7,19 +7,24 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mdmsdk.client.verdict import settle as client_verdict
 from mdmsdk.errors import MalformedResponseError
 from mdmsdk.identifiers import Mac
 from mdmsdk.models import Compliance, ComplianceState, Device
-from mdmsdk_intune.devices import read_device, settle
+from mdmsdk_intune.devices import is_leaving, read_device, settle
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime(2026, 1, 20, tzinfo=UTC)
-ROW = {"id": "6f1b0e52-9a55-4c0c-8d14-0d5a3c1f7e01", "complianceState": "compliant"}
+ROW = {
+    "id": "6f1b0e52-9a55-4c0c-8d14-0d5a3c1f7e01",
+    "complianceState": "compliant",
+    "managementState": "managed",
+}
 
 
 def read(**changes: Any) -> Device:
@@ -73,17 +78,30 @@ def test_a_laptop_with_everything(samples: Path) -> None:
         ("unknown", ComplianceState.UNKNOWN, 1),
         ("configManager", ComplianceState.UNKNOWN, 1),
         ("brandNewWord", ComplianceState.UNKNOWN, 0),
-        ("", ComplianceState.UNKNOWN, 0),
-        (None, ComplianceState.UNKNOWN, 0),
-        (True, ComplianceState.UNKNOWN, 0),
-        (1, ComplianceState.UNKNOWN, 0),
     ],
 )
-def test_each_state(word: object, state: ComplianceState, reasons: int) -> None:
+def test_each_state(word: str, state: ComplianceState, reasons: int) -> None:
     compliance = read(complianceState=word).compliance
     assert compliance.state is state
     assert len(compliance.reasons) == reasons
-    assert compliance.vendor_state == (word if isinstance(word, str) else None)
+    assert compliance.vendor_state == word
+
+
+UNREADABLE: list[Any] = [[True], {"a": 1}, True, ["managed"], ["compliant"], 1.5]
+
+
+@pytest.mark.parametrize("value", ["", None, 1, "YES", "maybe", *UNREADABLE])
+def test_a_state_that_is_no_word_of_intunes_is_no_verdict(value: object) -> None:
+    assert read(complianceState=value).compliance.state is ComplianceState.UNKNOWN
+    assert read(managementState=value).registered is False
+
+
+@pytest.mark.parametrize("name", ["complianceState", "managementState", "deviceRegistrationState"])
+@pytest.mark.parametrize("value", UNREADABLE)
+def test_what_could_speak_against_a_device_and_cannot_be_read_is_told(name: str, value: object) -> None:
+    device = read(**{name: value})
+    assert device.unreadable == {name}
+    assert client_verdict(device, "s", "intune").compliance.state is ComplianceState.UNKNOWN
 
 
 @given(st.text())
@@ -101,7 +119,8 @@ def test_only_the_one_word_is_a_pass(word: str) -> None:
         ("Unknown", None),
         ("", None),
         (None, None),
-        (True, None),
+        ([True], None),
+        ("maybe", None),
     ],
 )
 def test_jailbroken_is_a_text(text: object, expected: bool | None) -> None:
@@ -124,22 +143,40 @@ def test_dates_of_any_precision(moment: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "registered"),
+    ("state", "registered", "leaving"),
     [
-        ({}, True),
-        ({"managementState": "managed", "deviceRegistrationState": "registered"}, True),
-        ({"managementState": "unhealthy"}, True),
-        ({"managementState": "wipeCanceled"}, True),
-        ({"managementState": "somethingNew"}, True),
-        ({"managementState": "retireIssued"}, False),
-        ({"managementState": "wipePending"}, False),
-        ({"managementState": "discovered"}, False),
-        ({"deviceRegistrationState": "revoked"}, False),
-        ({"deviceRegistrationState": "notRegistered"}, False),
+        ("managed", True, False),
+        ("unhealthy", True, False),
+        ("wipeCanceled", True, False),
+        ("retireFailed", True, False),
+        ("retireIssued", False, True),
+        ("wipePending", False, True),
+        ("discovered", False, True),
+        # Nobody knows, so that it does not pass; but one that is noncompliant stays in the list.
+        ("somethingNew", False, False),
+        (None, False, False),
     ],
 )
-def test_a_device_on_its_way_out_is_not_registered(changes: dict[str, Any], registered: bool) -> None:
-    assert read(**changes).registered is registered
+def test_a_device_on_its_way_out_is_not_registered(
+    *, state: str | None, registered: bool, leaving: bool
+) -> None:
+    assert read(managementState=state).registered is registered
+    assert is_leaving({**ROW, "managementState": state}) is leaving
+    unknown_word = {"managementState"} if state == "somethingNew" else set()
+    assert read(managementState=state).unreadable == unknown_word
+
+
+@pytest.mark.parametrize(
+    "registration",
+    ["notRegistered", "notRegisteredPendingEnrollment", "revoked", "keyConflict", "approvalPending", "new"],
+)
+@pytest.mark.parametrize("word", ["compliant", "noncompliant"])
+def test_how_a_device_stands_with_entra_id_is_told_and_is_no_verdict(word: str, registration: str) -> None:
+    device = read(complianceState=word, deviceRegistrationState=registration)
+    assert device.registered
+    assert device.compliance.state == word
+    assert device.compliance.vendor_state == f"{word} (registration: {registration})"
+    assert read(deviceRegistrationState="registered").compliance.vendor_state == "compliant"
 
 
 @pytest.mark.parametrize(
@@ -159,9 +196,33 @@ def test_a_device_that_does_not_check_in_gets_a_hint_and_keeps_its_verdict(
     assert (hint in str(compliance.remediation)) if hint else compliance.remediation is None
 
 
-def test_a_record_without_id_is_malformed() -> None:
+@pytest.mark.parametrize("value", ["", None, [ROW["id"]], "0", "00000000-0000-0000-0000-000000000000"])
+def test_a_record_without_id_is_malformed(value: object) -> None:
     with pytest.raises(MalformedResponseError):
-        read(id="")
+        read(id=value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"serialNumber": ["S-1"]}, "serial_number"),
+        ({"imei": {"a": 1}}, "imei"),
+        ({"azureADDeviceId": True}, "id"),
+        ({"deviceName": ["laptop"]}, "name"),
+        ({"userPrincipalName": 1.5}, "user"),
+        ({"udid": []}, "udid"),
+        ({"wiFiMacAddress": "01005E000001"}, "mac_addresses"),
+        ({"ethernetMacAddress": "0026B424FEB"}, "mac_addresses"),
+    ],
+)
+def test_identifiers_that_cannot_be_read_are_told(changes: dict[str, Any], field: str) -> None:
+    assert read(**changes).unreadable == {field}
+
+
+def test_an_address_that_compliance_retrieval_names_is_the_devices_too() -> None:
+    row = Device(registered=True, guid=ROW["id"], mac_addresses=(Mac("00005E000003"),))
+    device = settle(read(wiFiMacAddress="00005E000001", ethernetMacAddress="00005E000002"), [row])
+    assert [mac.hex[-1] for mac in device.mac_addresses] == ["1", "2", "3"]
 
 
 JSON = st.recursive(
@@ -171,6 +232,7 @@ JSON = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(

@@ -89,9 +89,7 @@ def test_lookups_among_5000_devices(tenant_of: Serve, client_of: Open, large_fle
     assert [client.lookup(key) for key in UNKNOWN] == [None] * len(UNKNOWN)
 
 
-@pytest.mark.parametrize(
-    ("provider", "changes"), [("intune", {"list_details": False}), ("intune", RETRIEVAL), ("intune-ise", {})]
-)
+@pytest.mark.parametrize(("provider", "changes"), [("intune", {}), ("intune", RETRIEVAL), ("intune-ise", {})])
 def test_the_noncompliant_list_of_5000_devices_is_the_truth(
     tenant_of: Serve, client_of: Open, large_fleet: Fleet, provider: str, changes: dict[str, Any]
 ) -> None:
@@ -100,8 +98,21 @@ def test_the_noncompliant_list_of_5000_devices_is_the_truth(
     assert sorted(filter(None, listed)) == sorted(device.guid for device in large_fleet.noncompliant())
 
 
-def test_a_list_has_ethernet_addresses_and_udids(tenant_of: Serve, client_of: Open, fleet: Fleet) -> None:
-    listed = {device.guid: device for device in client_of(tenant_of(page_size=13)).devices()}
+def test_a_list_costs_its_pages(tenant_of: Serve, client_of: Open, large_fleet: Fleet) -> None:
+    tenant = tenant_of(large_fleet)
+    client = client_of(tenant, **GRAPH)
+    client.heartbeat()
+    before = tenant.simulator.requests.total
+    assert len(list(client.devices())) == 5000
+    assert tenant.simulator.requests.total - before == 5000 / 500
+    assert tenant.simulator.graph.parts == 0
+
+
+def test_a_list_has_ethernet_addresses_and_udids_where_they_are_asked_for(
+    tenant_of: Serve, client_of: Open, fleet: Fleet
+) -> None:
+    client = client_of(tenant_of(page_size=13), list_details=True)
+    listed = {device.guid: device for device in client.devices()}
     assert listed.keys() == {device.guid for device in fleet}
     for device in fleet:
         found = listed[device.guid]
@@ -278,6 +289,38 @@ def test_an_unknown_device_in_every_form(
     assert client.lookup("guid:00000000-dead-4bad-8bad-00000000c0de") is None
 
 
+@pytest.mark.parametrize("registration", ["notRegistered", "notRegisteredPendingEnrollment"])
+def test_devices_that_entra_id_does_not_know_are_listed_and_judged_by_intunes_word(
+    tenant_of: Serve, client_of: Open, fleet: Fleet, registration: str
+) -> None:
+    client = client_of(tenant_of(registration=registration))
+    listed = {device.guid: device for device in client.noncompliant()}
+    assert listed.keys() == {device.guid for device in fleet.noncompliant()}
+    assert {device.compliance.vendor_state for device in listed.values()} == {
+        f"noncompliant (registration: {registration})"
+    }
+    device = one(fleet, lambda device: device.compliance == "compliant")
+    found = client.lookup(Guid(device.guid))
+    assert (found.registered, found.compliance.state) == (True, ComplianceState.COMPLIANT)
+    assert registration in found.compliance.vendor_state
+
+
+@pytest.mark.parametrize("value", [b'["managed"]', b'{"a": 1}', b"true", b'"maybe"', b"1"])
+def test_whether_intune_manages_a_device_has_to_be_readable(
+    tenant_of: Serve, client_of: Open, fleet: Fleet, value: bytes
+) -> None:
+    device = one(fleet, lambda device: device.compliance == "compliant")
+    tenant = tenant_of()
+    record = b'{"id": "%s", "complianceState": "compliant", "managementState": %s}'
+    body = (record % (device.guid.encode(), value)).decode()
+    tenant.simulator.faults.add(
+        Fault("body", match="managedDevices('", status=200, body=body, content_type="application/json")
+    )
+    found = client_of(tenant).lookup(Guid(device.guid))
+    assert (found.registered, found.compliance.state) == (False, ComplianceState.UNKNOWN)
+    assert "managementState" in str(found.compliance.reasons)
+
+
 # --- reasons ---
 
 
@@ -363,15 +406,20 @@ def test_throttled_parts_of_batches_are_waited_for(tenant_of: Serve, client_of: 
 def test_a_truncated_batch_is_no_answer(tenant_of: Serve, client_of: Open, fleet: Fleet) -> None:
     client = client_of(tenant_of(truncate_batch=1), **GRAPH)
     results = list(client.lookup_many([Guid(device.guid) for device in fleet[:5]]))
-    assert all(isinstance(result.error, MalformedResponseError) for result in results)
+    # One is missing: that key has no answer, the others have theirs.
+    errors = [result.error for result in results if result.error]
+    assert [type(error) for error in errors] == [MalformedResponseError]
+    assert [result.device.guid for result in results if result.device] == [
+        device.guid for device, result in zip(fleet[:5], results, strict=True) if result.error is None
+    ]
     with pytest.raises(MalformedResponseError):
-        list(client.noncompliant())
+        list(client_of(tenant_of(truncate_batch=1), **GRAPH, list_details=True).noncompliant())
 
 
 def test_answers_of_a_batch_that_changed_places_are_no_answer(
     tenant_of: Serve, client_of: Open, fleet: Fleet
 ) -> None:
-    client = client_of(tenant_of(swap_batch=True), **GRAPH)
+    client = client_of(tenant_of(swap_batch=True), **GRAPH, list_details=True)
     results = list(client.lookup_many([Guid(device.guid) for device in fleet[:2]]))
     assert all(isinstance(result.error, FilterIgnoredError) for result in results)
     # In a list they would put one device's addresses into another's record.
@@ -408,7 +456,8 @@ def test_a_token_for_another_api_is_told(tenant_of: Serve, client_of: Open) -> N
 def test_with_filters_dropped_every_search_is_an_error(
     tenant_of: Serve, client_of: Open, fleet: Fleet
 ) -> None:
-    client = client_of(tenant_of(drop_filters=True))
+    # On more than one page: if all devices stand on one, the right one is among them, and the only one.
+    client = client_of(tenant_of(drop_filters=True, page_size=13))
     device = one(fleet, lambda device: device.imei and device.directory_id)
     for key in (Serial(device.serial_number), Imei(str(device.imei)), DeviceId(str(device.directory_id))):
         with pytest.raises(FilterIgnoredError) as caught:
@@ -420,16 +469,28 @@ def test_with_filters_dropped_every_search_is_an_error(
     assert client.lookup(Guid(device.guid)).guid == device.guid
 
 
-@pytest.mark.parametrize("rows", ["other_device", "everything"])
 @pytest.mark.parametrize("names_macs", [True, False])
-def test_compliance_retrieval_about_other_devices_is_no_answer(
-    tenant_of: Serve, client_of: Open, fleet: Fleet, rows: Any, *, names_macs: bool
+def test_compliance_retrieval_about_another_device_is_no_answer(
+    tenant_of: Serve, client_of: Open, fleet: Fleet, *, names_macs: bool
 ) -> None:
-    client = client_of(tenant_of(retrieval_rows=rows, names_macs=names_macs))
+    client = client_of(tenant_of(retrieval_rows="other_device", names_macs=names_macs))
     device = one(fleet, lambda device: device.wifi_mac and only_macs(fleet, device))
     for key in (Mac(str(device.wifi_mac)), Guid(device.guid), Serial(device.serial_number)):
         with pytest.raises(FilterIgnoredError):
             client.lookup(key)
+
+
+@pytest.mark.parametrize("names_macs", [True, False])
+def test_of_everything_that_compliance_retrieval_says_the_one_record_counts(
+    tenant_of: Serve, client_of: Open, fleet: Fleet, *, names_macs: bool
+) -> None:
+    client = client_of(tenant_of(retrieval_rows="everything", names_macs=names_macs))
+    device = one(fleet, lambda device: device.wifi_mac and only_macs(fleet, device))
+    # Records that contradict the key are others'; of several that show no address, one cannot be told.
+    for key in (Guid(device.guid), Serial(device.serial_number)):
+        assert client.lookup(key).compliance.state == device.compliance
+    with pytest.raises(FilterIgnoredError):
+        client.lookup(Mac(str(device.wifi_mac)))
 
 
 KEYS = st.one_of(

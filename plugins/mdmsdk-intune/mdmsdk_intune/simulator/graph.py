@@ -83,7 +83,7 @@ def device_row(device: "SimDevice", habits: IntuneHabits) -> dict[str, Any]:
         "managedDeviceOwnerType": "personal" if device.ownership == "personal" else "company",
         "managementAgent": "google" if device.platform == "Android" else "mdm",
         "managementState": "managed" if device.registered else "retireIssued",
-        "deviceRegistrationState": "registered" if device.registered else "revoked",
+        "deviceRegistrationState": habits.registration if device.registered else "revoked",
         "deviceEnrollmentType": "androidAOSPUserOwnedDeviceEnrollment",
         "totalStorageSpaceInBytes": -1,
     }

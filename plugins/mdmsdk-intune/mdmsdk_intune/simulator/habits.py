@@ -37,6 +37,7 @@ class IntuneHabits:
         drop_filters: Filters that Graph would heed are dropped too, so that everything comes back.
         list_all_fields: Lists have Ethernet addresses and UDIDs, which Graph leaves out there.
         foreign_link: Origin written into links to the next page, instead of Graph's own.
+        registration: Word for how registered devices stand with Entra ID, such as `notRegistered`.
         words: Other words for compliance states in Graph, such as `conflict` for `noncompliant`.
         throttle_parts: Number of requests within batches that are answered 429 before the others are served.
         throttle_seconds: Their Retry-After.
@@ -69,6 +70,7 @@ class IntuneHabits:
     drop_filters: bool = False
     list_all_fields: bool = False
     foreign_link: str | None = None
+    registration: str = "registered"
     words: tuple[tuple[str, str], ...] = ()
     throttle_parts: int = 0
     throttle_seconds: int = 1
