@@ -45,6 +45,7 @@ __all__ = [
     "Key",
     "Limits",
     "LookupResult",
+    "LowerLimits",
     "Mac",
     "MalformedResponseError",
     "MdmClient",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -22,7 +22,7 @@ from mdmsdk.errors import (
 )
 from mdmsdk.flow import Flow, done
 from mdmsdk.search import Found, one_by_one
-from mdmsdk.settings import ProviderSettings
+from mdmsdk.settings import LowerLimits, ProviderSettings
 from mdmsdk.wire import Request, Response, http_date, redact_url
 
 if TYPE_CHECKING:
@@ -82,6 +82,16 @@ class Limits:
     batch_size: int = 1
     page_size: int = 100
     shortest_poll: float = 0.0
+
+    def lowered(self, by: LowerLimits) -> Limits:
+        """The same, or less where the administrator allows less."""
+        lower = {
+            name: value if mine is None else min(value, mine)
+            for name in ("rate", "burst", "concurrency")
+            if (value := getattr(by, name)) is not None
+            for mine in (getattr(self, name),)
+        }
+        return replace(self, **lower)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +226,8 @@ class MdmProvider(ABC):
     """What it can look up by without walking the whole tenant."""
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     limits: ClassVar[Limits] = Limits()
+    passing: ClassVar[frozenset[str]] = frozenset()
+    """Members of `ServerInfo.extra` that change by themselves, such as a quota."""
     partial: ClassVar[Mapping[type[Key], int]] = {}
     """Kinds of which a record shows only some identifiers of a device, and how many at the most: a record
     that shows so many does not contradict another one."""

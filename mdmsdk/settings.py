@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 
 __all__ = [
     "BasicUsername",
+    "LowerLimits",
     "Policy",
     "ProviderSettings",
     "Settings",
@@ -79,7 +80,8 @@ class Policy(Settings):
 
     Attributes:
         timeout: for one request, from connecting to the last byte.
-        deadline: for one operation with its login, waits and retries; of a list, for each page.
+        deadline: for one operation with its login, waits and retries; not for lists.
+        list_patience: for one page of a list, with as many waits as the server asks for.
         attempts: how often one request is sent at the most; only idempotent ones are repeated.
         max_wait: the longest wait before another attempt; a server that asks for more is not retried.
         max_body: the most bytes of one answer, after decompression.
@@ -92,6 +94,7 @@ class Policy(Settings):
 
     timeout: float = Field(default=10.0, gt=0)
     deadline: float = Field(default=30.0, gt=0)
+    list_patience: float = Field(default=300.0, gt=0)
     attempts: int = Field(default=3, ge=1, le=10)
     max_wait: float = Field(default=10.0, ge=0)
     max_body: int = Field(default=64 * 1024 * 1024, gt=0)
@@ -124,6 +127,20 @@ class TlsSettings(Settings):
         return self
 
 
+class LowerLimits(Settings):
+    """What this client may use of what the vendor allows, where other tools share it.
+
+    Attributes:
+        rate: requests a second in each lane.
+        burst: requests that may be sent at once in a lane before the rate counts.
+        concurrency: requests that may be under way at once.
+    """
+
+    rate: float | None = Field(default=None, gt=0)
+    burst: int | None = Field(default=None, ge=1)
+    concurrency: int | None = Field(default=None, ge=1)
+
+
 class ProviderSettings(Settings):
     """What every provider's settings have.
 
@@ -132,6 +149,7 @@ class ProviderSettings(Settings):
         policy: patience, see `Policy`.
         tls: trust, see `TlsSettings`.
         proxy: URL of an HTTP proxy, secret because it may hold a password; default: the environment's.
+        limits: less than the vendor allows, see `LowerLimits`; more than that changes nothing.
         keep_raw: keep the vendor's own record in `Device.raw`.
         judges: whether an answer of several servers is complete only with this one; False for an inventory
             beside the MDM, whose silence means nothing.
@@ -140,6 +158,7 @@ class ProviderSettings(Settings):
     base_url: Url
     policy: Policy = Policy()
     tls: TlsSettings = TlsSettings()
+    limits: LowerLimits = LowerLimits()
     proxy: SecretStr | None = None
     keep_raw: bool = False
     judges: bool = True

@@ -1,7 +1,13 @@
 """Settings of all tests."""
 
+import signal
+
 from hypothesis import settings
 
 # A machine that is busy with other things is no defect of ours.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+# A shell ignores it for what it starts in the background; our children get it back with this.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -29,7 +29,7 @@ from mdmsdk.identifiers import KEY_KINDS
 from mdmsdk.ise import IseDialectSettings, IseProvider, IseSettings
 from mdmsdk.provider import Capability, Limits
 from mdmsdk.registry import installed, load_provider
-from mdmsdk.settings import Policy, ProviderSettings, TlsSettings
+from mdmsdk.settings import LowerLimits, Policy, ProviderSettings, TlsSettings
 from mdmsdk.simulator.faults import FaultKind
 from mdmsdk.simulator.ise import IseHabits
 from mdmsdk.testing import plugin as pytest_plugin
@@ -137,6 +137,7 @@ def test_every_setting_is_on_the_page_where_it_belongs(provider: str) -> None:
 def test_every_common_setting_is_told() -> None:
     assert missing_settings(ProviderSettings, "settings.md") == []
     assert missing_settings(Policy, "settings.md", "policy.") == []
+    assert missing_settings(LowerLimits, "settings.md", "limits.") == []
     assert missing_settings(TlsSettings, "settings.md", "tls.") == []
     assert missing_settings(FederationSettings, "settings.md", "federation.") == []
 

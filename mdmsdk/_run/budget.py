@@ -13,14 +13,16 @@ class Budget:
     Attributes:
         seconds: the time at the beginning.
         at: when it is up.
+        patient: whether it belongs to a list, which waits as long and as often as the server asks.
         answered: whether the server answered one of its requests.
         failed: whether the server failed at one that it had time for.
     """
 
-    __slots__ = ("answered", "at", "failed", "seconds")
+    __slots__ = ("answered", "at", "failed", "patient", "seconds")
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, patient: bool = False) -> None:
         self.seconds = seconds
+        self.patient = patient
         self.at: float = time.monotonic() + seconds
         self.answered = False
         self.failed = False
@@ -42,6 +44,11 @@ class Budget:
 
     def exceeded(self) -> DeadlineExceededError:
         """The error to raise when the time is up."""
+        if self.patient:
+            return DeadlineExceededError(
+                f"the page did not come within the {self.seconds:g} s of policy.list_patience",
+                hint="Raise policy.list_patience, or ask less often: the server makes the list wait.",
+            )
         return DeadlineExceededError(f"the operation was not done within its deadline of {self.seconds:g} s")
 
     def spend(self, seconds: float) -> float:

@@ -16,6 +16,7 @@ from mdmsdk.errors import (
     MdmError,
     MdmTimeoutError,
     ProtocolError,
+    RateLimitedError,
     RedirectError,
     ServerError,
     TransportError,
@@ -57,7 +58,7 @@ class Operation:
         policy, breaker, budget = self._policy, self._state.breaker, self._budget
         if not policy.breaker_failures:
             return await self.ask(method, *args)
-        breaker.admit(policy.deadline)
+        breaker.admit(budget.seconds)
         budget.failed = budget.answered = False
         try:
             result = await self.ask(method, *args)
@@ -102,7 +103,7 @@ class Operation:
         if isinstance(step, Call):
             return await self._call(step)
         if isinstance(step, Pause):
-            seconds = min(step.seconds, self._policy.max_wait)
+            seconds = min(step.seconds, self._max_wait)
             if step.server_wide:
                 return self._state.gate.hold(seconds)
             return await self._sleep(self._budget.spend(seconds))
@@ -144,7 +145,10 @@ class Operation:
 
         def useless(state: RetryCallState) -> bool:
             wait = state.upcoming_sleep
-            return state.attempt_number >= self._policy.attempts or wait < 0 or wait >= self._budget.left
+            error = state.outcome.exception() if state.outcome else None
+            asked = self._budget.patient and isinstance(error, RateLimitedError)
+            tired = state.attempt_number >= self._policy.attempts and not asked
+            return tired or wait < 0 or wait >= self._budget.left
 
         retrying = AsyncRetrying(
             retry=retry_if_exception(rules.worth_retrying),
@@ -157,8 +161,12 @@ class Operation:
 
     def _retry_wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        wait = rules.wait_before_retry(error, state.attempt_number, self._policy.max_wait)
+        wait = rules.wait_before_retry(error, state.attempt_number, self._max_wait)
         return -1.0 if wait is None else wait
+
+    @property
+    def _max_wait(self) -> float:
+        return self._policy.list_patience if self._budget.patient else self._policy.max_wait
 
     async def _attempt(self, request: Request) -> Response:
         """Send with a credential; after a 401 once more with a new one, if there can be a new one."""

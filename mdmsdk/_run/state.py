@@ -61,9 +61,9 @@ class Shared:
         self.closed = False
         self.given_http = http
         self._settings = provider.settings
-        self._limits = provider.limits
+        self._limits = provider.limits.lowered(provider.settings.limits)
         self._http: dict[str, Any] = {}
-        self._state = State(waits, provider.limits)
+        self._state = State(waits, self._limits)
 
     @property
     def now(self) -> State:

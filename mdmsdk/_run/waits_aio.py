@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 from anyio.from_thread import run_sync
@@ -15,7 +15,7 @@ from mdmsdk._run.pool import Job
 from mdmsdk._run.quiet import exchanging
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from mdmsdk._run.budget import Budget
     from mdmsdk._run.gate import Turn
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Http = AsyncHttp
+_detached: set[asyncio.Task[None]] = set()
 
 
 class Park:
@@ -144,6 +145,20 @@ async def exchange(
             pool.stop.discard(scope.cancel)
     pool.stop.check()
     raise AssertionError("nobody else cancels this scope")
+
+
+def detach(job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a job that nobody waits for, beside all others of the event loop."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        import trio
+
+        trio.lowlevel.spawn_system_task(job)
+        return
+    task = loop.create_task(job())
+    _detached.add(task)  # the loop itself keeps no more than a weak reference
+    task.add_done_callback(_detached.discard)
 
 
 async def close(opened: AsyncHttp) -> None:

@@ -302,6 +302,11 @@ def _quietly(function: Callable[[], T]) -> T:
         return function()
 
 
+def detach(job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a job that nobody waits for, in a thread of its own."""
+    threading.Thread(target=lambda: drive(job()), name="mdmsdk", daemon=True).start()
+
+
 async def close(opened: http.Http) -> None:
     """Close an HTTP client."""
     opened.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import time
 from functools import partial
 from itertools import islice
@@ -17,6 +19,7 @@ from mdmsdk.errors import (
     MdmError,
     UnsupportedOperationError,
 )
+from mdmsdk.identifiers import Key
 from mdmsdk.models import Device, LookupResult, ServerInfo
 from mdmsdk.proof import proven
 from mdmsdk.provider import Capability
@@ -25,9 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
     from types import ModuleType, TracebackType
 
-    from mdmsdk.identifiers import Key
     from mdmsdk.provider import MdmProvider
     from mdmsdk.search import Found
+
+
+_log = logging.getLogger("mdmsdk.client")
+# The share of `info_ttl` after which the description is read again while lookups go on.
+_RENEW_EARLY = 0.8
 
 
 class _Description:
@@ -36,6 +43,7 @@ class _Description:
     def __init__(self) -> None:
         self.info: ServerInfo | None = None
         self.read_at = 0.0
+        self.renew_after = 0.0
 
 
 class AsyncMdmClient:
@@ -56,6 +64,7 @@ class AsyncMdmClient:
         self.provider = provider
         self.server = server or provider.settings.base_url.partition("://")[2]
         self._runner = Runner(self._waits, provider, self.server, provider.settings.policy, http)
+        self._home = self._runner
         self._described = _Description()
 
     async def __aenter__(self) -> Self:
@@ -79,7 +88,8 @@ class AsyncMdmClient:
     @property
     def window(self) -> int:
         """How many keys `lookup_many` has under way at once."""
-        return self._batch_size * self.provider.limits.concurrency
+        limits = self.provider.limits.lowered(self.provider.settings.limits)
+        return self._batch_size * limits.concurrency
 
     async def aclose(self) -> None:
         """Give the credential back, where the vendor has a way to, and close the connections."""
@@ -139,7 +149,7 @@ class AsyncMdmClient:
         A failure is part of the result of its key, and does not end the others.
         """
         size = self._batch_size
-        remaining = iter(keys)
+        remaining = verdict.as_keys(keys)
         while given := list(islice(remaining, self.window)):
             rows = [self._read_key(text) for text in given]
             asked = list(dict.fromkeys(row for row in rows if not isinstance(row, LookupResult)))
@@ -200,7 +210,8 @@ class AsyncMdmClient:
             key = verdict.as_key(text)
             self._require(key)
         except MdmError as error:
-            return LookupResult(key=key, error=error)
+            given: object = key
+            return LookupResult(key=given if isinstance(given, str | Key) else repr(given)[:80], error=error)
         return key
 
     async def _lookup_chunk(self, keys: Sequence[Key]) -> list[LookupResult]:
@@ -234,10 +245,13 @@ class AsyncMdmClient:
     ) -> ServerInfo:
         """The server's description, from memory if it is young enough; asked for by one flow at a time."""
         described, policy = self._described, self._runner.policy
-        if not fresh and described.info and time.monotonic() < described.read_at + policy.info_ttl:
+        asked_at = time.monotonic()
+        if not fresh and described.info and asked_at < described.read_at + policy.info_ttl:
+            if asked_at > max(described.read_at + policy.info_ttl * _RENEW_EARLY, described.renew_after):
+                described.renew_after = math.inf
+                self._waits.detach(self._renew)
             return described.info
         budget = budget or Budget(policy.deadline)
-        asked_at = time.monotonic()
         turn = self._runner.shared.now.describing.turn()
         try:
             await turn.take(budget)
@@ -251,9 +265,21 @@ class AsyncMdmClient:
         finally:
             turn.done()
 
-    async def _with_info(self, operation: str, method: str, *args: Any) -> Any:
+    async def _renew(self) -> None:
+        """Read the description again before it is too old, while lookups go on with the old one."""
+        # Whatever patience the lookup has that noticed.
+        home = self.with_policy(**dict(self._home.policy))
+        try:
+            await home.heartbeat()
+        except MdmError as error:
+            _log.info("%s: reading the description again failed: %s", self.server, error.message)
+        finally:
+            policy = self._home.policy
+            self._described.renew_after = time.monotonic() + policy.info_ttl * (1 - _RENEW_EARLY) / 4
+
+    async def _with_info(self, operation: str, method: str, *args: Any, budget: Budget | None = None) -> Any:
         """What a method gives that needs the server's description; if it proves stale, with a new one."""
-        budget = Budget(self._runner.policy.deadline)
+        budget = budget or Budget(self._runner.policy.deadline)
         known = self._described.info
         info = await self._describe(operation, budget=budget)
         try:
@@ -262,15 +288,25 @@ class AsyncMdmClient:
             if info is not known:
                 raise
             info = await self._describe(operation, fresh=True, budget=budget)
-            if info == known:
+            if self._matters(info) == self._matters(known):
                 raise
             return await self._runner.run(operation, budget, method, info, *args)
 
+    def _matters(self, info: ServerInfo) -> dict[str, Any]:
+        """What a description says apart from what changes by itself."""
+        said = info.model_dump()
+        said["extra"] = {
+            name: value for name, value in info.extra.items() if name not in self.provider.passing
+        }
+        return said
+
     async def _list(self, operation: str) -> AsyncIterator[Device]:
-        listing = verdict.Listing(self._runner.policy.max_pages, noncompliant=operation == "noncompliant")
+        policy = self._runner.policy
+        listing = verdict.Listing(policy.max_pages, noncompliant=operation == "noncompliant")
         while listing.more:
             try:
-                page = await self._with_info(operation, f"{operation}_page", listing.cursor)
+                budget = Budget(policy.list_patience, patient=True)
+                page = await self._with_info(operation, f"{operation}_page", listing.cursor, budget=budget)
                 for device in listing.take(page):
                     yield verdict.settle(device, self.server, self.provider.name)
             except MdmError as error:

@@ -42,9 +42,21 @@ def _explain(place: tuple[int | str, ...], kind: str, message: str, model: type[
     if kind == "missing":
         return f"{name} is missing"
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(name, model.model_fields, n=1)
-        return f"{name} is not known" + (f", is {near[0]} meant?" if near else "")
+        known = _places(model)
+        near = difflib.get_close_matches(name, known, n=1)
+        return f"{name} is not known" + (f", is {known[near[0]]} meant?" if near else "")
     return f"{name or 'all'}: {message.removeprefix('Value error, ')}"
+
+
+def _places(model: type[BaseModel]) -> dict[str, str]:
+    """The settings by their own names, with where they stand: those of `policy` inside it."""
+    places: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            places |= {word: f"{name}.{word}" for word in inner.model_fields}
+            places |= {f"{name}.{word}": f"{name}.{word}" for word in inner.model_fields}
+    return places | {name: name for name in model.model_fields}
 
 
 def make_provider(name: str, settings: Mapping[str, Any]) -> MdmProvider:

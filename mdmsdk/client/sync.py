@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
+from mdmsdk.identifiers import Key
 from mdmsdk.models import Device, LookupResult, ServerInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Iterable
     from types import TracebackType
-    from mdmsdk.identifiers import Key
     from mdmsdk.provider import MdmProvider
 from mdmsdk._run import waits_sync
 from mdmsdk._run.facade import Facade

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from mdmsdk.errors import FilterIgnoredError, IncompleteListError
+from mdmsdk.errors import FilterIgnoredError, IncompleteListError, InvalidIdentifierError
 from mdmsdk.identifiers import KEY_KINDS, Key, parse_key
 from mdmsdk.models import ComplianceState, Device
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from mdmsdk.provider import Page
 
 _BUCKETS = 4096
+# Pages in a row whose rows all came before. Several lists that overlap may have a few of them.
+_MOST_STALE = 10
 _IDENTIFIER_FIELDS = frozenset(kind.field for kind in KEY_KINDS.values())
 _PASSES = frozenset({ComplianceState.COMPLIANT, ComplianceState.GRACE})
 
@@ -30,8 +33,27 @@ SEVERITY = {
 
 
 def as_key(key: Key | str) -> Key:
-    """A key as given, or read from text."""
-    return parse_key(key) if isinstance(key, str) else key
+    """A key as given, or read from text.
+
+    Raises:
+        InvalidIdentifierError: it is neither, or the text is no key.
+    """
+    if isinstance(key, str):
+        return parse_key(key)
+    if not isinstance(key, Key):
+        raise InvalidIdentifierError(f"a key or text is wanted, and this is a {type(key).__name__}")
+    return key
+
+
+def as_keys(keys: Iterable[Key | str]) -> Iterator[Key | str]:
+    """The keys one by one.
+
+    Raises:
+        InvalidIdentifierError: this is one key, or nothing to go through.
+    """
+    if isinstance(keys, str | bytes | Key) or not isinstance(keys, Iterable):
+        raise InvalidIdentifierError(f"several keys are wanted, and this is one {type(keys).__name__}")
+    return iter(keys)
 
 
 def settle(device: Device, server: str, provider: str) -> Device:
@@ -115,6 +137,7 @@ class Listing:
         self._noncompliant = noncompliant
         self._pages_left = max_pages
         self._cursors: set[int] = set()
+        self._stale = 0
         # In small buckets of bare numbers: a set of them would take ten times the memory.
         self._rows: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
 
@@ -126,6 +149,7 @@ class Listing:
             IncompleteListError: the pages go in circles, have no end, or fewer rows came than the
                 server counts.
         """
+        before = self.collected
         for device in page.items:
             if self._noncompliant and device.compliance.state is ComplianceState.COMPLIANT:
                 raise FilterIgnoredError("the noncompliant list holds a device that complies")
@@ -135,6 +159,8 @@ class Listing:
         self._pages_left -= 1
         self.cursor, self.more = page.next_cursor, page.next_cursor is not None
         if self.more:
+            # A page without rows may have had some that the provider left out.
+            self._stale = self._stale + 1 if page.items and self.collected == before else 0
             self._check_progress(hash(page.next_cursor))
         elif page.total is not None and self.collected < page.total:
             raise self._incomplete(f"the server counts {page.total} devices, only {self.collected} came")
@@ -160,6 +186,8 @@ class Listing:
         if cursor in self._cursors:
             raise self._incomplete("the server repeats a page")
         self._cursors.add(cursor)
+        if self._stale >= _MOST_STALE:
+            raise self._incomplete(f"the last {self._stale} pages brought nothing new")
         if not self._pages_left:
             raise self._incomplete("the list has more pages than policy.max_pages allows")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 from mdmsdk._run import waits_aio
 from mdmsdk.client.aio import AsyncMdmClient
-from mdmsdk.client.verdict import as_key
+from mdmsdk.client.verdict import as_key, as_keys
 from mdmsdk.config import load_config
 from mdmsdk.errors import ConfigurationError, IncompleteListError, MdmError
 from mdmsdk.federation.merge import Answer, Heartbeat, Merge, Outcome, merged
@@ -96,7 +96,7 @@ class AsyncMdmFederation:
         A text that is no key gives an answer whose outcomes hold the error.
         """
         window = max((client.window for client in self.clients.values()), default=1)
-        remaining = iter(keys)
+        remaining = as_keys(keys)
         while given := list(islice(remaining, window)):
             for answer in await self._ask(given):
                 yield answer

@@ -16,11 +16,20 @@ from mdmsdk._run.budget import Budget
 from mdmsdk._run.gate import Gate
 from mdmsdk._run.pool import Job, Pool
 from mdmsdk._run.stop import Stop
-from mdmsdk.errors import DeadlineExceededError, MdmError, ServerError
+from mdmsdk.client import connect
+from mdmsdk.errors import (
+    ConfigurationError,
+    DeadlineExceededError,
+    EndpointNotFoundError,
+    InvalidIdentifierError,
+    MdmError,
+    ServerError,
+)
 from mdmsdk.flow import Flow, call, send, together
 from mdmsdk.identifiers import Serial
 from mdmsdk.models import Device, ServerInfo
 from mdmsdk.provider import Capability, Limits
+from mdmsdk.settings import LowerLimits
 from tests.core.conftest import Answer, Script, TinyProvider
 
 if TYPE_CHECKING:
@@ -346,3 +355,113 @@ class TestDriving:
         assert next(iterator) == 0
         iterator.close()  # type: ignore[attr-defined] # it is a generator
         assert closed == [True]
+
+
+class TestLists:
+    def test_a_list_waits_as_often_as_the_server_asks(self, tiny: Connect, script: Script) -> None:
+        refusals = iter([Answer("", 429, {"retry-after": "0"})] * 5)
+        script.routes["/page"] = lambda _: next(refusals, '{"rows": [1]}')
+        client = tiny(policy={"attempts": 2, "deadline": 0.5})
+        assert [device.id for device in client.noncompliant()] == ["1"]
+        assert script.counts["/page"] == 6
+
+    def test_a_list_outlives_the_deadline_and_not_its_own_patience(
+        self, tiny: Connect, script: Script
+    ) -> None:
+        script.routes["/page"] = Answer('{"rows": [1]}', wait=0.4)
+        client = tiny(policy={"deadline": 0.2, "attempts": 1})
+        client.with_policy(deadline=5).heartbeat()
+        assert len(list(client.noncompliant())) == 1
+        with pytest.raises(DeadlineExceededError, match=r"policy\.list_patience") as caught:
+            list(client.with_policy(list_patience=0.2).noncompliant())
+        assert "policy.list_patience" in str(caught.value.hint)
+
+    def test_pages_that_bring_nothing_new_end_the_list(self, tiny: Connect, script: Script) -> None:
+        numbers = iter(range(10_000))
+        script.routes["/page"] = lambda _: f'{{"rows": [1, 2], "next": "{next(numbers)}"}}'
+        found = []
+        with pytest.raises(MdmError, match="brought nothing new"):
+            found.extend(tiny().noncompliant())
+        assert script.counts["/page"] == 11
+
+    def test_pages_without_rows_do_not(self, tiny: Connect, script: Script) -> None:
+        numbers = iter(range(30))
+        empty = (f'{{"rows": [], "next": "{number}"}}' for number in numbers)
+        script.routes["/page"] = lambda _: next(empty, '{"rows": [5]}')
+        assert [device.id for device in tiny().noncompliant()] == ["5"]
+
+
+class TestLimitsOfTheAdministrator:
+    def test_they_lower_those_of_the_vendor_and_never_raise_them(self) -> None:
+        limits = Limits(rate=10, burst=5, concurrency=4)
+        assert limits.lowered(LowerLimits(rate=2, burst=1, concurrency=3)) == Limits(rate=2, concurrency=3)
+        assert limits.lowered(LowerLimits(rate=20, burst=9, concurrency=9)) == limits
+        assert limits.lowered(LowerLimits()) == limits
+        assert Limits().lowered(LowerLimits(rate=3)).rate == 3
+
+    def test_they_are_kept(self, tiny: Connect, script: Script) -> None:
+        script.routes["/find"] = Answer("S1", wait=0.05)
+        client = tiny(limits={"concurrency": 2})
+        client.side_by_side([lambda client: client.lookup(MAC)] * 8)
+        assert script.most_at_once == 2
+
+
+class TestDescription:
+    def test_it_is_read_again_before_it_is_too_old_and_no_lookup_waits(
+        self, tiny: Connect, script: Script
+    ) -> None:
+        client = tiny(policy={"info_ttl": 1.0})
+        client.lookup(MAC)
+        time.sleep(0.85)
+        script.routes["/info"] = Answer("", wait=0.3)
+        _, spent = timed(lambda: client.with_policy(deadline=0.25).lookup(MAC))
+        assert spent < 0.25
+        client.lookup(MAC)
+        time.sleep(0.5)  # past the end of the first one's life
+        found, spent = timed(lambda: client.with_policy(deadline=0.25).lookup(MAC))
+        assert isinstance(found, Device)
+        assert script.counts["/info"] == 2
+
+    def test_what_changes_by_itself_is_no_reason_to_ask_twice(self, tiny: Connect, script: Script) -> None:
+        numbers = iter(range(100))
+
+        class Metered(TinyProvider):
+            passing = frozenset({"quota"})
+
+            def heartbeat(self) -> Flow[ServerInfo]:
+                yield from send(self.get("/info"))
+                return ServerInfo(extra={"quota": next(numbers)})
+
+        client = tiny(kind=Metered)
+        client.heartbeat()
+        script.routes["/find"] = Answer("", 404)
+        with pytest.raises(EndpointNotFoundError):
+            client.lookup(MAC)
+        assert script.counts["/find"] == 1
+
+
+class TestSlipsOfCallers:
+    @pytest.mark.parametrize("keys", [MAC, b"abc", Serial("NUMBER1"), None, 7])
+    def test_one_key_is_not_several(self, tiny: Connect, keys: Any) -> None:
+        with pytest.raises(InvalidIdentifierError, match="several keys are wanted"):
+            list(tiny().lookup_many(keys))
+
+    @pytest.mark.parametrize("key", [None, 7, b"abc", [MAC]])
+    def test_what_is_no_key_is_told(self, tiny: Connect, key: Any) -> None:
+        client = tiny()
+        with pytest.raises(InvalidIdentifierError, match="a key or text is wanted"):
+            client.lookup(key)
+        (result,) = client.lookup_many([key])
+        assert isinstance(result.error, InvalidIdentifierError)
+
+    @pytest.mark.parametrize(
+        ("name", "meant"), [("timeout", "policy.timeout"), ("ca_fil", "tls.ca_file"), ("usernam", "username")]
+    )
+    def test_a_wrong_name_is_told_with_the_nearest_right_one(self, name: str, meant: str) -> None:
+        settings: dict[str, Any] = {
+            "base_url": "https://mdm.example",
+            "username": "nac",
+            "password": "secret",
+        }
+        with pytest.raises(ConfigurationError, match=rf"{name} is not known, is {meant} meant\?"):
+            connect("ise", **settings | {name: 3})

@@ -82,6 +82,7 @@ class WorkspaceOneProvider(MdmProvider):
         {Capability.BATCH, Capability.INVENTORY, Capability.REASONS}
     )
     # No rate is documented beyond the daily quota. The bulk call names no size: that of a page is taken.
+    passing = frozenset({"quota"})
     limits: ClassVar[Limits] = Limits(concurrency=8, batch_size=500, page_size=500)
 
     settings: WorkspaceOneSettings
