@@ -85,14 +85,17 @@ _COOKIE = re.compile(r"(?:^|,)\s*[^=;,\s]+=\"?([^;,\s\"]+)")
 
 
 def without_secrets(request: Request, response: Response, secrets: Secrets) -> Response:
-    """The answer as a provider may read and quote it: a refusal may repeat the credential that was sent."""
+    """The answer as a provider may read and quote it: it may repeat the credential that was sent.
+
+    Of a good answer, that is a value in clear among the data; a login's own answer stays as it is.
+    """
     if cookies := response.header("set-cookie"):
         secrets.add(*_COOKIE.findall(cookies))
-    if response.status < 300:  # noqa: PLR2004 - HTTP's own numbers
+    credential = request.headers.get("Authorization", "").partition(" ")[2]
+    good = response.status < 300  # noqa: PLR2004 - HTTP's own numbers
+    if good and (request.audience is None or not secrets.stand_in(response.body, credential)):
         return response
-    secrets.add(
-        *(text.partition(" ")[2] for name, text in request.headers.items() if name == "Authorization")
-    )
+    secrets.add(credential)
     secrets.add(*(text for name, text in (request.form or {}).items() if _SECRET_FIELD.search(name)))
     headers = {name: secrets.hide(value) for name, value in response.headers.items()}
     return replace(response, headers=headers, body=secrets.hide_in(response.body))
