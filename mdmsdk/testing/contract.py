@@ -14,6 +14,7 @@ cassettes. A capability that the provider lacks is tested for a clean refusal.
 from __future__ import annotations
 
 import logging
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -39,6 +40,8 @@ from mdmsdk.simulator.fleet import Fleet, SimDevice
 from mdmsdk.simulator.server import RunningSimulator, serve
 from mdmsdk.testing.cassettes import UNKNOWN, load_operations, perform, replaying
 from mdmsdk.testing.fuzz import Corpus, fuzz
+from mdmsdk.testing.matrix import BREAKS
+from mdmsdk.testing.matrix import run as run_matrix
 from mdmsdk.testing.modes import Modal, open_client
 from mdmsdk.testing.secrets import secret_values
 
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["FAULTS", "BaseProviderContract"]
 
 _SAMPLES = 8
+_SHARE = 8
 QUICK = {
     "timeout": 1.0,
     "deadline": 3.0,
@@ -394,6 +398,12 @@ class BaseProviderContract:
         figures = fuzz(corpus, self.mutations, clients=self.mutations // 10)
         assert corpus.asked
         assert figures.clean, [*figures.passes, *figures.escaped, *figures.hangs]
+
+    def test_no_fault_of_the_matrix_is_a_verdict(self) -> None:
+        corpus = Corpus(self.provider, habits=self.habits, **self.extra_settings())
+        # A part of them, another one for each provider; `python -m mdmsdk.testing.matrix` runs all.
+        first = zlib.crc32(self.provider.encode()) % _SHARE
+        assert run_matrix(corpus, sorted(BREAKS)[first::_SHARE]).wrong == []
 
     def test_an_answer_about_another_device_is_never_a_pass(
         self, connect: Callable[..., Modal], running: RunningSimulator[Any], fleet: Fleet

@@ -124,7 +124,7 @@ BREAKS: dict[str, Break] = {
     "write-slow": Break("connect", _raises("WriteTimeout"), _TIMEOUT),
     "pool-full": Break("connect", _raises("PoolTimeout"), (errors.TransportError,)),
     "proxy-refuses": Break("connect", _raises("ProxyError"), _CONNECT),
-    "not-http": Break("connect", _raises("LocalProtocolError"), (errors.TransportError,)),
+    "not-http": Break("connect", _raises("LocalProtocolError"), _ANY),
     "protocol": Break("connect", _raises("UnsupportedProtocol"), (errors.TransportError,)),
     "untrusted": Break("tls", _raises("ConnectError", _untrusted()), _TLS),
     "handshake": Break("tls", _raises("ConnectError", ssl.SSLError("alert handshake failure")), _TLS),

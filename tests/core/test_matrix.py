@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mdmsdk.errors import MdmError
+from mdmsdk.flow import Flow, attempt
 from mdmsdk.ise import IseProvider
 from mdmsdk.testing import matrix as package
 from mdmsdk.testing.fuzz import Corpus
 from mdmsdk.testing.matrix import BREAKS, main, run
 
 if TYPE_CHECKING:
-    from mdmsdk.wire import Response
+    from mdmsdk.identifiers import Key
+    from mdmsdk.models import Device, ServerInfo
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +39,18 @@ def test_no_fault_is_a_verdict(corpus: Corpus) -> None:
     }
 
 
-def test_a_provider_that_takes_any_status_for_an_answer_is_told(
+def test_a_provider_that_takes_failures_for_not_found_is_told(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lenient(self: IseProvider, response: Response) -> Response:
-        return response
+    def lenient(self: IseProvider, info: ServerInfo, key: Key) -> Flow[list[Device]]:
+        outcome = yield from attempt(find(self, info, key))
+        return [] if isinstance(outcome, MdmError) else outcome
 
-    monkeypatch.setattr(IseProvider, "check", lenient)
-    assert run(corpus, ["status-206"]).wrong
+    find = IseProvider.find
+    monkeypatch.setattr(IseProvider, "find", lenient)
+    wrong = run(corpus, ["status-500"]).wrong
+    assert len(wrong) == 2
+    assert all("lookup: wrong: no error but None" in line for line in wrong)
 
 
 def test_a_list_that_is_cut_is_told(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
