@@ -45,6 +45,8 @@ _MAX_DEPTH = 4
 """device > attributes > compliance > status is as deep as the protocol goes."""
 
 _MAX_NAMES = 512
+_MOST_TOGETHER = 8192
+"""Characters of an element that a device has several times, such as its MAC addresses."""
 
 _LAST_PAGE = "0"
 _BOM = b"\xef\xbb\xbf"
@@ -199,6 +201,8 @@ def _put(row: Row, name: str, value: str | Row | None) -> None:
         for inner, text in value.items():
             _put(old, inner, text)
     elif isinstance(old, str) and isinstance(value, str):
+        if len(old) + len(value) > _MOST_TOGETHER:  # joining them one by one would take for ever
+            raise MalformedResponseError(f"the answer has <{name[:40]}> again and again")
         row[name] = f"{old},{value}"
     else:
         raise MalformedResponseError(

@@ -382,3 +382,12 @@ def test_case_and_namespace_never_matter(xml: type[Xml], seed: int, namespace: s
     if namespace:
         body = body.replace(">", f" xmlns{':' * bool(prefix)}{prefix}='{namespace}'>", 1)
     assert rows(body.encode()) == rows(plain.encode())
+
+
+@pytest.mark.parametrize("inner", ["<macs>{}</macs>", "<attributes><mac>{}</mac></attributes>"])
+def test_an_element_that_comes_again_and_again_is_refused(xml: type[Xml], inner: str) -> None:
+    few, many = ("".join(inner.format(n) for n in range(count)) for count in (5, 5_000))
+    [row] = read_answer(Response(200, {}, xml.answer(f"<device>{few}</device>"))).rows()
+    assert row.get("macs", row.get("attributes", {})) in ("0,1,2,3,4", {"mac": "0,1,2,3,4"})
+    with pytest.raises(MalformedResponseError, match="again and again"):
+        list(read_answer(Response(200, {}, xml.answer(f"<device>{many}</device>"))).rows())
