@@ -108,7 +108,7 @@ class IntuneIseProvider(IseDialect):
             VersionMismatchError: only its retired predecessor is there.
         """
         service = yield from self.find_service()
-        return (yield from self.discover(service + self.settings.instance))
+        return (yield from self.discover(service))
 
     # Microsoft Graph, "endpoint", https://learn.microsoft.com/graph/api/resources/endpoint. The retired
     # Azure AD Graph called the name serviceName.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
@@ -118,6 +118,14 @@ class IntuneIseSettings(IseDialectSettings):
         graph_url: Microsoft Graph instead of the cloud's.
         nac_audience: the Compliance Retrieval service's audience instead of the cloud's.
     """
+
+    # Graph says where the service stands, and the service describes itself; it speaks version 3 alone and
+    # knows no users. So these settings of other dialects are none here.
+    instance: ClassVar[str] = ""  # type: ignore[misc] # a field no more
+    api_version: ClassVar[Literal[3]] = 3  # type: ignore[misc]
+    api_path: ClassVar[None] = None  # type: ignore[misc]
+    filter: ClassVar[str] = "all"  # type: ignore[misc]
+    max_user_devices: ClassVar[int] = 1  # type: ignore[misc]
 
     base_url: Url = CLOUDS["global"].graph
     tenant_id: Annotated[str, AfterValidator(_check_tenant)]

@@ -530,6 +530,33 @@ def test_a_key_that_is_refused_is_its_own_error_in_the_vendors_words(make: Make)
     assert isinstance(loose, FilterIgnoredError)
 
 
+def test_unknown_addresses_cost_one_request_each(make: Make) -> None:
+    keys = [Mac(f"00005E0000{number:02X}") for number in range(20)]
+    nothing = "<ise_api><name>attributes</name><deviceList/></ise_api>"
+    record = Played()
+    assert play(make().find_batch(INFO, keys), lambda _: nothing, record=record) == {key: [] for key in keys}
+    assert len(record.requests) == len(keys)
+
+
+def test_an_address_that_fails_fails_alone(make: Make) -> None:
+    keys = [Mac(f"00005E0000{number:02X}") for number in range(3)]
+    nothing = "<ise_api><name>attributes</name><deviceList/></ise_api>"
+
+    def answer(request: Request) -> str:
+        return "<damaged" if keys[1].hex in request.full_url else nothing
+
+    found = play(make().find_batch(INFO, keys), answer)
+    assert isinstance(found[keys[1]], MalformedResponseError)
+    assert (found[keys[0]], found[keys[2]]) == ([], [])
+
+
+def test_a_service_that_has_moved_has_moved_for_all(make: Make) -> None:
+    keys = [Mac(f"00005E0000{number:02X}") for number in range(3)]
+    moved = EndpointNotFoundError("moved", status=404)
+    with pytest.raises(EndpointNotFoundError):
+        play(make().find_batch(INFO, keys), lambda _: moved)
+
+
 @pytest.mark.parametrize("damaged", [{}, {"id": ["x"]}, [], {"id": GUID.format(2)}, {"id": "0"}])
 def test_a_damaged_record_spoils_its_own_answer_alone(make: Make, damaged: Any) -> None:
     guids = [Guid(GUID.format(number)) for number in (1, 3)]

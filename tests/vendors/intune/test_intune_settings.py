@@ -47,6 +47,13 @@ def test_a_cloud_moves_all_hosts_together(
     assert not provider.trusts(f"evil{scope}")
 
 
+@pytest.mark.parametrize("name", ["instance", "api_version", "api_path", "filter", "max_user_devices"])
+@pytest.mark.parametrize("provider", ["intune", "intune-ise"])
+def test_settings_of_other_dialects_are_none(make: Make, provider: str, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        make(provider, **{name: 3})
+
+
 def test_china_has_graph_alone_unless_the_audience_is_set(make: Make) -> None:
     with pytest.raises(ConfigurationError, match="nac_audience"):
         make(cloud="china")
