@@ -161,7 +161,8 @@ def _imei_digits(value: str) -> str | None:
 
 def _imei_forms(digits: str) -> list[str]:
     """The spellings of an IMEI, from its 15 digits."""
-    return [digits, digits[:14], f"{digits[:2]} {digits[2:8]} {digits[8:14]} {digits[14]}"]
+    grouped = f"{digits[:2]} {digits[2:8]} {digits[8:14]}"
+    return [digits, digits[:14], grouped, f"{grouped} {digits[14]}"]
 
 
 def _leaves(text: str) -> Iterator[tuple[str, str]]:

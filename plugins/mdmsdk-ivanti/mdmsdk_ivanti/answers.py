@@ -6,12 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mdmsdk.errors import MalformedResponseError
-from mdmsdk_ivanti.records import text
 
 if TYPE_CHECKING:
     from mdmsdk.wire import Response
 
-__all__ = ["HEADERS", "complaints", "integer", "mapping", "objects", "refusal"]
+__all__ = ["HEADERS", "complaints", "integer", "mapping", "numbered", "objects", "refusal"]
 
 HEADERS = {"Accept": "application/json"}
 """EPMM's version 1 answers with XML otherwise."""
@@ -52,6 +51,21 @@ def integer(value: object, what: str) -> int:
     raise MalformedResponseError(f"the answer holds no {what}")
 
 
+def numbered(value: object, name: str) -> list[tuple[int | str, dict[str, Any]]]:
+    """The records of an answer, each with its number; with an empty text where that cannot be read.
+
+    Raises:
+        MalformedResponseError: it is no list of objects.
+    """
+    records: list[tuple[int | str, dict[str, Any]]] = []
+    for record in objects(value, "devices"):
+        try:
+            records.append((integer(record.get(name), "number"), record))
+        except MalformedResponseError:
+            records.append(("", record))
+    return records
+
+
 # EPMM: `messages`; a V1 answer has it one level down as `message`. Neurons: `errors.globalErrors` and
 # `errors.fieldErrors` with code, message and field. A body may as well be a web page.
 def complaints(body: object) -> list[str]:
@@ -83,5 +97,5 @@ def _sentences(value: Any, depth: int) -> list[str]:
         if _SPEAKING.fullmatch(name)
         for sentence in _sentences(part, depth - 1)
     ]
-    field = text(value.get("field"))
-    return [f"{field}: {sentence}" for sentence in inner] if field else inner
+    field = value.get("field")
+    return [f"{field}: {sentence}" for sentence in inner] if field and isinstance(field, str) else inner

@@ -5,24 +5,29 @@ from __future__ import annotations
 import logging
 import re
 from abc import abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mdmsdk.errors import (
     ConfigurationError,
     FilterIgnoredError,
     IncompleteListError,
+    MalformedResponseError,
+    MdmError,
+    ProtocolError,
     ResponseError,
     UnsupportedOperationError,
 )
-from mdmsdk.flow import done, send, together
+from mdmsdk.flow import attempt, done, send, together
 from mdmsdk.identifiers import Guid, Imei, Mac, Serial, Udid
 from mdmsdk.models import ComplianceState
 from mdmsdk.paging import walk
 from mdmsdk.provider import Capability, Limits, MdmProvider, Page, basic_token, check_status
+from mdmsdk.search import search, spoils_one
 from mdmsdk.wire import Request
 from mdmsdk.words import safe_words
 from mdmsdk_ivanti.answers import HEADERS, integer, mapping, objects, refusal
-from mdmsdk_ivanti.records import Facts, masked_kinds, text
+from mdmsdk_ivanti.records import IvantiRow, unmasked
 from mdmsdk_ivanti.settings import PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -33,11 +38,12 @@ if TYPE_CHECKING:
     from mdmsdk.models import Device, ServerInfo
     from mdmsdk.paging import Slice
     from mdmsdk.provider import Token
+    from mdmsdk.search import Found
     from mdmsdk.wire import Response
-    from mdmsdk_ivanti.records import Row
+    from mdmsdk_ivanti.records import JsonObject, Masked
     from mdmsdk_ivanti.settings import IvantiSettings
 
-__all__ = ["IvantiProvider"]
+__all__ = ["IvantiProvider", "spoils_query"]
 
 _log = logging.getLogger("mdmsdk.ivanti")
 
@@ -45,6 +51,8 @@ _SAMPLE = 50
 """Rows that are looked at for masked values."""
 _SAMPLED_SCOPES = 3
 _LONGEST_COMPLAINT = 300
+_MORE_REQUESTS = 10
+"""What a refused query may cost: more than it takes to find one bad key among those that it holds."""
 _MASK_HINT = (
     "The account's GDPR profile disguises these values, so that no search finds them: take the profile off "
     "this API user, leave the fields out of it, or ask by GUID."
@@ -57,7 +65,7 @@ class IvantiProvider(MdmProvider):
 
     vendor = "Ivanti"
     keys: ClassVar[frozenset[type[Key]]] = frozenset({Mac, Udid, Guid, Serial, Imei})
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.INVENTORY})
+    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.INVENTORY, Capability.BATCH})
     # Neither product publishes a general limit. Its sister interface is shared by all tenants of a cluster,
     # and the vendor asks its users to be gentle: Common Platform Services API guide, "Rate limits".
     limits: ClassVar[Limits] = Limits(concurrency=5, page_size=PAGE_SIZE)
@@ -66,33 +74,39 @@ class IvantiProvider(MdmProvider):
     """What an administrator should do about an error status."""
     complaint_hints: ClassVar[Sequence[tuple[str, str]]] = ()
     """The same for a refused request (400): a pattern for what the server says, and the advice."""
+    masked: ClassVar[Masked]
+    """The members of a record that a profile may disguise."""
+    longest_query: ClassVar[int]
+    """Characters of a query that asks for several keys."""
+    disjunction: ClassVar[str]
+    """What stands between the conditions of a query, any of which may hold."""
 
     settings: IvantiSettings
 
     def __init__(self, settings: IvantiSettings) -> None:
         super().__init__(settings)
         self._masks = re.compile(settings.mask_pattern, re.IGNORECASE | re.DOTALL)
-        self._warned = False
 
     # --- what a product states ---
 
     @abstractmethod
-    def search(
+    def rows(
         self, info: ServerInfo, query: str, *, scope: str, offset: int, limit: int
-    ) -> Flow[Slice[Row]]:
+    ) -> Flow[Slice[JsonObject]]:
         """Ask for `limit` rows from `offset` on that `query` finds in one device space; "" finds all."""
 
     @abstractmethod
-    def queries(self, info: ServerInfo, keys: Sequence[Key]) -> list[str]:
-        """The queries that together find the records of these keys, and only those.
+    def condition(self, info: ServerInfo, key: Key) -> str:
+        """The query that finds the records of a key, and only those.
 
         Raises:
-            InvalidIdentifierError: a value cannot stand in a query.
+            InvalidIdentifierError: the value cannot stand in a query.
+            UnsupportedOperationError: the server cannot search by this kind of key.
         """
 
     @abstractmethod
-    def read(self, row: Row) -> Facts:
-        """What a record says."""
+    def read(self, info: ServerInfo, record: JsonObject, **more: Any) -> Device:
+        """What a record says; `more` are fields of the device."""
 
     @abstractmethod
     def noncompliant_query(self, info: ServerInfo) -> str:
@@ -139,7 +153,7 @@ class IvantiProvider(MdmProvider):
         spaces = []
         for space in objects(value, "device spaces"):
             number = str(integer(space.get("id"), "number of a device space"))
-            spaces.append({"id": number, "name": text(space.get("name")) or number})
+            spaces.append({"id": number, "name": IvantiRow(space).text("name") or number})
         return spaces
 
     def scopes(self, info: ServerInfo) -> list[str]:
@@ -182,15 +196,19 @@ class IvantiProvider(MdmProvider):
         hidden: set[str] = set()
         clear: set[str] = set()
         for scope in self.scopes(info)[:_SAMPLED_SCOPES]:
-            part = yield from self.search(info, "", scope=scope, offset=0, limit=_SAMPLE)
-            now = masked_kinds((self.read(row) for _, row in part.rows), self._masks)
-            hidden, clear = hidden | now[0], clear | now[1]
+            part = yield from self.rows(info, "", scope=scope, offset=0, limit=_SAMPLE)
+            for _, record in part.rows:
+                try:
+                    device, now = self._read(info, record)
+                except MalformedResponseError:
+                    continue  # one damaged record says nothing about the others
+                hidden |= now
+                clear |= {kind.kind for kind in self.keys if device.shown(kind)} - now
             if {"serial", "imei"} <= hidden | clear:
                 break
         # A profile disguises all values of a field; one odd value among others is the device's own.
-        hidden -= clear
-        if hidden and not self._warned:
-            self._warned = True
+        hidden = (hidden - clear) & {kind.kind for kind in self.keys}
+        if hidden:
             _log.warning("%s disguises: %s. %s", self.vendor, ", ".join(sorted(hidden)), _MASK_HINT)
         return sorted(hidden)
 
@@ -211,50 +229,76 @@ class IvantiProvider(MdmProvider):
             FilterIgnoredError: the server answered about other devices.
             IncompleteListError: more records have this key than one answer holds.
         """
-        found = yield from self.find_batch(info, [key])
-        return found[key]
+        answer = (yield from self.find_batch(info, [key]))[key]
+        if isinstance(answer, MdmError):
+            raise answer
+        return answer
 
-    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[dict[Key, list[Device]]]:
+    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
         """`find` for several keys, in as few queries as they fit into."""
         self._refuse_masked({key.kind for key in keys} & set(info.extra["masked"]))
+        found: dict[Key, list[Device] | MdmError] = {}
+        groups: list[list[Key]] = []
+        room = 0
+        for key in keys:
+            try:
+                needed = len(self.disjunction) + len(self.condition(info, key))
+            except MdmError as error:
+                found[key] = error
+                continue
+            if room < needed:
+                groups.append([])
+                room = self.longest_query + len(self.disjunction)
+            groups[-1].append(key)
+            room -= needed
+        answers = yield from together(*(attempt(self._search(info, group)) for group in groups))
+        for group, answer in zip(groups, answers, strict=True):
+            found |= dict.fromkeys(group, answer) if isinstance(answer, MdmError) else answer
+        return found
+
+    def _search(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
+        ask = partial(self._ask, info)
+        return search(self, keys, ask, splits=spoils_query, more_requests=_MORE_REQUESTS)
+
+    def _ask(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[list[Device]]:
+        """All records that one query finds."""
+        query = self.disjunction.join(self.condition(info, key) for key in keys)
         parts = yield from together(
             *(
-                self.search(info, query, scope=scope, offset=0, limit=self.page_size)
-                for query in self.queries(info, keys)
+                self.rows(info, query, scope=scope, offset=0, limit=self.page_size)
                 for scope in self.scopes(info)
             )
         )
-        rows = [row for part in parts for _, row in part.rows]
-        found = self.assign(keys, rows)
-        if any(part.total is None or len(part.rows) < part.total for part in parts):
+        found = self._devices(info, keys, [record for part in parts for _, record in part.rows])
+        # Only by what it holds can a record be found, and what was searched for is among what is asked for.
+        if any(all(device.matches(key) is None for key in keys) for device in found):
+            raise FilterIgnoredError(f"the server answered about devices without any {keys[0].kind}")
+        if any(part.more or part.total is None or len(part.rows) < part.total for part in parts):
             raise IncompleteListError(
                 f"more devices have this {keys[0].kind} than one answer holds", hint=_SHARED_HINT
             )
         return found
 
-    def assign(self, keys: Sequence[Key], rows: Iterable[Row]) -> dict[Key, list[Device]]:
-        """Give each record to the keys that it really has.
+    def _devices(self, info: ServerInfo, keys: Sequence[Key], records: Iterable[JsonObject]) -> list[Device]:
+        """The devices of an answer, without repeats.
 
         Raises:
-            FilterIgnoredError: a record has none of them.
-            UnsupportedOperationError: it cannot be told, because the value is disguised.
+            UnsupportedOperationError: whose they are cannot be told, because the value is disguised.
         """
-        found: dict[Key, dict[tuple[str | None, str | None], Device]] = {key: {} for key in keys}
-        for row in rows:
-            facts = self.read(row)
-            device = self._device(facts, row)
-            owners = [key for key in keys if device.matches(key)]
-            if not owners:
-                self._refuse_masked({key.kind for key in keys} & facts.masked(self._masks))
-                raise FilterIgnoredError(
-                    f"the server answered about other devices than the {keys[0].kind} asked for"
-                )
-            for key in owners:
-                found[key][device.id, device.guid] = device
-        return {key: list(devices.values()) for key, devices in found.items()}
+        devices: list[Device] = []
+        for record in records:
+            device, hidden = self._read(info, record)
+            if not any(map(device.matches, keys)):
+                self._refuse_masked({key.kind for key in keys} & hidden)
+            if device not in devices:
+                devices.append(device)
+        return devices
 
-    def _device(self, facts: Facts, row: Row) -> Device:
-        return facts.build(self._masks, provider=self.name, raw=row if self.settings.keep_raw else None)
+    def _read(self, info: ServerInfo, record: JsonObject) -> tuple[Device, set[str]]:
+        """The device of a record, and the kinds of key that are disguised in it."""
+        clear, hidden = unmasked(record, self.masked, self._masks)
+        raw = record if self.settings.keep_raw else None
+        return self.read(info, clear, provider=self.name, raw=raw), hidden
 
     # --- lists ---
 
@@ -273,7 +317,7 @@ class IvantiProvider(MdmProvider):
         rows, following = yield from self._walk(
             info, self.noncompliant_query(info), self.scopes(info), cursor
         )
-        return Page([device for row in rows if (device := self.listed(row))], following)
+        return Page([device for row in rows if (device := self.listed(info, row))], following)
 
     def inventory_scopes(self, info: ServerInfo) -> Sequence[str]:
         """The scopes that together hold all devices."""
@@ -282,20 +326,33 @@ class IvantiProvider(MdmProvider):
     def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
         """One page of all devices, those included that have left."""
         rows, following = yield from self._walk(info, "", self.inventory_scopes(info), cursor)
-        return Page([self._device(self.read(row), row) for row in rows], following)
+        return Page([self._read(info, row)[0] for row in rows], following)
 
-    def listed(self, row: Row) -> Device | None:
+    def listed(self, info: ServerInfo, record: JsonObject) -> Device | None:
         """The device of a row of the noncompliant list; None for one that a product lets slip in."""
-        device = self._device(self.read(row), row)
+        device, _ = self._read(info, record)
         if device.registered and device.compliance.state is ComplianceState.NONCOMPLIANT:
             return device
+        if device.registered and device.unreadable:
+            # The server found a fault that the record does not show in a form that can be read.
+            unknown = {"state": ComplianceState.UNKNOWN}
+            return device.model_copy(update={"compliance": device.compliance.model_copy(update=unknown)})
         raise FilterIgnoredError("the list of noncompliant devices holds one that complies or has left")
 
     def _walk(
         self, info: ServerInfo, query: str, scopes: Sequence[str], cursor: str | None
-    ) -> Flow[tuple[list[Row], str | None]]:
-        def search(scope: str, offset: int, limit: int) -> Flow[Slice[Row]]:
-            return self.search(info, query, scope=scope, offset=offset, limit=limit)
+    ) -> Flow[tuple[list[JsonObject], str | None]]:
+        def ask(scope: str, offset: int, limit: int) -> Flow[Slice[JsonObject]]:
+            part = yield from self.rows(info, query, scope=scope, offset=offset, limit=limit)
+            if not all(isinstance(number, int) for number, _ in part.rows):
+                # A list is told to be complete by the numbers; a lookup does without them.
+                raise MalformedResponseError(f"{self.vendor} lists a device without a readable number")
+            return part
 
         size = self.page_size
-        return (yield from walk(search, scopes, cursor, size, noun="device space", recount=True))
+        return (yield from walk(ask, scopes, cursor, size, noun="device space", recount=True))
+
+
+def spoils_query(error: MdmError) -> bool:
+    """Whether a failure may be due to one key of a query: its answer is refused, too long, or no answer."""
+    return spoils_one(error) or isinstance(error, ProtocolError)

@@ -3,154 +3,130 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from mdmsdk.models import Compliance, ComplianceState, Device, clean_time, parse_macs
+from mdmsdk.identifiers import Imei, Meid, Serial
+from mdmsdk.models import Compliance, ComplianceState, clean_time
+from mdmsdk.rows import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
-__all__ = ["Facts", "Row", "flag", "judge", "masked_kinds", "newest", "phone_number", "text"]
+__all__ = ["IvantiRow", "JsonObject", "Masked", "judge", "unmasked"]
 
-Row = dict[str, Any]
-
-# Written where a device has no such value; "Not Present" comes from Windows.
-_NOTHING = frozenset({"", "null", "none", "n/a", "unknown", "not present", "not available"})
-
-
-def text(value: object) -> str | None:
-    """A value as text, None where it holds none."""
-    if value is None or isinstance(value, bool | dict | list):
-        return None
-    cleaned = str(value).strip()
-    return None if cleaned.casefold() in _NOTHING else cleaned
+JsonObject = dict[str, Any]
+Masked = dict[str, tuple[str, ...]]
+"""The members of a record that an account's profile may disguise, by the kind of key that they hold."""
 
 
-def flag(value: object) -> bool | None:
-    """A flag, also where it is written as text; None where it is neither true nor false."""
-    if isinstance(value, str):
-        return {"true": True, "false": False}.get(value.strip().casefold())
-    return value if isinstance(value, bool) else None
+class IvantiRow(Row):
+    """A record of either product. Names are compared without regard to case and separators."""
 
+    # The word stands where a device has no such value. Other words for nothing are no identifiers either, see
+    # `mdmsdk.identifiers`; but "unknown" says something about quarantine, if nothing that can be relied on.
+    nothing: ClassVar[AbstractSet[str]] = frozenset({"", "null"})
 
-def newest(*values: object) -> datetime | None:
-    """The latest of several times: ISO 8601 texts, or milliseconds since 1970."""
-    return max(filter(None, map(_time, values)), default=None)
+    @staticmethod
+    def normal(name: str) -> str:
+        """Letters and digits alone, so that `common.compliant` is `Common.Compliant`, `common_compliant`."""
+        return "".join(filter(str.isalnum, name)).lower()
 
+    def said(self, name: str) -> bool | str | None:
+        """What the product says about compliance; a text where that is neither yes nor no.
 
-def _time(value: object) -> datetime | None:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return clean_time(value / 1000) if value > 0 else None
-    return clean_time(text(value))
+        Numbers are neither: in version 1 of EPMM's API such members hold sums of bits, where 1 is a fault.
+        """
+        _, value = self._find((name,))
+        if isinstance(value, str):
+            return {"true": True, "false": False}.get(value.strip().lower(), value.strip())
+        return value if isinstance(value, bool) or value is None else str(value)
 
-
-# Cisco ISE MDM API v3, Ivanti's example answer: "PDA" and a count stand for a device without a number.
-def phone_number(value: object) -> str | None:
-    """A telephone number, None for Ivanti's stand-in."""
-    number = text(value)
-    return None if number is None or re.match(r"PDA\b", number, re.IGNORECASE) else number
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What one record says, in neither product's words.
-
-    Attributes:
-        identifiers: for each kind of key the texts that the record holds, masked ones included.
-        device: the other fields of `Device`.
-    """
-
-    identifiers: Mapping[str, Sequence[str | None]]
-    device: Mapping[str, Any]
-
-    def masked(self, masks: re.Pattern[str]) -> set[str]:
-        """The kinds of key whose value is disguised in this record."""
-        return {
-            kind
-            for kind, values in self.identifiers.items()
-            if any(value and masks.fullmatch(value) for value in values)
-        }
-
-    def build(self, masks: re.Pattern[str], **more: Any) -> Device:
-        """The device; a disguised value is none, since several devices share it."""
-        clear = {
-            kind: [value for value in values if value and not masks.fullmatch(value)]
-            for kind, values in self.identifiers.items()
-        }
-        first = {kind: next(iter(values), None) for kind, values in clear.items()}
-        plain = {
-            name: None if isinstance(value, str) and masks.fullmatch(value) else value
-            for name, value in self.device.items()
-            if name in {"user", "phone_number", "name"}
-        }
-        return Device(
-            guid=first["guid"],
-            udid=first["udid"],
-            serial_number=first["serial"],
-            imei=first["imei"],
-            meid=first.get("meid"),
-            mac_addresses=parse_macs(*clear["mac"]),
-            **{**self.device, **plain},
-            **more,
+    def words(self, *names: str) -> list[str]:
+        """All texts of several lists of what is wrong; what is none of these cannot be read."""
+        texts = (
+            self.doubt(name, value if isinstance(value, str) else None)
+            for name in names
+            for value in self._all((name,))
         )
+        return [text.strip() for text in texts if text]
+
+    def phone_number(self, name: str) -> str | None:
+        """A telephone number, None for Ivanti's stand-in."""
+        # Cisco ISE MDM API v3, Ivanti's example answer: "PDA" and a count stand for no number.
+        number = self.text(name)
+        return None if number is None or re.match(r"PDA\b", number, re.IGNORECASE) else number
+
+    def newest(self, *names: str) -> datetime | None:
+        """The latest of several times: ISO 8601 texts, or milliseconds since 1970."""
+        return max(filter(None, (self._moment(name) for name in names)), default=None)
+
+    def _moment(self, name: str) -> datetime | None:
+        _, value = self._find((name,))
+        if isinstance(value, str):
+            return clean_time(value)
+        count = self.number(name)
+        return None if count is None or count <= 0 else clean_time(count / 1000)
+
+    def numbers(self, serial: Sequence[str], imei: Sequence[str], meid: Sequence[str] = ()) -> JsonObject:
+        """The fields of a device that hold its maker's numbers; some devices have two of a kind."""
+        kinds = ((Serial, serial), (Imei, imei), (Meid, meid))
+        found = {kind: self.keys(kind, *names) for kind, names in kinds}
+        fields: JsonObject = {kind.field: keys[0].value for kind, keys in found.items() if keys}
+        return fields | {"other_identifiers": tuple(key for keys in found.values() for key in keys[1:])}
 
 
-def masked_kinds(facts: Iterable[Facts], masks: re.Pattern[str]) -> tuple[set[str], set[str]]:
-    """The kinds of key that are disguised in some of these records, and those that stand there in clear."""
-    hidden: set[str] = set()
-    clear: set[str] = set()
-    for fact in facts:
-        now = fact.masked(masks)
-        hidden |= now
-        clear |= {kind for kind, values in fact.identifiers.items() if any(values)} - now
-    return hidden, clear
+def unmasked(record: JsonObject, masked: Masked, masks: re.Pattern[str]) -> tuple[JsonObject, set[str]]:
+    """A record without disguised values, which several devices share, and the kinds of key that they hide."""
+    members = {name: kind for kind, names in masked.items() for name in names}
+    hidden = {
+        name
+        for name in members.keys() & record.keys()
+        if isinstance(value := record[name], str) and masks.fullmatch(value.strip())
+    }
+    if not hidden:
+        return record, hidden
+    clear = {name: value for name, value in record.items() if name not in hidden}
+    return clear, {members[name] for name in hidden}
 
 
 def judge(
-    compliant: object,
+    said: bool | str | None,
     *,
     quarantined: bool | None,
-    blocked: bool | None,
     alarm: str | None = None,
-    distrust: str | None = None,
+    doubts: Iterable[str] = (),
     reasons: Iterable[str] = (),
 ) -> Compliance:
     """The verdict of both products.
 
     Quarantine counts before the product's own "compliant": it is what the product does about a broken rule,
-    and the flag may lag behind or concern other rules. A blocked device that is called compliant is neither.
+    and the flag may lag behind or concern other rules. A device that is called compliant, but is blocked or
+    breaks a rule, is neither.
 
     Args:
-        compliant: what the product says, of any type.
+        said: what the product says.
         quarantined: whether the product has locked it out of its resources.
-        blocked: whether it may not synchronise.
         alarm: what else the product finds wrong with it.
-        distrust: a state in which nobody vouches for the device, such as lost.
+        doubts: states in which nobody vouches for the device, such as lost.
         reasons: why it does not comply.
     """
-    own = flag(compliant)
-    words = [{True: "compliant", False: "not compliant"}[own]] if own is not None else []
-    if own is None and compliant is not None:
-        words = [str(compliant)[:80]]
-    notes = [
-        *(["The device is quarantined"] if quarantined else []),
-        *(["The device is blocked"] if blocked else []),
-    ]
-    words += ["quarantined"] * bool(quarantined) + ["blocked"] * bool(blocked)
-    words += [word for word in (alarm, distrust) if word]
-    bad = own is False or bool(quarantined) or alarm is not None
-    if bad:
+    own = said if isinstance(said, bool) else None
+    doubts, reasons = list(doubts), list(reasons)
+    words = [{True: "compliant", False: "not compliant", None: said}[own]]
+    words += ["quarantined" if quarantined else None, alarm, *doubts]
+    notes = [alarm, "The device is quarantined" if quarantined else None]
+    notes += [f"The device is {doubt.lower()}" for doubt in doubts]
+    if own is False or quarantined or alarm:
         state = ComplianceState.NONCOMPLIANT
-    elif own is None or blocked or distrust:
-        state = ComplianceState.UNKNOWN
+    elif own and not doubts and not reasons:
+        state = ComplianceState.COMPLIANT
     else:
-        return Compliance(state=ComplianceState.COMPLIANT, vendor_state=", ".join(words))
-    given = [*reasons, *([alarm] if alarm else []), *notes]
+        state = ComplianceState.UNKNOWN
     return Compliance(
         state=state,
-        reasons=tuple(dict.fromkeys([*given, *([f"The device is {distrust.lower()}"] if distrust else [])])),
-        vendor_state=", ".join(words) or None,
+        reasons=tuple(dict.fromkeys(filter(None, [*reasons, *notes]))),
+        vendor_state=", ".join(str(word)[:80] for word in words if word) or None,
         source="quarantine" if quarantined and own is not False else None,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
@@ -56,15 +56,11 @@ class IvantiCoreSettings(IvantiSettings):
         username: a local user with the API role, assigned to the device spaces it is to see.
         password: its password.
         spaces: numbers or names of the device spaces to look into; default: all that the user is assigned to.
-        sort_field: the field by which lists are sorted, so that they can be read page by page.
-        v1_fallback: speak the deprecated version 1 of the API with servers that refuse version 2.
     """
 
     username: BasicUsername
     password: SecretStr
     spaces: Names = ()
-    sort_field: str = Field(default="common.id", pattern=r"^[\w. -]+$")
-    v1_fallback: bool = False
 
 
 class IvantiCloudSettings(IvantiSettings):
@@ -76,14 +72,12 @@ class IvantiCloudSettings(IvantiSettings):
         password: its password.
         token: instead of both, a token for tenants whose administrators sign in with password and PIN.
         partitions: numbers or names of the device spaces to look into; default: all of the tenant.
-        guid_lookup: how a GUID is looked up: by a search, or by the address of the record.
     """
 
     username: BasicUsername | None = None
     password: SecretStr | None = None
     token: SecretStr | None = None
     partitions: Names = ()
-    guid_lookup: Literal["search", "path"] = "search"
 
     @model_validator(mode="after")
     def _check_login(self) -> IvantiCloudSettings:

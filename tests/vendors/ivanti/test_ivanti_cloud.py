@@ -11,7 +11,6 @@ from mdmsdk.errors import (
     AuthenticationError,
     ConfigurationError,
     EndpointNotFoundError,
-    FilterIgnoredError,
     InvalidIdentifierError,
     MalformedResponseError,
     MdmError,
@@ -23,7 +22,7 @@ from mdmsdk.errors import (
 from mdmsdk.identifiers import Guid, Imei, Mac, Serial, Udid
 from mdmsdk.models import ServerInfo
 from mdmsdk.testing import Played, play
-from mdmsdk.wire import Response
+from mdmsdk.wire import Request, Response
 from mdmsdk_ivanti import IvantiCloudProvider
 from mdmsdk_ivanti.cloud.records import condition
 
@@ -69,10 +68,15 @@ def test_partitions_that_are_set(cloud: Make, answer: Answer) -> None:
 
 
 def test_conditions() -> None:
-    assert condition(Guid(GUID)) == f"guid={GUID}"
-    assert condition(Udid("00008120-000A11223344001E")) == "udid=00008120-000A11223344001E"
-    assert condition(Serial("SIM1")) == "serialNumber=SIM1"
-    assert condition(Imei("001001000000019")) == "imei=001001000000019"
+    # Whether a search cares about capitals is not documented: both are asked for.
+    assert condition(Guid(GUID)) == f"guid={GUID} or guid={GUID.upper()}"
+    assert condition(Serial("SIM1")) == "serialNumber=SIM1 or serialNumber=sim1"
+    assert condition(Serial("Sim1")) == "serialNumber=Sim1 or serialNumber=SIM1 or serialNumber=sim1"
+    assert condition(Imei("0010010000000107")) == (
+        "imei=001001000000015 or imei=0010010000000107 or imei=00100100000001"
+    )
+    assert condition(Udid("2b6f0cc904d137be2e1730235f5664094b831186")).startswith("udid=2b6f0cc9")
+    assert "udid=00008120000a11223344001e" in condition(Udid("00008120-000A11223344001E"))
     assert condition(Mac("00005E00AB22")) == (
         "wifiMacAddress=00:00:5E:00:AB:22 or wifiMacAddress=00:00:5e:00:ab:22"
     )
@@ -94,7 +98,7 @@ def test_a_query_is_one_condition(key: Serial) -> None:
         query = condition(key)
     except InvalidIdentifierError:
         return
-    assert query == f"serialNumber={key.value}"
+    assert {part.lower() for part in query.split(" or ")} == {f"serialnumber={key.value.lower()}"}
     assert not set(key.value) & set(" ()='\"<>,;\\!&|")
 
 
@@ -115,14 +119,6 @@ def test_lookup_asks_every_partition(cloud: Make, answer: Answer, sample: Sample
     assert (params["sortFields[0].name"], params["sortFields[0].order"]) == ("id", "ASC")
 
 
-def test_rows_of_others_are_refused(cloud: Make, answer: Answer, sample: Sample) -> None:
-    row = sample("cloud-device.json")
-    with pytest.raises(FilterIgnoredError):
-        play(cloud().find(info(), Guid("another")), [answer(result(row))])
-    with pytest.raises(FilterIgnoredError):
-        play(cloud().find(info(), Imei("001001000000999")), [answer(result(row, {**row, "imei": None}))])
-
-
 def test_masks_found_at_the_heartbeat_stop_lookups(
     cloud: Make, answer: Answer, sample: Sample, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -133,7 +129,7 @@ def test_masks_found_at_the_heartbeat_stop_lookups(
     found = play(provider.heartbeat(), answers, provider=provider)
     assert found.extra["masked"] == ["imei", "serial"]
     warnings = [record.getMessage() for record in caplog.records if record.name == "mdmsdk.ivanti"]
-    assert len(warnings) == 1
+    assert len(warnings) == 2  # one for each heartbeat
     assert "GDPR profile" in warnings[0]
     for key in (Serial("SIMAAAA0001"), Imei("001001000000019")):
         with pytest.raises(UnsupportedOperationError, match=key.kind) as caught:
@@ -160,23 +156,84 @@ def test_one_odd_value_is_no_mask(cloud: Make, answer: Answer, sample: Sample) -
     assert found.extra["masked"] == []
 
 
-def test_guids_by_address(cloud: Make, answer: Answer, sample: Sample) -> None:
-    provider, played = cloud(guid_lookup="path"), Played()
-    url = f"https://eu1.mobileiron.example/api/v1/device/{GUID}"
-    unknown = {"errors": {"globalErrors": [{"message": "no such device"}]}, "result": None}
-    answers = [answer(unknown, 404, url), answer({"errors": None, "result": sample("cloud-device.json")})]
-    found = play(provider.find(info("15501", "15502"), Guid(GUID)), answers, provider=provider, record=played)
-    assert [device.id for device in found] == ["90210"]
-    assert {request.url for request in played.requests} == {url}
-    # Only the API's own 404 is an answer, and only about a record; nor is an error with status 200.
+URL = f"https://eu1.mobileiron.example/api/v1/device/{GUID}"
+NO_SUCH_DEVICE = {"errors": {"globalErrors": [{"message": "no such device"}]}, "result": None}
+NO_SUCH_PROPERTY = {"errors": {"fieldErrors": [{"message": "unknown property", "field": "fq"}]}}
+
+
+class Tenant:
+    """A tenant that answers searches in its own way, and knows the device of the sample by its address.
+
+    Attributes:
+        searched: the answer to every search by a property.
+        address: whether GUIDs work as addresses.
+    """
+
+    def __init__(self, answer: Answer, row: Any, searched: Response, *, address: bool = True) -> None:
+        self.answer, self.row, self.searched, self.address = answer, row, searched, address
+        self.asked: list[str] = []
+
+    def __call__(self, request: Request) -> Response:
+        path = request.url.rpartition("/api/v1/")[2]
+        self.asked.append("search" if "fq" in request.params else path.partition("/")[0])
+        if "fq" in request.params:
+            return self.searched
+        if path == "device":
+            return self.answer(result(self.row))
+        if path == f"device/{GUID}" and self.address:
+            return self.answer({"errors": None, "result": self.row})
+        return self.answer(NO_SUCH_DEVICE, 404, request.url)
+
+
+@pytest.mark.parametrize("searched", ["refused", "refused with status 200", "ignored", "endless"])
+def test_guids_by_address_where_a_search_finds_none(
+    cloud: Make, answer: Answer, sample: Sample, searched: str
+) -> None:
+    row, other = sample("cloud-device.json"), {"id": 7, "guid": "another"}
+    answers = {
+        "refused": answer(NO_SUCH_PROPERTY, 400),
+        "refused with status 200": answer({**NO_SUCH_PROPERTY, "result": None}),
+        "ignored": answer(result(other)),
+        "endless": answer(result(other, total=4000)),
+    }
+    provider, tenant = cloud(), Tenant(answer, row, answers[searched])
+    server = info()
+    for _ in range(2):
+        found = play(provider.find(server, Guid(GUID)), tenant, provider=provider)
+        assert [device.id for device in found] == ["90210"]
+    # It tries the address of a device that it knows before it believes one, and remembers.
+    assert tenant.asked == ["search", "device", "device", "device", "device"]
+    with pytest.raises(MdmError):
+        play(provider.find(server, Serial("SIM1")), tenant, provider=provider)
+    assert tenant.asked[-1] == "search"  # which has nothing to do with other kinds
+    assert play(provider.find(server, Guid("an-unknown-one")), tenant, provider=provider) == []
+
+
+def test_guids_that_are_found_in_no_way_are_an_error(cloud: Make, answer: Answer, sample: Sample) -> None:
+    provider = cloud()
+    tenant = Tenant(answer, sample("cloud-device.json"), answer(NO_SUCH_PROPERTY, 400), address=False)
+    server = info()
+    for _ in range(2):
+        with pytest.raises(ResponseError, match="unknown property"):
+            play(provider.find(server, Guid(GUID)), tenant, provider=provider)
+    assert tenant.asked == ["search", "device", "device", "search"]
+
+
+def test_only_the_404_of_a_record_is_an_answer(cloud: Make, answer: Answer) -> None:
+    provider = cloud()
+    server = info()
+    server.extra["guids_by_address"] = True
+    assert (
+        play(provider.find(server, Guid(GUID)), [answer(NO_SUCH_DEVICE, 404, URL)], provider=provider) == []
+    )
     for wrong in (
-        answer(b"<html></html>", 404, url),
-        answer(unknown, 404, "https://x.example/api/v1/device"),
+        answer(b"<html></html>", 404, URL),
+        answer(NO_SUCH_DEVICE, 404, "https://x.example/api/v1/device"),
     ):
         with pytest.raises(EndpointNotFoundError):
-            play(provider.find(info(), Guid(GUID)), [wrong], provider=provider)
+            play(provider.find(server, Guid(GUID)), [wrong], provider=provider)
     with pytest.raises(ProtocolError, match="no such device"):
-        play(provider.find(info(), Guid(GUID)), [answer(unknown, 200, url)], provider=provider)
+        play(provider.find(server, Guid(GUID)), [answer(NO_SUCH_DEVICE, 200, URL)], provider=provider)
 
 
 @pytest.mark.parametrize(
@@ -188,13 +245,12 @@ def test_guids_by_address(cloud: Make, answer: Answer, sample: Sample) -> None:
         {"errors": None, "result": None},
         {"errors": None, "result": {"searchResults": None, "totalCount": 0}},
         {"errors": None, "result": {"searchResults": []}},
-        result({"guid": GUID}),
         b"<html>login</html>",
     ],
 )
 def test_answers_that_are_none(cloud: Make, answer: Answer, body: Any) -> None:
     with pytest.raises(MalformedResponseError):
-        play(cloud().find(info(), Guid(GUID)), [answer(body)])
+        play(cloud().find(info(), Serial("SIM1")), [answer(body)])
 
 
 def test_an_error_in_an_answer_of_status_200(cloud: Make, answer: Answer) -> None:
@@ -203,7 +259,7 @@ def test_an_error_in_an_answer_of_status_200(cloud: Make, answer: Answer) -> Non
         "result": None,
     }
     with pytest.raises(ProtocolError, match="rows: too many"):
-        play(cloud().find(info(), Guid(GUID)), [answer(body)])
+        play(cloud().find(info(), Serial("SIM1")), [answer(body)])
 
 
 @pytest.mark.parametrize(
@@ -252,7 +308,6 @@ def test_logins_cost_no_request(cloud: Make) -> None:
         {"username": None},
         {"password": None},
         {"page_size": 501},
-        {"guid_lookup": "luck"},
     ],
 )
 def test_settings_that_cannot_work(cloud: Make, change: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mdmsdk.client.build import make_provider
 from mdmsdk.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -26,7 +27,7 @@ from mdmsdk.models import ComplianceState, Device, ServerInfo
 from mdmsdk.testing import Played, play
 from mdmsdk.wire import Request, Response
 from mdmsdk_ivanti import IvantiCoreProvider
-from mdmsdk_ivanti.core.query import MAX_QUERY, MAX_TERMS, noncompliant, pack, terms
+from mdmsdk_ivanti.core.query import MAX_QUERY, MAX_TERMS, noncompliant, terms
 from mdmsdk_ivanti.core.records import FIELDS
 
 Make = Callable[..., IvantiCoreProvider]
@@ -37,6 +38,13 @@ SPACES = {"results": [{"id": 1, "name": "Global"}, {"id": 7, "name": "Field staf
 SEARCHABLE = {"results": [{"name": name} for name in FIELDS]}
 
 
+def make_core() -> IvantiCoreProvider:
+    settings = {"base_url": "https://epmm.example.com", "username": "nac", "password": "p"}
+    provider = make_provider("ivanti-core", settings)
+    assert isinstance(provider, IvantiCoreProvider)
+    return provider
+
+
 def rows(*found: Any, total: int | None = None, more: bool = False) -> dict[str, Any]:
     count = len(found) if total is None else total
     return {"results": list(found), "totalCount": count, "resultCount": len(found), "hasMore": more}
@@ -44,8 +52,9 @@ def rows(*found: Any, total: int | None = None, more: bool = False) -> dict[str,
 
 def info(*spaces: str, **extra: Any) -> ServerInfo:
     given = [{"id": space, "name": space} for space in spaces or ("1",)]
-    base = {"api_base": "https://epmm.example.com", "spaces": given, "fields": list(FIELDS), "masked": []}
-    return ServerInfo(api_version="2.0", extra=base | extra)
+    base: dict[str, Any] = {"api_base": "https://epmm.example.com", "spaces": given, "fields": list(FIELDS)}
+    base |= {"masked": [], "order": {"sortField": "common.id", "sortOrder": "ASC"}}
+    return ServerInfo(api_version="2", extra=base | extra)
 
 
 def discovery(answer: Answer, spaces: Any = None, **changes: Any) -> list[Response]:
@@ -61,7 +70,7 @@ def test_heartbeat(core: Make, answer: Answer) -> None:
     provider = core()
     answers = [*discovery(answer), answer(rows())]
     found = play(provider.heartbeat(), answers, provider=provider, record=played)
-    assert (found.product, found.version, found.api_version) == ("Ivanti EPMM", "VSP 12.5.0.0", "2.0")
+    assert (found.product, found.version, found.api_version) == ("Ivanti EPMM", "VSP 12.5.0.0", "2")
     assert found.extra["spaces"] == [{"id": "1", "name": "Global"}, {"id": "7", "name": "Field staff"}]
     assert found.extra["masked"] == []
     paths = [request.url.removeprefix("https://epmm.example.com") for request in played.requests]
@@ -142,9 +151,9 @@ def test_fields_that_the_server_lacks_are_not_asked_for(core: Make, answer: Answ
     known = {"results": [{"name": name} for name in FIELDS if "ethernet" not in name]}
     found = play(provider.heartbeat(), [*discovery(answer, fields=known), answer(rows())], provider=provider)
     assert "common.ethernet_mac" not in found.extra["fields"]
-    assert "ethernet" not in provider.queries(found, [Mac("00005E001122")])[0]
+    assert "ethernet" not in provider.condition(found, Mac("00005E001122"))
     with pytest.raises(UnsupportedOperationError):
-        provider.queries(info(fields=["common.uuid"]), [Serial("SIM1")])
+        provider.condition(info(fields=["common.uuid"]), Serial("SIM1"))
 
 
 @pytest.mark.parametrize("status", [403, 404])
@@ -166,10 +175,13 @@ def test_both_spellings_of_a_mac_address_are_asked_for() -> None:
 
 def test_queries_of_the_other_kinds() -> None:
     assert terms(Udid("00008120-000A11223344001E"), FIELDS) == (
-        '"ios.iPhone UDID"="00008120-000A11223344001E"'
+        '"ios.iPhone UDID"="00008120-000A11223344001E" OR "ios.iPhone UDID"="00008120000A11223344001E"'
     )
     assert terms(Serial("SIM 1"), FIELDS) == 'common.SerialNumber="SIM 1"'
-    assert terms(Imei("001001000000019"), FIELDS) == 'common.imei="001001000000019"'
+    # Fourteen digits name a device; what follows them, and the blanks of iOS, are left open.
+    assert terms(Imei("0010010000000107"), FIELDS) == (
+        'common.imei "starts with" "00100100000001" OR common.imei "starts with" "00 100100 000001"'
+    )
     assert len(noncompliant(FIELDS)) <= MAX_QUERY
     assert "security_state" not in noncompliant(["common.quarantined"])
 
@@ -186,7 +198,7 @@ def test_what_cannot_be_quoted_is_refused(core: Make, value: str) -> None:
 
 def test_a_value_longer_than_a_query_is_refused() -> None:
     with pytest.raises(InvalidIdentifierError, match="255"):
-        terms(Serial("S" * 250), FIELDS)
+        terms(Serial("S1" * 125), FIELDS)
 
 
 KEYS = (
@@ -197,25 +209,45 @@ KEYS = (
 )
 
 
+def asked(provider: IvantiCoreProvider, keys: Sequence[Key]) -> list[str]:
+    """The queries of a batch of which the server knows nothing."""
+    played = Played()
+    answer = Response(200, {}, json.dumps(rows()).encode())
+    found = play(provider.find_batch(info(), keys), lambda _request: answer, record=played)
+    assert not any(found.values())
+    return [str(request.params["query"]) for request in played.requests]
+
+
+PROVIDER = make_core()
+
+
 @given(st.lists(KEYS, min_size=1, max_size=25, unique=True))
 def test_queries_stay_within_the_limit_and_hold_every_key(keys: list[Key]) -> None:
-    queries = pack(keys, FIELDS)
-    assert all(len(query) <= MAX_QUERY for query in queries)
-    assert sorted(" OR ".join(queries).split(" OR ")) == sorted(
-        " OR ".join(dict.fromkeys(terms(key, FIELDS) for key in keys)).split(" OR ")
-    )
+    for kind in {type(key) for key in keys}:
+        alike = [key for key in keys if type(key) is kind]
+        queries = asked(PROVIDER, alike)
+        assert all(len(query) <= MAX_QUERY for query in queries)
+        assert " OR ".join(queries).split(" OR ") == " OR ".join(terms(key, FIELDS) for key in alike).split(
+            " OR "
+        )
 
 
-def test_batches_are_as_wide_as_the_limit_allows() -> None:
+def test_batches_are_as_wide_as_the_limit_allows(core: Make) -> None:
     def widest(keys: Sequence[Key]) -> int:
-        return next(count for count in range(1, 20) if len(pack(keys[: count + 1], FIELDS)) > 1)
+        return next(count for count in range(1, 20) if len(asked(core(), keys[: count + 1])) > 1)
 
-    assert widest([Imei(f"{number:015}") for number in range(10**14, 10**14 + 20)]) == MAX_TERMS
-    assert widest([Guid(f"{number:08}-0000-4000-8000-000000000000") for number in range(20)]) == 4
-    assert widest([Serial(f"SIM{number:09}") for number in range(20)]) == 6
+    assert widest([Serial(f"S{number:07}") for number in range(1, 20)]) == MAX_TERMS
+    assert widest([Imei(f"{number:015}") for number in range(10**14, 10**14 + 200, 10)]) == 2
+    assert widest([Guid(f"{number:08}-0000-4000-8000-000000000000") for number in range(1, 20)]) == 4
+    assert widest([Serial(f"SIM{number:09}") for number in range(1, 20)]) == 6
 
 
 # --- lookups ---
+
+
+def answers(found: list[Device] | MdmError) -> list[Device]:
+    assert isinstance(found, list)
+    return found
 
 
 def test_lookup_asks_every_space_for_named_fields(core: Make, answer: Answer, sample: Sample) -> None:
@@ -242,15 +274,28 @@ def test_a_device_in_two_answers_is_one(core: Make, answer: Answer, sample: Samp
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "shown"),
     [
-        {"common.SerialNumber": "SIMOTHER9"},
-        {"common.SerialNumber": ""},
-        {"common.SerialNumber": None},
+        ({"common.SerialNumber": "SIMOTHER9"}, False),
+        ({"common.SerialNumber": ["SIMAAAA0001"]}, True),
+        ({"common.SerialNumber": {"value": "SIMAAAA0001"}}, False),
     ],
 )
-def test_rows_of_others_are_refused(core: Make, answer: Answer, sample: Sample, change: Any) -> None:
+def test_rows_are_given_as_they_are(
+    core: Make, answer: Answer, sample: Sample, change: Any, shown: bool
+) -> None:
+    # Whether they prove anything is for the client to say.
     row = {**sample("core-device.json"), **change}
+    key = Serial("SIMAAAA0001")
+    found = play(core().find(info(), key), [answer(rows(row))])
+    assert [device.matches(key) for device in found] == [shown]
+
+
+@pytest.mark.parametrize("serial", ["", None, "null", "N/A"])
+def test_rows_without_what_was_searched_for_are_refused(
+    core: Make, answer: Answer, sample: Sample, serial: str | None
+) -> None:
+    row = {**sample("core-device.json"), "common.SerialNumber": serial}
     with pytest.raises(FilterIgnoredError):
         play(core().find(info(), Serial("SIMAAAA0001")), [answer(rows(row))])
 
@@ -274,12 +319,41 @@ def test_batches_sort_rows_to_their_keys(core: Make, answer: Answer, sample: Sam
     keys = [Serial(f"SIMAAAA000{number}") for number in range(1, 4)]
     played = Played()
     found = play(core().find_batch(info(), keys), [answer(rows(second, first))], record=played)
-    assert {key.value: [device.id for device in devices] for key, devices in found.items()} == {
+    ids = {key.value: [device.id for device in answers(found[key])] for key in keys}
+    assert ids == {
         "SIMAAAA0001": ["4711"],
         "SIMAAAA0002": ["4712"],
         "SIMAAAA0003": [],
     }
     assert len(played.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "damage", [{"Common.Compliant": True}, {"common": {"compliant": True}}, {"COMMON_QUARANTINED": False}]
+)
+def test_a_record_with_a_member_twice_spoils_its_own_answer(
+    core: Make, answer: Answer, sample: Sample, damage: Any
+) -> None:
+    good = sample("core-device.json")
+    records = [
+        {**good, "common.id": number, "common.SerialNumber": f"SIMAAAA000{number}"} for number in range(1, 7)
+    ]
+    records[2] |= damage
+
+    def search(request: Request) -> Response:
+        query = str(request.params["query"])
+        return answer(rows(*(row for row in records if row["common.SerialNumber"] in query)))
+
+    keys = [Serial(row["common.SerialNumber"]) for row in records]
+    found = play(core().find_batch(info(), keys), search)
+    assert isinstance(found[keys[2]], MalformedResponseError)
+    assert [device.id for key in keys if key != keys[2] for device in answers(found[key])] == [
+        "1",
+        "2",
+        "4",
+        "5",
+        "6",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -292,7 +366,6 @@ def test_batches_sort_rows_to_their_keys(core: Make, answer: Answer, sample: Sam
         {"results": [], "totalCount": -1},
         {"results": [], "totalCount": True},
         {"results": ["x"], "totalCount": 1},
-        {"results": [{"common.uuid": "x"}], "totalCount": 1},
         b"<html>login</html>",
         b"",
     ],
@@ -365,12 +438,36 @@ def refuses_v2(request: Request) -> Response:
     return Response(404 if "/api/v2/" in request.url else 200, {}, b'{"totalCount": 0}', request.full_url)
 
 
-def test_version_1_only_on_request(core: Make) -> None:
-    with pytest.raises(EndpointNotFoundError) as caught:
-        play(core().heartbeat(), refuses_v2, provider=(provider := core()))
-    assert "v1_fallback" in str(caught.value.hint)
-    provider = core(v1_fallback=True)
+def test_version_1_where_there_is_no_other(core: Make) -> None:
+    provider = core()
     assert play(provider.heartbeat(), refuses_v2, provider=provider).api_version == "1"
+    # A server without either is none, and one that refuses version 2 is asked for nothing less.
+    with pytest.raises(EndpointNotFoundError) as caught:
+        play(provider.heartbeat(), lambda _request: Response(404), provider=provider)
+    assert "base_url" in str(caught.value.hint)
+    with pytest.raises(PermissionDeniedError):
+        play(provider.heartbeat(), [Response(403)], provider=provider)
+
+
+def test_a_server_that_cannot_sort_by_number(core: Make, answer: Answer) -> None:
+    def refuses(request: Request) -> Response:
+        if "sortField" in request.params:
+            return answer({"messages": "sortField: cannot be sorted by"}, 400)
+        path = request.url.rpartition("/v2/")[2]
+        body = {"ping": PING, "device_spaces/mine": SPACES, "devices/search_fields": SEARCHABLE}
+        return answer(body.get(path, rows()))
+
+    provider = core()
+    found = play(provider.heartbeat(), refuses, provider=provider)
+    played = Played()
+    play(provider.find(found, Serial("S1")), refuses, provider=provider, record=played)
+    assert len(played.requests) == 2
+    with pytest.raises(ResponseError, match="out of range"):
+        play(
+            provider.heartbeat(),
+            [*discovery(answer)[:3], *[answer({"messages": "limit: out of range"}, 400)] * 2],
+            provider=provider,
+        )
 
 
 def v1_info() -> ServerInfo:
@@ -391,8 +488,8 @@ def test_version_1_lookups(core: Make, answer: Answer, sample: Sample) -> None:
     assert played.requests[0].headers == {"Accept": "application/json"}
     with pytest.raises(UnsupportedOperationError):
         play(provider.find(v1_info(), Serial("SIMAAAA0001")), [])
-    with pytest.raises(FilterIgnoredError):
-        play(provider.find(v1_info(), Guid("other")), [answer({"device": device})])
+    found = play(provider.find(v1_info(), Guid("other")), [answer({"device": device})])
+    assert [device.matches(Guid("other")) for device in found] == [False]
 
 
 def test_version_1_tells_an_unknown_device_from_a_wrong_address(core: Make, answer: Answer) -> None:
@@ -445,7 +542,6 @@ def test_version_1_lists_what_does_not_comply(core: Make, answer: Answer, sample
         ),
         (400, b'{"messages": ["adminDeviceSpaceId: unknown"]}', ResponseError, "unknown", "spaces"),
         (400, b'{"messages": {"message": "fields: unknown field x.y"}}', ResponseError, "x.y", "report"),
-        (400, b'{"messages": "sortField: cannot"}', ResponseError, "cannot", "sort_field"),
     ],
 )
 def test_errors_quote_the_server_and_say_what_to_do(  # noqa: PLR0917 - the columns of the table
@@ -476,7 +572,6 @@ def test_any_error_body_is_an_error(status: int, body: bytes) -> None:
         {"username": "a:b"},
         {"username": " "},
         {"mask_pattern": "("},
-        {"sort_field": 'x"y'},
         {"base_url": "http://epmm.example.com"},
     ],
 )

@@ -12,19 +12,22 @@ from hypothesis import strategies as st
 from mdmsdk.identifiers import Mac
 from mdmsdk.models import ComplianceState, Device
 from mdmsdk_ivanti.cloud.records import read as read_cloud
-from mdmsdk_ivanti.core.records import FIELDS, read_v1, read_v2
-from mdmsdk_ivanti.records import flag, judge, newest, text
+from mdmsdk_ivanti.core.records import FIELDS, MASKED, flat_v1, read_v2
+from mdmsdk_ivanti.core.records import read_v1 as read_flat_v1
+from mdmsdk_ivanti.records import IvantiRow, judge, unmasked
 from mdmsdk_ivanti.settings import MASKS
 
 Sample = Callable[[str], Any]
-NO_MASKS = re.compile(r"(?!)")
 MASK = re.compile(MASKS, re.IGNORECASE | re.DOTALL)
-NO = False
 LATEST = datetime(2026, 1, 15, 9, 30, tzinfo=UTC)
 
 
+def read_v1(row: dict[str, Any]) -> Device:
+    return read_flat_v1(flat_v1(row))
+
+
 def test_core_record(sample: Sample) -> None:
-    device = read_v2(sample("core-device.json")).build(NO_MASKS)
+    device = read_v2(sample("core-device.json"))
     assert device == Device(
         id="4711",
         guid="0b6f1b0e-6a3c-4d0f-9a57-2f1d4c8e7a10",
@@ -39,9 +42,8 @@ def test_core_record(sample: Sample) -> None:
         os_version="18.5",
         registered=True,
         compliance=judge(
-            NO,
+            said=False,
             quarantined=True,
-            blocked=False,
             reasons=["The device is jailbroken or rooted", "SOMETHING_NEW"],
         ),
         disk_encrypted=True,
@@ -54,7 +56,7 @@ def test_core_record(sample: Sample) -> None:
 
 
 def test_core_v1_record(sample: Sample) -> None:
-    device = read_v1(sample("core-v1-device.json")).build(NO_MASKS)
+    device = read_v1(sample("core-v1-device.json"))
     assert (device.id, device.serial_number, device.imei) == ("4711", "SIMAAAA0001", "001001000000019")
     assert device.mac_addresses == (Mac("00005E001122"),)
     assert device.phone_number == "+12015550123"
@@ -64,20 +66,20 @@ def test_core_v1_record(sample: Sample) -> None:
 
 def test_core_v1_needs_zero_for_a_pass(sample: Sample) -> None:
     row = sample("core-v1-device.json")
-    passed = read_v1({**row, "compliance": 0}).build(NO_MASKS)
+    passed = read_v1({**row, "compliance": 0})
     assert passed.compliance.state is ComplianceState.COMPLIANT
     for broken in (None, "", "ok", True, -1, "0x0"):
-        device = read_v1({**row, "compliance": broken}).build(NO_MASKS)
+        device = read_v1({**row, "compliance": broken})
         assert device.compliance.state is ComplianceState.UNKNOWN
-    quarantined = read_v1({**row, "compliance": 0, "quarantinedStatus": 32}).build(NO_MASKS)
+    quarantined = read_v1({**row, "compliance": 0, "quarantinedStatus": 32})
     assert quarantined.compliance.state is ComplianceState.NONCOMPLIANT
     assert quarantined.compliance.reasons[0] == "The device has not been in contact for too long"
-    odd = read_v1({**row, "compliance": 1 << 30}).build(NO_MASKS)
+    odd = read_v1({**row, "compliance": 1 << 30})
     assert odd.compliance.reasons == ("Reason 0x40000000",)
 
 
 def test_cloud_record(sample: Sample) -> None:
-    device = read_cloud(sample("cloud-device.json")).build(NO_MASKS)
+    device = read_cloud(sample("cloud-device.json"))
     assert device == Device(
         id="90210",
         name="Noor's iPhone",
@@ -92,12 +94,23 @@ def test_cloud_record(sample: Sample) -> None:
         os="iOS",
         os_version="18.5",
         registered=True,
-        compliance=judge(NO, quarantined=False, blocked=None, reasons=["Out of Contact", "Required OS"]),
+        compliance=judge(said=False, quarantined=False, reasons=["Out of Contact", "Required OS"]),
         jailbroken=False,
         last_check_in=datetime(2026, 1, 15, 9, 30, tzinfo=UTC),
     )
     # It says nothing about a passcode that a device may not need.
     assert device.passcode_set is None
+
+
+# What the record says about the device of the sample when nothing is wrong with it.
+CALM: dict[str, Any] = {
+    "common.compliant": True,
+    "common.quarantined": False,
+    "common.noncompliance_reasons": [],
+    "common.quarantined_reasons": [],
+    "common.device_is_compromised": False,
+}
+CALM_CLOUD: dict[str, Any] = {"complianceState": True, "violatedPolicies": [], "policyViolationCount": 0}
 
 
 # What each state that the product reports becomes: registered, and the state when it is called compliant.
@@ -123,48 +136,70 @@ def test_core_states(sample: Sample, status: str | None, registered: bool, state
     row = {
         **sample("core-device.json"),
         "common.status": status,
-        "common.compliant": True,
-        "common.quarantined": False,
+        **CALM,
     }
-    device = read_v2(row).build(NO_MASKS)
+    device = read_v2(row)
     assert (device.registered, device.compliance.state) == (registered, state)
-    assert read_v2({**row, "common.retired": True}).build(NO_MASKS).registered is False
+    assert read_v2({**row, "common.retired": True}).registered is False
 
 
 @pytest.mark.parametrize("state", ["RETIRED", "RETIRE_PENDING", "WIPED", "SOMETHING_NEW", None])
 def test_cloud_states_but_active_are_not_registered(sample: Sample, state: str | None) -> None:
-    row = {**sample("cloud-device.json"), "registrationState": state, "complianceState": True}
-    device = read_cloud(row).build(NO_MASKS)
+    row = {**sample("cloud-device.json"), "registrationState": state, **CALM_CLOUD}
+    device = read_cloud(row)
     assert (device.registered, device.compliance.state) == (False, "unknown")
     assert (state or "UNKNOWN STATE") in (device.compliance.vendor_state or "")
 
 
 @pytest.mark.parametrize(
-    ("compliant", "quarantined", "blocked", "alarm", "state", "word"),
+    ("compliant", "quarantined", "doubts", "alarm", "state", "word"),
     [
-        (True, False, False, None, "compliant", "compliant"),
-        ("true", None, None, None, "compliant", "compliant"),
-        (False, False, False, None, "noncompliant", "not compliant"),
-        (True, True, False, None, "noncompliant", "compliant, quarantined"),
-        (None, True, None, None, "noncompliant", "quarantined"),
-        (True, False, False, "Compromised", "noncompliant", "compliant, Compromised"),
-        (True, False, True, None, "unknown", "compliant, blocked"),
-        (None, False, False, None, "unknown", None),
-        ("perhaps", False, False, None, "unknown", "perhaps"),
-        (1, False, False, None, "unknown", "1"),
+        (True, False, [], None, "compliant", "compliant"),
+        (True, None, [], None, "compliant", "compliant"),
+        (False, False, [], None, "noncompliant", "not compliant"),
+        (True, True, [], None, "noncompliant", "compliant, quarantined"),
+        (None, True, [], None, "noncompliant", "quarantined"),
+        (True, False, [], "Compromised", "noncompliant", "compliant, Compromised"),
+        (True, False, ["blocked"], None, "unknown", "compliant, blocked"),
+        (None, False, [], None, "unknown", None),
+        ("perhaps", False, [], None, "unknown", "perhaps"),
+        ("1", False, [], None, "unknown", "1"),
     ],
 )
 def test_verdicts(  # noqa: PLR0917 - the columns of the table
-    compliant: object,
+    compliant: bool | str | None,
     quarantined: bool | None,
-    blocked: bool | None,
+    doubts: list[str],
     alarm: str | None,
     state: str,
     word: str | None,
 ) -> None:
-    verdict = judge(compliant, quarantined=quarantined, blocked=blocked, alarm=alarm)
+    verdict = judge(compliant, quarantined=quarantined, doubts=doubts, alarm=alarm)
     assert (verdict.state, verdict.vendor_state) == (state, word)
-    assert bool(verdict.reasons) == ((state == "noncompliant" and compliant is not False) or bool(blocked))
+    assert bool(verdict.reasons) == ((state == "noncompliant" and compliant is not False) or bool(doubts))
+
+
+def test_a_pass_with_reasons_against_it_is_none(sample: Sample) -> None:
+    row = {**sample("core-device.json"), **CALM, "common.noncompliance_reasons": ["OS_VERSION"]}
+    assert read_v2(row).compliance.state is ComplianceState.UNKNOWN
+    assert read_v2({**row, **CALM, "common.device_is_compromised": True}).compliance.state == "unknown"
+    reasons = {
+        "violatedPolicies": (["Required OS"], "Required OS"),
+        "policyViolationCount": (2, "2 policies are violated"),
+        "jailbroken": (True, "The device is compromised"),
+        "lostModeEnabled": (True, "The device is in lost mode"),
+        "blocked": (True, "The device is blocked"),
+    }
+    for name, (value, reason) in reasons.items():
+        device = read_cloud({**sample("cloud-device.json"), **CALM_CLOUD, name: value})
+        assert (device.compliance.state, device.compliance.reasons) == ("unknown", (reason,))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(True, True), (" TRUE ", True), ("false", False), (1, "1"), ("Y", "Y"), ([1], "[1]")]
+)
+def test_only_yes_is_yes(value: object, said: bool | str) -> None:
+    assert IvantiRow({"common.compliant": value}).said("common.compliant") == said
 
 
 ANYTHING = st.recursive(
@@ -176,11 +211,11 @@ ANYTHING = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(FIELDS), ANYTHING))
 def test_core_never_passes_without_the_word(row: dict[str, Any]) -> None:
-    device = read_v2(row).build(MASK)
-    if device.compliance.state is ComplianceState.COMPLIANT:
-        assert flag(row["common.compliant"]) is True
+    device = read_v2(row)
+    if device.compliance.state is ComplianceState.COMPLIANT and not device.unreadable:
+        assert str(row["common.compliant"]).strip().lower() == "true"
         assert str(row["common.status"]).strip().upper() == "ACTIVE"
-        assert flag(row.get("common.quarantined")) is not True
+        assert row.get("common.quarantined") in {None, False, ""} or not str(row["common.quarantined"])
 
 
 CLOUD_FIELDS: tuple[str, ...] = (
@@ -196,22 +231,53 @@ CLOUD_FIELDS += ("violatedPolicies", "wifiMacAddress", "serialNumber", "imei", "
 
 @given(st.dictionaries(st.sampled_from(CLOUD_FIELDS), ANYTHING))
 def test_cloud_never_passes_without_the_word(row: dict[str, Any]) -> None:
-    device = read_cloud(row).build(MASK)
-    if device.compliance.state is ComplianceState.COMPLIANT:
-        assert flag(row["complianceState"]) is True
+    device = read_cloud(row)
+    if device.compliance.state is ComplianceState.COMPLIANT and not device.unreadable:
+        assert str(row["complianceState"]).strip().lower() == "true"
         assert device.registered
-        assert flag(row.get("quarantined")) is not True
 
 
-@pytest.mark.parametrize("value", ["", "  ", "null", "NULL", "Not Present", None, True, [], {}])
+@pytest.mark.parametrize("value", ["", "  ", "null", "NULL", "Not Present", None])
 def test_words_for_nothing(value: object) -> None:
-    assert text(value) is None
+    device = read_cloud({"imei": value, "serialNumber": value, "guid": value})
+    assert (device.imei, device.serial_number, device.guid) == (None, None, None)
+    assert device.unreadable == set()
+
+
+def newest(*values: object) -> datetime | None:
+    return IvantiRow(dict(zip("abc", values, strict=False))).newest(*"abc")
 
 
 def test_times() -> None:
     assert newest("2026-01-14T08:00:00.000Z", 1_768_469_400_000, None) == LATEST
-    assert newest(0, -5, "", "0001-01-01T00:00:00Z", "soon", None) is None
+    assert newest(0, -5, "") is None
+    assert newest("0001-01-01T00:00:00Z", "soon", [1]) is None
     assert newest(10**30) is None
+
+
+# A Windows record says `osxFdeEnabled: false`, and every record says both.
+@pytest.mark.parametrize(
+    ("platform", "encrypted"),
+    [("OSX", True), ("WINDOWS_PHONE", False), ("IOS", None), ("ANDROID", None), ("TVOS", None)],
+)
+def test_cloud_encryption_is_that_of_the_system(platform: str, encrypted: bool | None) -> None:
+    device = read_cloud({"platformType": platform, "osxFdeEnabled": True, "windowsEncrypted": False})
+    assert device.disk_encrypted is encrypted
+
+
+@pytest.mark.parametrize(
+    ("platform", "build", "version"),
+    [
+        ("WINDOWS_PHONE", "10.0.19041.329", "10.0.19041.329"),
+        ("WINDOWS_PHONE", None, "10.0"),
+        ("ANDROID", "QP1A.191005.007.A3", "10.0"),
+    ],
+)
+def test_cloud_version_of_windows_is_that_of_the_build(
+    platform: str, build: str | None, version: str
+) -> None:
+    row = {"platformType": platform, "platformVersion": "10.0", "osBuildVersion": build}
+    assert read_cloud(row).os_version == version
 
 
 @pytest.mark.parametrize(
@@ -228,6 +294,8 @@ def test_serial_numbers_are_no_masks(value: str) -> None:
 
 def test_masked_values_are_not_handed_out(sample: Sample) -> None:
     row = {**sample("core-device.json"), "common.SerialNumber": "*********01", "user.user_id": "****"}
-    device = read_v2(row).build(MASK)
+    clear, hidden = unmasked(row, MASKED, MASK)
+    device = read_v2(clear)
     assert (device.serial_number, device.user) == (None, None)
-    assert read_v2(row).masked(MASK) == {"serial"}
+    assert hidden == {"serial", "username"}
+    assert device.unreadable == set()

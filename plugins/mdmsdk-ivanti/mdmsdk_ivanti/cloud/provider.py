@@ -6,20 +6,23 @@ Source: Ivanti Neurons for MDM customer integration API guide, "Devices", "Devic
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
-from mdmsdk.errors import MalformedResponseError, ProtocolError
-from mdmsdk.flow import done, together
+from mdmsdk.errors import MalformedResponseError, MdmError, ProtocolError
+from mdmsdk.flow import attempt, done, together
 from mdmsdk.identifiers import Guid
 from mdmsdk.models import ServerInfo
 from mdmsdk.paging import Slice
-from mdmsdk.provider import Token
+from mdmsdk.provider import Limits, Token
+from mdmsdk.search import one_by_one
 from mdmsdk_ivanti.advice import CLOUD_ADDRESS, CLOUD_LOGIN
-from mdmsdk_ivanti.answers import complaints, integer, mapping, objects
-from mdmsdk_ivanti.base import IvantiProvider
-from mdmsdk_ivanti.cloud.records import NONCOMPLIANT, condition, read
-from mdmsdk_ivanti.settings import IvantiCloudSettings
+from mdmsdk_ivanti.answers import complaints, integer, mapping, numbered
+from mdmsdk_ivanti.base import IvantiProvider, spoils_query
+from mdmsdk_ivanti.cloud.records import MASKED, MAX_QUERY, NONCOMPLIANT, OR, condition, read
+from mdmsdk_ivanti.records import IvantiRow
+from mdmsdk_ivanti.settings import PAGE_SIZE, IvantiCloudSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,13 +30,19 @@ if TYPE_CHECKING:
     from mdmsdk.flow import Flow
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device
+    from mdmsdk.search import Found
     from mdmsdk.wire import Response
-    from mdmsdk_ivanti.records import Facts, Row
+    from mdmsdk_ivanti.records import JsonObject, Masked
 
 __all__ = ["IvantiCloudProvider"]
 
+_BY_ADDRESS = "guids_by_address"
+"""What is remembered in `ServerInfo.extra`: whether GUIDs are looked up by the address of the record."""
 _MAX_ROWS = 500
 """Customer integration API guide, "Devices": more rows on one page are refused."""
+
+_BATCH = 40
+"""Twenty MAC addresses fit into one query, and as many serial numbers."""
 
 _ROLE_HINT = (
     "Give the API user, under Users > (user) > Assign Roles, a role that may read devices, for each device "
@@ -47,12 +56,17 @@ class IvantiCloudProvider(IvantiProvider):
 
     name = "ivanti-cloud"
     settings_type: ClassVar[type[IvantiCloudSettings]] = IvantiCloudSettings
+    limits: ClassVar[Limits] = Limits(concurrency=5, batch_size=_BATCH, page_size=PAGE_SIZE)
     hints: ClassVar[Mapping[int, str]] = {401: CLOUD_LOGIN, 403: _ROLE_HINT, 404: CLOUD_ADDRESS}
     complaint_hints: ClassVar[Sequence[tuple[str, str]]] = (
         (r"\brows\b|between 1 and", "Lower page_size: this server takes smaller pages."),
         (r"partition", f"Check the setting partitions. {_ROLE_HINT}"),
         (r"\bfq\b|filter|propert", "The server cannot search by this: ask by another identifier."),
     )
+
+    masked: ClassVar[Masked] = MASKED
+    longest_query: ClassVar[int] = MAX_QUERY
+    disjunction: ClassVar[str] = OR
 
     settings: IvantiCloudSettings
 
@@ -109,9 +123,9 @@ class IvantiCloudProvider(IvantiProvider):
 
     # Customer integration API guide, "Devices": `start`, not `offset`, counts rows; the order is by
     # sortFields.
-    def search(
+    def rows(
         self, info: ServerInfo, query: str, *, scope: str, offset: int, limit: int
-    ) -> Flow[Slice[Row]]:
+    ) -> Flow[Slice[JsonObject]]:
         """One part of a search."""
         del info
         params: dict[str, str | int] = {
@@ -124,37 +138,63 @@ class IvantiCloudProvider(IvantiProvider):
         if query:
             params["fq"] = query
         result = mapping((yield from self._result("/device", params)), "list of devices")
-        rows = [
-            (integer(row.get("id"), "number of a device"), row)
-            for row in objects(result.get("searchResults"), "devices")
-        ]
+        rows = numbered(result.get("searchResults"), "id")
         return Slice(rows, integer(result.get("totalCount"), "count of devices"))
 
-    def read(self, row: Row) -> Facts:
+    def read(self, info: ServerInfo, record: JsonObject, **more: Any) -> Device:
         """What a record says."""
-        return read(row)
-
-    def queries(self, info: ServerInfo, keys: Sequence[Key]) -> list[str]:
-        """One query for each key."""
         del info
-        return [condition(key) for key in keys]
+        return read(record, **more)
+
+    def condition(self, info: ServerInfo, key: Key) -> str:
+        """The query for a key."""
+        del info
+        return condition(key)
 
     def noncompliant_query(self, info: ServerInfo) -> str:
         """Active devices that do not comply or are quarantined."""
         del info
         return NONCOMPLIANT
 
-    def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
-        """Every record of this key, as for both products; a GUID by its address where the settings say so."""
-        if not (isinstance(key, Guid) and self.settings.guid_lookup == "path"):
-            return (yield from super().find(info, key))
+    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
+        """As for both products; where a search finds no GUIDs, by the addresses of the records."""
+        guids = isinstance(keys[0], Guid)  # a batch has keys of one kind
+        if guids and info.extra.get(_BY_ADDRESS):
+            return (yield from one_by_one(keys, partial(self._at_its_address, info)))
+        found = yield from super().find_batch(info, keys)
+        open_keys = [key for key in keys if guids and _is_doubtful(key, found[key])]
+        if open_keys and _BY_ADDRESS not in info.extra:
+            info.extra[_BY_ADDRESS] = yield from self._has_addresses(info)
+            if info.extra[_BY_ADDRESS]:
+                more = yield from one_by_one(open_keys, partial(self._at_its_address, info))
+                found = {**found, **more}
+        return found
+
+    def _has_addresses(self, info: ServerInfo) -> Flow[bool]:
+        """Whether a device that the tenant lists is found at the address that its GUID would have."""
+        for scope in self.scopes(info):
+            listed = yield from attempt(self.rows(info, "", scope=scope, offset=0, limit=1))
+            for _, record in () if isinstance(listed, MdmError) else listed.rows:
+                if key := Guid.parse(IvantiRow(record).text("guid")):
+                    found = yield from attempt(self._at_its_address(info, key))
+                    return isinstance(found, list) and any(device.matches(key) for device in found)
+        return False
+
+    def _at_its_address(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
         path = f"/device/{quote(key.value, safe='')}"
         answers = yield from together(
             *(self._result(path, {"dmPartitionId": scope}) for scope in self.scopes(info))
         )
-        return self.assign([key], [mapping(answer, "device") for answer in answers if answer is not None])[
-            key
-        ]
+        return self._devices(
+            info, [key], [mapping(answer, "device") for answer in answers if answer is not None]
+        )
+
+
+def _is_doubtful(key: Key, answer: list[Device] | MdmError) -> bool:
+    """Whether a search by a property was refused or ignored."""
+    if isinstance(answer, MdmError):
+        return spoils_query(answer)
+    return bool(answer) and not any(device.matches(key) for device in answer)
 
 
 # That an unknown record is told by status 404 and the usual envelope is inferred; a wrong address has no

@@ -6,18 +6,29 @@ Source: Ivanti Neurons for MDM customer integration API guide, "Devices".
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mdmsdk.errors import InvalidIdentifierError
 from mdmsdk.identifiers import Guid, Imei, Key, Mac, Serial, Udid
-from mdmsdk_ivanti.records import Facts, flag, judge, newest, phone_number, text
+from mdmsdk.models import Device
+from mdmsdk_ivanti.records import IvantiRow, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from mdmsdk_ivanti.records import Masked
 
-    from mdmsdk_ivanti.records import Row
+__all__ = ["MASKED", "MAX_QUERY", "NONCOMPLIANT", "OR", "condition", "read"]
 
-__all__ = ["NONCOMPLIANT", "condition", "read"]
+MASKED: Final[Masked] = {
+    "serial": ("serialNumber", "altSerialNumber"),
+    "imei": ("imei", "imei2"),
+    "meid": ("meid",),
+    "guid": ("guid",),
+    "udid": ("udid",),
+    "mac": ("wifiMacAddress", "wifiMacAddressForInventory"),
+    "username": ("uid", "emailAddress"),
+    "phone": ("phoneNumber",),
+    "hostname": ("deviceName", "entityName"),
+}
 
 _PROPERTIES: Final[dict[type[Key], str]] = {
     Mac: "wifiMacAddress",
@@ -29,6 +40,10 @@ _PROPERTIES: Final[dict[type[Key], str]] = {
 # Values stand in a query as they are. What has a meaning there, or could have one, has no other spelling.
 _PLAIN: Final = re.compile(r"[\w.:@+*/~-]+", re.ASCII)
 
+MAX_QUERY: Final = 1500
+"""Characters, so that addresses stay below the length that every HTTP server and proxy takes. The guide has
+no limit."""
+OR: Final = " or "
 NONCOMPLIANT: Final = "registrationState=ACTIVE and (complianceState=false or quarantined=true)"
 
 
@@ -43,65 +58,71 @@ def condition(key: Key) -> str:
             f"this {key.kind} holds a character that cannot stand in a search of Neurons for MDM",
             hint="Blanks, brackets, quotation marks and comparisons have no spelling there: ask by GUID.",
         )
-    name = _PROPERTIES[type(key)]
-    if isinstance(key, Mac):
-        # Kept with colons; whether in capitals, and whether the search cares, is not documented.
-        return f"{name}={key.value} or {name}={key.value.lower()}"
-    return f"{name}={key.value}"
+    # Addresses are kept with colons. Whether in capitals, and whether a search cares, is not documented.
+    spelled = dict.fromkeys(way for text in key.spellings for way in (text, text.upper(), text.lower()))
+    return OR.join(f"{_PROPERTIES[type(key)]}={text}" for text in spelled)
 
 
 # Customer integration API guide, device object. Epoch milliseconds; nullable booleans.
-def read(row: Row) -> Facts:
-    """What a device of a search says."""
-    get = row.get
-    state = (text(get("registrationState")) or "UNKNOWN STATE").upper()
-    return Facts(
-        {
-            "guid": [text(get("guid"))],
-            "udid": [text(get("udid"))],
-            "serial": [text(get("serialNumber")), text(get("altSerialNumber"))],
-            "imei": [text(get("imei"))],
-            "meid": [text(get("meid"))],
-            "mac": [text(get("wifiMacAddress")), text(get("wifiMacAddressForInventory"))],
-        },
-        {
-            "id": text(get("id")),
-            "name": text(get("deviceName")) or text(get("entityName")),
-            "user": text(get("uid")) or text(get("emailAddress")),
-            "phone_number": phone_number(get("phoneNumber")),
-            "manufacturer": text(get("manufacturer")),
-            "model": text(get("prettyModel")) or text(get("deviceModel")),
-            "os": _system(row),
-            "os_version": text(get("platformVersion")),
-            "registered": state == "ACTIVE",
-            "compliance": judge(
-                get("complianceState"),
-                quarantined=flag(get("quarantined")),
-                blocked=flag(get("blocked")),
-                distrust=None if state == "ACTIVE" else state,
-                reasons=_policies(get("violatedPolicies")),
-            ),
-            "disk_encrypted": _encrypted(row),
-            "jailbroken": flag(get("jailbroken")),
-            "last_check_in": newest(get("lastCheckin"), get("clientLastCheckin")),
-        },
+def read(document: dict[str, Any], **more: Any) -> Device:
+    """What a device of a search, or of its own address, says; `more` are fields of the device."""
+    row = IvantiRow(document)
+    state = (row.word("registrationState") or "UNKNOWN STATE").upper()
+    said = row.said("complianceState")
+    compromised = row.veto("jailbroken")
+    doubts = {
+        "blocked": row.veto("blocked"),
+        "compromised": compromised and said is True,
+        "in lost mode": row.veto("lostModeEnabled"),
+        state: state != "ACTIVE",
+    }
+    system = row.text("platformType") or ""
+    # Windows 10 and 11 are called phones too; their version is that of the build.
+    name, encryption, version = _SYSTEMS.get(system, (system or None, (), "platformVersion"))
+    return Device(
+        id=row.text("id"),
+        name=row.text("deviceName", "entityName"),
+        guid=row.key(Guid, "guid"),
+        udid=row.key(Udid, "udid"),
+        mac_addresses=row.macs("wifiMacAddress", "wifiMacAddressForInventory"),
+        user=row.text("uid", "emailAddress"),
+        phone_number=row.phone_number("phoneNumber"),
+        manufacturer=row.text("manufacturer"),
+        model=row.text("prettyModel", "deviceModel"),
+        os=name,
+        os_version=row.text(version, "platformVersion"),
+        registered=state == "ACTIVE",
+        compliance=judge(
+            said,
+            quarantined=row.veto("quarantined"),
+            doubts=[word for word, holds in doubts.items() if holds],
+            reasons=_violations(row),
+        ),
+        disk_encrypted=row.flag(*encryption) if encryption else None,
+        jailbroken=compromised,
+        last_check_in=row.newest("lastCheckin", "clientLastCheckin"),
+        **row.numbers(("serialNumber", "altSerialNumber"), ("imei", "imei2"), ("meid",)),
+        unreadable=row.unreadable,
+        **more,
     )
 
 
-def _policies(value: object) -> Iterator[str]:
-    return filter(None, map(text, value if isinstance(value, list) else []))
+# The names stand in lists alone; the record of one device has the count.
+def _violations(row: IvantiRow) -> list[str]:
+    policies = row.words("violatedPolicies")
+    count = row.number("policyViolationCount")
+    if row.has("policyViolationCount"):
+        row.doubt("policyViolationCount", count)
+    return policies or ([f"{count:.0f} policies are violated"] if count else [])
 
 
-def _system(row: Row) -> str | None:
-    # Windows 10 and 11 are called phones too.
-    name = text(row.get("platformType"))
-    return {"IOS": "iOS", "ANDROID": "Android", "OSX": "macOS", "WINDOWS_PHONE": "Windows"}.get(
-        name or "", name
-    )
-
-
-def _encrypted(row: Row) -> bool | None:
-    # Only in the record of one device, and there for computers; passcodeCompliant, by contrast, holds as well
-    # for a device that needs no passcode and has none, so that it tells nothing about `passcode_set`.
-    found = (flag(row.get(name)) for name in ("osxFdeEnabled", "windowsEncrypted"))
-    return next((value for value in found if value is not None), None)
+# The system, the flags of its encryption, and where its version stands. Only the record of one device has
+# flags, all of them for every system: a Windows record says `osxFdeEnabled: false`. `passcodeCompliant`, by
+# contrast, holds as well for a device that needs no passcode and has none, so that it tells nothing about
+# `passcode_set`.
+_SYSTEMS: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
+    "IOS": ("iOS", (), "platformVersion"),
+    "ANDROID": ("Android", (), "platformVersion"),
+    "OSX": ("macOS", ("osxFdeEnabled",), "platformVersion"),
+    "WINDOWS_PHONE": ("Windows", ("windowsEncrypted",), "osBuildVersion"),
+}

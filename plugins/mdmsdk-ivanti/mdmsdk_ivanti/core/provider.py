@@ -6,25 +6,37 @@ The address ``/mifs/aad/api/v2``, through which login could once be evaded, is n
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from mdmsdk.errors import (
     EndpointNotFoundError,
     MalformedResponseError,
+    MdmError,
     PermissionDeniedError,
+    ResponseError,
 )
-from mdmsdk.flow import send, together
+from mdmsdk.flow import attempt, send
 from mdmsdk.models import ComplianceState, ServerInfo
 from mdmsdk.paging import Slice
-from mdmsdk.provider import Capability, Limits
+from mdmsdk.provider import Limits
+from mdmsdk.search import one_by_one
 from mdmsdk_ivanti.advice import CORE_ADDRESS, CORE_LOGIN
-from mdmsdk_ivanti.answers import integer, objects
+from mdmsdk_ivanti.answers import integer, numbered, objects
 from mdmsdk_ivanti.base import IvantiProvider
 from mdmsdk_ivanti.core import v1
-from mdmsdk_ivanti.core.query import MAX_TERMS, noncompliant, pack
-from mdmsdk_ivanti.core.records import FIELDS, MANAGED, NEEDED, OTHERS, read_v1, read_v2
-from mdmsdk_ivanti.records import text
+from mdmsdk_ivanti.core.query import MAX_QUERY, MAX_TERMS, OR, noncompliant, terms
+from mdmsdk_ivanti.core.records import (
+    FIELDS,
+    MANAGED,
+    MASKED,
+    NEEDED,
+    OTHERS,
+    read_v1,
+    read_v2,
+)
+from mdmsdk_ivanti.records import IvantiRow
 from mdmsdk_ivanti.settings import PAGE_SIZE, IvantiCoreSettings
 
 if TYPE_CHECKING:
@@ -33,12 +45,14 @@ if TYPE_CHECKING:
     from mdmsdk.flow import Flow
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device
+    from mdmsdk.search import Found
     from mdmsdk.wire import Response
-    from mdmsdk_ivanti.records import Facts, Row
+    from mdmsdk_ivanti.records import JsonObject, Masked
 
 __all__ = ["IvantiCoreProvider"]
 
 _CONNECTED_CLOUD = "/rest"
+_BY_NUMBER = {"sortField": "common.id", "sortOrder": "ASC"}
 
 _ROLE_HINT = (
     "Give the local user, under Admin > Admins > Assign to Space, the API role and from Device Management "
@@ -51,19 +65,21 @@ class IvantiCoreProvider(IvantiProvider):
 
     name = "ivanti-core"
     settings_type: ClassVar[type[IvantiCoreSettings]] = IvantiCoreSettings
-    capabilities: ClassVar[frozenset[Capability]] = IvantiProvider.capabilities | {Capability.BATCH}
     limits: ClassVar[Limits] = Limits(concurrency=5, batch_size=MAX_TERMS, page_size=PAGE_SIZE)
     hints: ClassVar[Mapping[int, str]] = {
         401: CORE_LOGIN,
         403: _ROLE_HINT,
-        404: f"{CORE_ADDRESS} A server that is too old for version 2 needs v1_fallback = true.",
+        404: CORE_ADDRESS,
     }
     complaint_hints: ClassVar[Sequence[tuple[str, str]]] = (
         (r"limit", "Lower page_size: this server takes smaller pages."),
-        (r"sort", "Set sort_field to a field that this server can sort by."),
         (r"space", f"Check the setting spaces. {_ROLE_HINT}"),
         (r"quer|field", "This server does not know a field or operator: report its version to the plugin."),
     )
+
+    masked: ClassVar[Masked] = MASKED
+    longest_query: ClassVar[int] = MAX_QUERY
+    disjunction: ClassVar[str] = OR
 
     settings: IvantiCoreSettings
 
@@ -84,10 +100,12 @@ class IvantiCoreProvider(IvantiProvider):
         """
         try:
             base, ping = yield from self._ping()
-        except (EndpointNotFoundError, PermissionDeniedError):
-            if not self.settings.v1_fallback:
-                raise
-            return (yield from self._heartbeat_v1())
+        except EndpointNotFoundError as error:
+            # Refused is something else: a server that has version 2 says more by it, so its role is wanted.
+            older = yield from attempt(self._heartbeat_v1())
+            if isinstance(older, MdmError):
+                raise error from None
+            return older
         mine = yield from self.get(f"{base}/api/v2/device_spaces/mine")
         spaces = self.choose(self.read_spaces(mine.get("results")), self.settings.spaces, "spaces")
         fields = yield from self._fields(base, spaces[0]["id"])
@@ -95,11 +113,18 @@ class IvantiCoreProvider(IvantiProvider):
             provider=self.name,
             vendor=self.vendor,
             product="Ivanti EPMM",
-            version=text(ping.get("vspVersion")),
-            api_version=text(ping.get("apiVersion")) or "2",
-            extra={"api_base": base, "spaces": spaces, "fields": fields, "masked": []},
+            version=IvantiRow(ping).text("vspVersion"),
+            api_version="2",
+            extra={"api_base": base, "spaces": spaces, "fields": fields, "order": _BY_NUMBER, "masked": []},
         )
-        info.extra["masked"] = yield from self.find_masks(info)
+        try:
+            info.extra["masked"] = yield from self.find_masks(info)
+        except ResponseError as error:
+            if error.status != 400:  # noqa: PLR2004 - Bad Request
+                raise
+            # Perhaps it cannot be sorted so. Then a list that changes while it is read is given up.
+            info.extra["order"] = {}
+            info.extra["masked"] = yield from self.find_masks(info)
         return info
 
     # EPMM API v2 guide, "Connected Cloud": the same API, behind the account's path and one segment more.
@@ -148,9 +173,9 @@ class IvantiCoreProvider(IvantiProvider):
 
     # EPMM API v2 guide, "Devices: search": offset and limit count rows; sortField and sortOrder; `fields` is
     # required.
-    def search(
+    def rows(
         self, info: ServerInfo, query: str, *, scope: str, offset: int, limit: int
-    ) -> Flow[Slice[Row]]:
+    ) -> Flow[Slice[JsonObject]]:
         """One part of a search; with version 1 the scope is a status, and the query is not heeded."""
         base = info.extra["api_base"]
         if _is_v1(info):
@@ -161,56 +186,50 @@ class IvantiCoreProvider(IvantiProvider):
             "fields": ",".join(info.extra["fields"]),
             "limit": limit,
             "offset": offset,
-            "sortField": self.settings.sort_field,
-            "sortOrder": "ASC",
+            **info.extra["order"],
         }
         answer = yield from self.get(f"{base}/api/v2/devices", params)
-        rows = [
-            (integer(row.get("common.id"), "number of a device"), row)
-            for row in objects(answer.get("results"), "devices")
-        ]
+        rows = numbered(answer.get("results"), "common.id")
         more = answer.get("hasMore")
         total = integer(answer.get("totalCount"), "count of devices")
         return Slice(rows, total, more if isinstance(more, bool) else None)
 
-    def read(self, row: Row) -> Facts:
+    def read(self, info: ServerInfo, record: JsonObject, **more: Any) -> Device:
         """What a record of either version says."""
-        return read_v1(row) if "@id" in row else read_v2(row)
+        return (read_v1 if _is_v1(info) else read_v2)(record, **more)
 
-    def queries(self, info: ServerInfo, keys: Sequence[Key]) -> list[str]:
-        """As few queries as 255 characters each allow."""
-        return pack(keys, info.extra["fields"])
+    def condition(self, info: ServerInfo, key: Key) -> str:
+        """The query for a key."""
+        return terms(key, info.extra["fields"])
 
     def noncompliant_query(self, info: ServerInfo) -> str:
         """Managed devices that do not comply, are quarantined, or have a security state but Ok."""
         return "" if _is_v1(info) else noncompliant(info.extra["fields"])
 
-    def listed(self, row: Row) -> Device | None:
+    def listed(self, info: ServerInfo, record: JsonObject) -> Device | None:
         """The device of a row of the noncompliant list."""
         # Version 1 lists all devices. And "not Ok" may be taken to hold for devices without a security state.
-        expected = "compliance" in row or (
-            "common.compliant" in row and not text(row.get("common.security_state"))
-        )
-        device = self._device(self.read(row), row)
-        if expected and device.registered and device.compliance.state is not ComplianceState.NONCOMPLIANT:
-            return None
-        return super().listed(row)
+        row = IvantiRow(record)
+        if _is_v1(info) or (row.has("common.compliant") and not row.has("common.security_state")):
+            device, _ = self._read(info, record)
+            state = device.compliance.state
+            if device.registered and not device.unreadable and state is not ComplianceState.NONCOMPLIANT:
+                return None
+        return super().listed(info, record)
 
     def inventory_scopes(self, info: ServerInfo) -> Sequence[str]:
         """The device spaces, or with version 1 the states, that together hold all devices."""
         return [*MANAGED, *OTHERS] if _is_v1(info) else self.scopes(info)
 
-    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[dict[Key, list[Device]]]:
+    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
         """As few queries as the keys fit into; with version 1, one request for each."""
-        if not _is_v1(info):
-            return (yield from super().find_batch(info, keys))
-        answers = yield from together(*(self._find_v1(info, key) for key in keys))
-        return dict(zip(keys, answers, strict=True))
+        if _is_v1(info):
+            return one_by_one(keys, partial(self._find_v1, info))
+        return super().find_batch(info, keys)
 
     def _find_v1(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
         request = v1.device_request(info.extra["api_base"], key)
-        rows = v1.read_devices((yield from send(request)))
-        return self.assign([key], rows)[key]
+        return self._devices(info, [key], v1.read_devices((yield from send(request))))
 
 
 def _is_v1(info: ServerInfo) -> bool:

@@ -14,13 +14,13 @@ from mdmsdk_ivanti.core.records import MANAGED
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ["MAX_QUERY", "MAX_TERMS", "noncompliant", "pack", "terms"]
+__all__ = ["MAX_QUERY", "MAX_TERMS", "OR", "noncompliant", "terms"]
 
 MAX_QUERY: Final = 255
 """Characters. API v2 guide, "Devices: search": the longest query that is accepted."""
 MAX_TERMS: Final = 7
-"""As many IMEIs fit into one query; of all other kinds fewer do."""
-_OR: Final = " OR "
+"""As many serial numbers fit into one query; of all other kinds fewer do."""
+OR: Final = " OR "
 _FIELDS: Final[dict[type[Key], Sequence[str]]] = {
     Guid: ("common.uuid",),
     Mac: ("common.wifi_mac_address", "common.ethernet_mac"),
@@ -37,18 +37,27 @@ def terms(key: Key, known: Collection[str]) -> str:
         InvalidIdentifierError: the value cannot be quoted, or is too long.
         UnsupportedOperationError: the server has no such field.
     """
-    # In which of its spellings the server keeps a MAC address is not documented: ask for both. It ignores
-    # case.
-    values = (key.hex, key.value) if isinstance(key, Mac) else (key.value,)
     names = [name for name in _FIELDS[type(key)] if name.strip('"') in known]
     if not names:
         raise UnsupportedOperationError(f"this server has no field to search a {key.kind} in")
-    found = _OR.join(f"{name}={_quoted(key, value)}" for name in names for value in values)
+    sign, texts = _wanted(key)
+    found = OR.join(f"{name}{sign}{_quoted(key, text)}" for name in names for text in texts)
     if len(found) > MAX_QUERY:
         raise InvalidIdentifierError(
             f"this {key.kind} is too long to be looked up: EPMM takes queries of {MAX_QUERY} characters"
         )
     return found
+
+
+def _wanted(key: Key) -> tuple[str, Sequence[str]]:
+    """The operator, and the texts under which the server may keep a key; it ignores case."""
+    if isinstance(key, Mac):
+        return "=", (key.hex, key.value)  # which of the two is not documented
+    if isinstance(key, Imei):
+        # With a check digit, with a software version, or without; iOS groups the digits.
+        body = key.value[:14]
+        return ' "starts with" ', (body, f"{body[:2]} {body[2:8]} {body[8:]}")
+    return "=", key.spellings
 
 
 def _quoted(key: Key, value: str) -> str:
@@ -61,21 +70,10 @@ def _quoted(key: Key, value: str) -> str:
     return f'"{value}"'
 
 
-def pack(keys: Sequence[Key], known: Collection[str]) -> list[str]:
-    """As few queries as the keys fit into."""
-    queries: list[str] = []
-    for term in dict.fromkeys(terms(key, known) for key in keys):
-        if queries and len(queries[-1]) + len(_OR) + len(term) <= MAX_QUERY:
-            queries[-1] += _OR + term
-        else:
-            queries.append(term)
-    return queries
-
-
 def noncompliant(known: Collection[str]) -> str:
     """The query for managed devices that do not comply, are quarantined, or in a security state but Ok."""
-    states = _OR.join(f'common.status="{state}"' for state in MANAGED)
+    states = OR.join(f'common.status="{state}"' for state in MANAGED)
     faults = ["common.compliant=false"]
     faults += ["common.quarantined=true"] * ("common.quarantined" in known)
     faults += ['common.security_state!="Ok"'] * ("common.security_state" in known)
-    return f"({states}) AND ({_OR.join(faults)})"
+    return f"({states}) AND ({OR.join(faults)})"

@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from mdmsdk_ivanti.records import Facts, flag, judge, newest, phone_number, text
+from mdmsdk.errors import MalformedResponseError
+from mdmsdk.identifiers import Guid, Udid
+from mdmsdk.models import Device
+from mdmsdk_ivanti.answers import mapping, objects
+from mdmsdk_ivanti.records import IvantiRow, judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mdmsdk_ivanti.records import Row
+    from mdmsdk_ivanti.records import JsonObject, Masked
 
-__all__ = ["FIELDS", "MANAGED", "NEEDED", "OTHERS", "read_v1", "read_v2"]
+__all__ = ["FIELDS", "MANAGED", "MASKED", "NEEDED", "OTHERS", "flat_v1", "read_v1", "read_v2"]
 
 NEEDED: Final = ("common.id", "common.uuid", "common.status", "common.compliant")
 """Without these no row can be judged."""
@@ -45,6 +49,22 @@ FIELDS: Final = (
     "common.miclient_last_connected_at",
     "user.user_id",
 )
+
+MASKED: Final[Masked] = {
+    "guid": ("common.uuid", "uuid"),
+    "udid": ("ios.iPhone UDID", "details.udid"),
+    "serial": ("common.SerialNumber", "details.serial"),
+    "imei": ("common.imei", "details.imei"),
+    "mac": (
+        "common.wifi_mac_address",
+        "ios.iPhone MAC_ADDRESS_EN0",
+        "common.ethernet_mac",
+        "details.mac",
+    ),
+    "username": ("user.user_id", "principal"),
+    "phone": ("common.current_phone_number", "currentPhoneNumber"),
+}
+"""Of both versions."""
 
 # EPMM reporting database guide, "Array value enumerations": the bit of each reason in V1, its name in V2.
 _REASONS: Final = {
@@ -83,114 +103,145 @@ OTHERS: Final = (
 )
 
 
-def _reasons(*lists: object) -> Iterator[str]:
-    for names in lists:
-        given = names.split(",") if isinstance(names, str) else names if isinstance(names, list) else []
-        for name in filter(None, map(text, given)):
-            yield _REASONS[name.upper()][1] if name.upper() in _REASONS else name
+def _names(row: IvantiRow, *lists: str) -> Iterator[str]:
+    for name in (part.strip() for words in row.words(*lists) for part in words.split(",")):
+        yield _REASONS[name.upper()][1] if name.upper() in _REASONS else name
 
 
-def _standing(status: str | None) -> tuple[bool, str | None]:
+def _standing(row: IvantiRow, name: str) -> tuple[bool, list[str]]:
     """Whether a device is managed, and the state in which nobody trusts it, if it is in one."""
-    word = (status or "UNKNOWN STATUS").upper()
-    return word in MANAGED, None if word == "ACTIVE" else word
+    status = (row.word(name) or "UNKNOWN STATUS").upper()
+    return status in MANAGED, [] if status == "ACTIVE" else [status]
 
 
-def read_v2(row: Row) -> Facts:
-    """What a row of the device search says."""
-    get = row.get
-    managed, distrust = _standing(text(get("common.status")))
-    security = text(get("common.security_state"))
-    encrypted = flag(get("common.device_encrypted"))
-    mac_fields = ("common.wifi_mac_address", "ios.iPhone MAC_ADDRESS_EN0", "common.ethernet_mac")
-    return Facts(
-        {
-            "guid": [text(get("common.uuid"))],
-            "udid": [text(get("ios.iPhone UDID"))],
-            "serial": [text(get("common.SerialNumber"))],
-            "imei": [text(get("common.imei"))],
-            "mac": [text(get(name)) for name in mac_fields],
-        },
-        {
-            "id": text(get("common.id")),
-            "user": text(get("user.user_id")),
-            "phone_number": phone_number(get("common.current_phone_number")),
-            "manufacturer": text(get("common.manufacturer")),
-            "model": text(get("common.model")),
-            "os": text(get("common.platform")),
-            "os_version": text(get("common.os_version")),
-            "registered": managed and flag(get("common.retired")) is not True,
-            "compliance": judge(
-                get("common.compliant"),
-                quarantined=flag(get("common.quarantined")),
-                blocked=flag(get("common.blocked")),
-                alarm=security if security and security.casefold() != "ok" else None,
-                distrust=distrust,
-                reasons=_reasons(
-                    get("common.noncompliance_reasons"),
-                    get("common.quarantined_reasons"),
-                    get("common.blocked_reasons"),
-                ),
+def read_v2(document: JsonObject, **more: Any) -> Device:
+    """What a row of the device search says; `more` are fields of the device."""
+    row = IvantiRow(_flat(document))
+    managed, distrust = _standing(row, "common.status")
+    security = row.word("common.security_state")
+    said = row.said("common.compliant")
+    compromised = row.veto("common.device_is_compromised")
+    doubts = {
+        "blocked": row.veto("common.blocked"),
+        "compromised": compromised and said is True,
+        "retired": row.veto("common.retired"),
+    }
+    return Device(
+        id=row.text("common.id"),
+        guid=row.key(Guid, "common.uuid"),
+        udid=row.key(Udid, "ios.iPhone UDID"),
+        mac_addresses=row.macs(*MASKED["mac"]),
+        user=row.text("user.user_id"),
+        phone_number=row.phone_number("common.current_phone_number"),
+        manufacturer=row.text("common.manufacturer"),
+        model=row.text("common.model"),
+        os=row.text("common.platform"),
+        os_version=row.text("common.os_version"),
+        registered=managed and not doubts["retired"],
+        compliance=judge(
+            said,
+            quarantined=row.veto("common.quarantined"),
+            alarm=security if security and security.lower() != "ok" else None,
+            doubts=[*(word for word, holds in doubts.items() if holds), *distrust],
+            reasons=_names(
+                row,
+                "common.noncompliance_reasons",
+                "common.quarantined_reasons",
+                "common.blocked_reasons",
             ),
-            # iOS encrypts as soon as its data protection is on, and has no other flag.
-            "disk_encrypted": flag(get("common.data_protection_enabled")) if encrypted is None else encrypted,
-            "jailbroken": flag(get("common.device_is_compromised")),
-            "last_check_in": newest(
-                get("common.last_connected_at"), get("common.miclient_last_connected_at")
-            ),
-        },
+        ),
+        # iOS encrypts as soon as its data protection is on, and has no other flag.
+        disk_encrypted=row.flag("common.device_encrypted", "common.data_protection_enabled"),
+        jailbroken=compromised,
+        last_check_in=row.newest("common.last_connected_at", "common.miclient_last_connected_at"),
+        **row.numbers(MASKED["serial"], MASKED["imei"]),
+        unreadable=row.unreadable,
+        **more,
     )
+
+
+# EPMM API v2 guide, "Devices: search": the objects are flat. One with nested parts is read the same way, but
+# must not say anything both ways.
+def _flat(document: JsonObject) -> JsonObject:
+    pairs = [
+        pair
+        for name, part in document.items()
+        for pair in (
+            [(f"{name}.{inner}", value) for inner, value in part.items()]
+            if isinstance(part, dict) and "." not in name
+            else [(name, part)]
+        )
+    ]
+    if len(flat := dict(pairs)) < len(pairs):
+        raise MalformedResponseError("the server sent a device with a member twice")
+    return flat
 
 
 # EPMM API v1 guide, "Device management": compliance, quarantinedStatus and blockReason are sums of the bits
 # above, and 0 is a pass. That the bits are those of the reporting database is inferred.
-def read_v1(row: Row) -> Facts:
-    """What a device of the V1 API says; what has no field of its own stands in ``details``."""
-    get = row.get
-    details = dict(_details(row))
-    managed, distrust = _standing(text(get("status")))
+def read_v1(document: JsonObject, **more: Any) -> Device:
+    """What a device of the V1 API says, as `flat_v1` gives it; `more` are fields of the device."""
+    row = IvantiRow(document)
+    managed, distrust = _standing(row, "status")
     broken, quarantine, blocked = (
-        _bits(get(name)) for name in ("compliance", "quarantinedStatus", "blockReason")
+        _bits(row, name) for name in ("compliance", "quarantinedStatus", "blockReason")
     )
-    return Facts(
-        {
-            "guid": [text(get("uuid"))],
-            "udid": [value for name, value in details.items() if "udid" in name],
-            "serial": [value for name, value in details.items() if "serial" in name],
-            "imei": [value for name, value in details.items() if name.endswith("imei")],
-            "mac": [value for name, value in details.items() if "mac" in name],
-        },
-        {
-            "id": text(get("@id")),
-            "user": text(get("principal")),
-            "phone_number": phone_number(get("currentPhoneNumber")),
-            "manufacturer": text(get("manufacturer")),
-            "model": text(get("model")),
-            "os": text(get("platform")),
-            "registered": managed,
-            "compliance": judge(
-                None if broken is None else broken == 0,
-                quarantined=None if quarantine is None else quarantine != 0,
-                blocked=None if blocked is None else blocked != 0,
-                distrust=distrust,
-                reasons=_bit_reasons((broken or 0) | (quarantine or 0) | (blocked or 0)),
-            ),
-            "last_check_in": newest(get("lastConnectedAt")),
-        },
+    return Device(
+        id=row.text("@id"),
+        guid=row.key(Guid, "uuid"),
+        udid=row.key(Udid, "details.udid"),
+        mac_addresses=row.macs("details.mac"),
+        user=row.text("principal"),
+        phone_number=row.phone_number("currentPhoneNumber"),
+        manufacturer=row.text("manufacturer"),
+        model=row.text("model"),
+        os=row.text("platform"),
+        registered=managed,
+        compliance=judge(
+            None if broken is None else broken == 0,
+            quarantined=bool(quarantine),
+            doubts=[*(["blocked"] * bool(blocked)), *distrust],
+            reasons=_bit_reasons((broken or 0) | (quarantine or 0) | (blocked or 0)),
+        ),
+        last_check_in=row.newest("lastConnectedAt"),
+        **row.numbers(["details.serial"], ["details.imei"]),
+        unreadable=row.unreadable,
+        **more,
     )
 
 
-def _details(row: Row) -> Iterator[tuple[str, str]]:
-    details = row.get("details")
-    entries: Any = details.get("entry") if isinstance(details, dict) else None
-    for entry in entries if isinstance(entries, list) else [entries]:
-        if isinstance(entry, dict) and (value := text(entry.get("value"))):
-            yield re.sub(r"[^a-z]", "", str(entry.get("key")).lower()), value
+_DETAILS: Final = {
+    "details.udid": re.compile(r".*udid"),
+    "details.serial": re.compile(r"(?!sim).*serial(?:number)?"),
+    "details.imei": re.compile(r".*imei\d?"),
+    "details.mac": re.compile(r"(?!bluetooth).*mac(?:addr(?:ess)?)?(?:en0)?"),
+}
 
 
-def _bits(value: object) -> int | None:
-    given = text(value)
-    return int(given) if given is not None and re.fullmatch(r"[0-9]{1,10}", given) else None
+def flat_v1(document: JsonObject) -> JsonObject:
+    """A device of the V1 API with the identifiers among its ``details`` beside its own fields.
+
+    Raises:
+        MalformedResponseError: the details cannot be read, or name one thing twice.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    details = mapping(document.get("details") or {}, "object of details").get("entry") or []
+    for entry in objects([details] if isinstance(details, dict) else details, "details"):
+        name, value = IvantiRow.normal(str(entry.get("key"))), entry.get("value")
+        for member in (member for member, form in _DETAILS.items() if form.fullmatch(name)):
+            if found.setdefault(member, {}).setdefault(name, value) != value:
+                raise MalformedResponseError("the server sent a device with a detail twice")
+    plain = {
+        member: [*values.values()] if len(values) > 1 else next(iter(values.values()))
+        for member, values in found.items()
+    }
+    return {**document, **plain}
+
+
+def _bits(row: IvantiRow, name: str) -> int | None:
+    text = row.text(name) or ""
+    bits = int(text) if re.fullmatch(r"[0-9]{1,10}", text) else None
+    return row.doubt(name, bits) if row.has(name) else None
 
 
 def _bit_reasons(bits: int) -> Iterator[str]:

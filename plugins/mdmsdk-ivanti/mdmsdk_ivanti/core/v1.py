@@ -6,18 +6,19 @@ address, and cannot ask for noncompliant devices: their list is made from all ma
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mdmsdk.errors import MalformedResponseError, UnsupportedOperationError
 from mdmsdk.identifiers import Guid, Key, Mac
 from mdmsdk.paging import Slice
 from mdmsdk.wire import Request
-from mdmsdk_ivanti.answers import HEADERS, integer, mapping, objects
+from mdmsdk_ivanti.answers import HEADERS, integer, mapping, numbered, objects
+from mdmsdk_ivanti.core.records import flat_v1
 
 if TYPE_CHECKING:
     from mdmsdk.wire import Response
-    from mdmsdk_ivanti.records import Row
+    from mdmsdk_ivanti.records import JsonObject
 
 __all__ = ["device_request", "is_unknown_device", "list_request", "read_devices", "read_list"]
 
@@ -57,25 +58,30 @@ def is_unknown_device(response: Response) -> bool:
         body = response.json()
     except MalformedResponseError:
         return False
-    return isinstance(body, dict) and str(body.get("totalCount")) == "0"
+    return isinstance(body, dict) and _counts_none(body)
 
 
-def read_devices(response: Response) -> list[Row]:
+def _counts_none(body: dict[str, Any]) -> bool:
+    return str(body.get("totalCount")) == "0"
+
+
+def read_devices(response: Response) -> list[JsonObject]:
     """The devices of an answer, whichever of the two forms it has."""
     body = mapping(response.json(), _ANSWER)
-    if body.get("totalCount") in {0, "0"}:
-        return []
     if "device" in body:
         return _several(body["device"])
+    if _counts_none(body):
+        return []
     return _several(mapping(body.get("devices"), _ANSWER).get("device"))
 
 
-def read_list(response: Response) -> Slice[Row]:
+def read_list(response: Response) -> Slice[JsonObject]:
     """One page of a list."""
-    rows = [(integer(row.get("@id"), "number of a device"), row) for row in read_devices(response)]
+    rows = numbered(read_devices(response), "@id")
     return Slice(rows, integer(mapping(response.json(), _ANSWER).get("totalCount"), "count of devices"))
 
 
-def _several(value: object) -> list[Row]:
+def _several(value: object) -> list[JsonObject]:
     # A list of one comes as that one, without the list.
-    return objects([value] if isinstance(value, dict) else value, "devices")
+    found = objects([value] if isinstance(value, dict) else value, "devices")
+    return [flat_v1(device) for device in found]

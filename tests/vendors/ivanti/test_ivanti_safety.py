@@ -1,0 +1,268 @@
+"""What may never become a pass: facts that cannot be read, and members that say two things."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from mdmsdk.client.verdict import settle
+from mdmsdk.errors import MalformedResponseError
+from mdmsdk.identifiers import Imei, Udid
+from mdmsdk.models import Device
+from mdmsdk.registry import load_simulator
+from mdmsdk.simulator import Fleet, RunningSimulator, serve
+from mdmsdk.testing import Modal
+from mdmsdk.wire import read_json
+from mdmsdk_ivanti.cloud.records import read as read_cloud
+from mdmsdk_ivanti.core.records import flat_v1, read_v1, read_v2
+
+Connect = Callable[..., Modal]
+Fields = dict[str, tuple[str, ...]]
+
+UNREADABLE: tuple[Any, ...] = (
+    2,
+    -1,
+    1.5,
+    "maybe",
+    "J",
+    "unknown",
+    [True],
+    [],
+    [False],
+    {"a": 1},
+    {},
+    {"value": False},
+)
+ODD: tuple[Any, ...] = ({"a": 1}, [{}], "maybe")
+FLAGS = (1, "1", "YES", "y", " True ", "TRUE", True)
+"""Readable: the device is quarantined, blocked, retired …"""
+
+VETOES: Fields = {
+    "ivanti-core": (
+        "common.quarantined",
+        "common.blocked",
+        "common.retired",
+        "common.device_is_compromised",
+    ),
+    "ivanti-cloud": ("quarantined", "blocked", "jailbroken", "lostModeEnabled"),
+}
+WORDS: Fields = {
+    "ivanti-core": ("common.status", "common.security_state"),
+    "ivanti-cloud": ("registrationState",),
+}
+LISTS: Fields = {
+    "ivanti-core": (
+        "common.noncompliance_reasons",
+        "common.quarantined_reasons",
+        "common.blocked_reasons",
+    ),
+    "ivanti-cloud": ("violatedPolicies",),
+}
+VERDICT = {"ivanti-core": "common.compliant", "ivanti-cloud": "complianceState"}
+GOOD: dict[str, dict[str, Any]] = {
+    "ivanti-core": {
+        "common.id": 1,
+        "common.uuid": "g-1",
+        "common.status": "ACTIVE",
+        "common.compliant": True,
+        "common.security_state": "Ok",
+    },
+    "ivanti-cloud": {"id": 1, "guid": "g-1", "registrationState": "ACTIVE", "complianceState": True},
+}
+V1 = {"@id": 1, "uuid": "g-1", "status": "ACTIVE", "compliance": 0}
+READ: dict[str, Callable[..., Device]] = {"ivanti-core": read_v2, "ivanti-cloud": read_cloud}
+
+
+def state(name: str, **change: Any) -> str:
+    return settle(READ[name]({**GOOD[name], **change}), "s", name).compliance.state
+
+
+def fields(kinds: Fields) -> list[tuple[str, str]]:
+    return [(name, field) for name, found in kinds.items() for field in found]
+
+
+@pytest.mark.parametrize(("name", "field"), fields(VETOES))
+def test_a_veto_that_cannot_be_read_is_no_pass(name: str, field: str) -> None:
+    assert state(name) == "compliant"
+    assert {repr(value): state(name, **{field: value}) for value in UNREADABLE} == {
+        repr(value): "unknown" for value in UNREADABLE
+    }
+    wrong = "noncompliant" if field.endswith("quarantined") else "unknown"
+    assert {state(name, **{field: value}) for value in FLAGS} == {wrong}
+    assert {state(name, **{field: value}) for value in (None, "", "null", False, "No", 0, "0")} == {
+        "compliant"
+    }
+
+
+@pytest.mark.parametrize(("name", "field"), fields(WORDS))
+def test_a_word_that_cannot_be_read_is_no_pass(name: str, field: str) -> None:
+    odd: tuple[Any, ...] = ([], ["Ok"], ["ACTIVE"], {}, {"a": 1}, {"state": "Ok"}, 1.5, True, False, "maybe")
+    for value in odd:
+        assert state(name, **{field: value}) != "compliant", value
+
+
+@pytest.mark.parametrize(("name", "field"), fields(LISTS))
+def test_reasons_that_cannot_be_read_are_no_pass(name: str, field: str) -> None:
+    odd: tuple[Any, ...] = ({}, {"a": 1}, 1, True, [1], [{}], [None, {"name": "x"}], "OS_VERSION", ["x"])
+    for value in odd:
+        assert state(name, **{field: value}) == "unknown", value
+    assert {state(name, **{field: value}) for value in (None, [], "", [None], [""])} == {"compliant"}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_only_the_word_is_a_pass(name: str) -> None:
+    others: tuple[Any, ...] = (None, "", 1, "1", "yes", "Y")
+    for value in (*UNREADABLE, *others):
+        assert state(name, **{VERDICT[name]: value}) == "unknown", value
+    assert state(name, **{VERDICT[name]: " TRUE "}) == "compliant"
+
+
+@pytest.mark.parametrize("field", ["compliance", "quarantinedStatus", "blockReason"])
+def test_bits_that_cannot_be_read_are_no_pass(field: str) -> None:
+    for value in (*UNREADABLE, True, False, "no", "0x0", "0 ok", 10**20):
+        device = settle(read_v1({**V1, field: value}), "s", "ivanti-core")
+        assert device.compliance.state in {"unknown", "noncompliant"}, value
+    assert settle(read_v1({**V1, field: "0"}), "s", "ivanti-core").compliance.state == "compliant"
+
+
+# --- a member twice ---
+
+
+@pytest.mark.parametrize(
+    ("name", "twice"),
+    [
+        ("ivanti-core", {"common": {"compliant": True}}),
+        ("ivanti-core", {"common": {"Compliant": False}}),
+        ("ivanti-core", {"Common.Compliant": False}),
+        ("ivanti-core", {"common_compliant": False}),
+        ("ivanti-core", {"common.quarantined": True, "common": {"quarantined": False}}),
+        ("ivanti-cloud", {"ComplianceState": False}),
+        ("ivanti-cloud", {"compliance_state": True}),
+        ("ivanti-cloud", {"quarantined": False, "QUARANTINED": True}),
+    ],
+)
+def test_a_member_in_two_spellings_is_no_record(name: str, twice: dict[str, Any]) -> None:
+    with pytest.raises(MalformedResponseError, match="twice"):
+        READ[name]({**GOOD[name], **twice})
+
+
+@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize("second", ["true", "false"])
+def test_a_member_twice_is_no_answer(name: str, second: str) -> None:
+    record = json.dumps(GOOD[name])
+    for first in ("true", "false"):
+        text = f'{record[:-1]}, "quarantined": {first}, "quarantined": {second}}}'
+        with pytest.raises(MalformedResponseError):
+            read_json(text, "a test")
+
+
+def test_nested_records_are_read_too() -> None:
+    device = read_v2({"common": {"status": "ACTIVE", "compliant": True, "quarantined": True}})
+    assert (device.registered, device.compliance.state) == (True, "noncompliant")
+
+
+def details(*pairs: tuple[str, Any]) -> dict[str, Any]:
+    return {**V1, "details": {"entry": [{"key": key, "value": value} for key, value in pairs]}}
+
+
+def test_a_detail_twice_is_no_record() -> None:
+    for key in ("serialNumber", "SerialNumber", "serial_number"):
+        with pytest.raises(MalformedResponseError, match="twice"):
+            flat_v1(details(("SerialNumber", "SIM1"), (key, "SIM2")))
+    # What names no device may be there as often as it likes.
+    assert read_v1(flat_v1(details(("battery", "1"), ("battery", "2")))).registered
+    for wrong in ([1], "x", 7):
+        with pytest.raises(MalformedResponseError):
+            flat_v1({**V1, "details": wrong})
+
+
+def test_details_that_only_look_like_identifiers() -> None:
+    device = read_v1(
+        flat_v1(
+            details(
+                ("macos_version", "14.5"),
+                ("bluetooth_mac", "0C5E00000001"),
+                ("SIM_serial_number", "8931"),
+                ("wifi_mac_addr", "0C5E00000002"),
+                ("imei", "35 377808 345646 1"),
+                ("imei2", "353778083456479"),
+            )
+        )
+    )
+    assert [mac.hex for mac in device.mac_addresses] == ["0C5E00000002"]
+    assert (device.serial_number, device.imei) == (None, "353778083456461")
+    assert device.other_identifiers == (Imei("353778083456479"),)
+    assert device.unreadable == set()
+
+
+# --- through the clients ---
+
+
+@pytest.fixture(params=["sync", "asyncio"])
+def mdm_mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module", params=READ)
+def running(request: pytest.FixtureRequest) -> Iterator[RunningSimulator[Any]]:
+    with serve(load_simulator(request.param)(Fleet.generate(60, seed=3))) as running:
+        yield running
+
+
+def test_no_client_passes_what_it_cannot_read(
+    running: RunningSimulator[Any], mdm_connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulator, name = running.simulator, running.settings["provider"]
+    device = next(
+        device for device in simulator.fleet if device.registered and simulator.verdict(device) == "compliant"
+    )
+    plain = simulator.record
+    change: dict[str, Any] = {}
+    monkeypatch.setattr(simulator, "record", lambda other: plain(other) | (change if other is device else {}))
+    client = mdm_connect(**running.settings, policy={"timeout": 20.0, "deadline": 50.0})
+    simulator._cache = None
+    assert client.lookup(f"guid:{device.guid}").compliance.state == "compliant"
+    for field in (*VETOES[name], *WORDS[name], *LISTS[name], VERDICT[name]):
+        for value in ODD:
+            change.clear()
+            change[field] = value
+            simulator._cache = None
+            assert client.lookup(f"guid:{device.guid}").compliance.state != "compliant", (field, value)
+    # A noncompliant list that holds such a row does not end because of it.
+    change.clear()
+    change[VETOES[name][0]] = {"a": 1}
+    simulator._cache = None
+    listed = {int(found.id) for found in client.noncompliant()}
+    assert listed == simulator.noncompliant()
+    simulator._cache = None
+
+
+# Each device is asked for by every text that people and certificates hold of it.
+def test_clients_find_a_device_by_every_spelling(
+    running: RunningSimulator[Any], mdm_connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulator, name = running.simulator, running.settings["provider"]
+    phone = next(device for device in simulator.fleet if device.imei and device.platform == "iOS")
+    body, imei = phone.imei[:14], Imei(phone.imei)
+    kept = [imei.spellings[0], body]
+    if name == "ivanti-core":  # Neurons for MDM can be asked for whole values alone, without blanks
+        kept += [f"{body}07", f"{body[:2]} {body[2:8]} {body[8:]} 1"]
+    field = {"ivanti-core": "common.imei", "ivanti-cloud": "imei"}[name]
+    udid_field = {"ivanti-core": "ios.iPhone UDID", "ivanti-cloud": "udid"}[name]
+    plain = simulator.record
+    change: dict[str, Any] = {}
+    monkeypatch.setattr(simulator, "record", lambda other: plain(other) | (change if other is phone else {}))
+    client = mdm_connect(**running.settings, policy={"timeout": 20.0, "deadline": 50.0})
+    for text in kept:
+        change[field] = text
+        simulator._cache = None
+        for asked in (body, imei.spellings[0], f"{body}99", f"{body[:2]} {body[2:8]} {body[8:]} 1"):
+            assert client.lookup(Imei(asked)).id == str(phone.id), (text, asked)
+    udid = "00008120-000A11223344001E"
+    for text in (udid, udid.replace("-", ""), udid.lower()):
+        change[udid_field] = text
+        simulator._cache = None
+        for asked in (udid, udid.lower(), udid.replace("-", "")):
+            assert client.lookup(Udid(asked)).id == str(phone.id), (text, asked)
+    simulator._cache = None
