@@ -6,7 +6,7 @@ answers stands in modules that do no I/O:
 * `inventory`: computers and mobile devices, their filter fields, and what a record says;
 * `rsql`, `paging`: how a filter is written, and what a page holds;
 * `sources`, and for those with a name `membership`, `groups`, `searches`: what decides about compliance;
-* `verdicts`: what follows from it for a device;
+* `verdicts`: what follows from it for a device; `coverage`: whether it means the devices that there are;
 * `login`, `refusals`: tokens, and what an error answer means.
 
 The other provider is in `ise`.

@@ -47,6 +47,8 @@ class JamfHabits:
         source: Source of compliance that `settings` hands out.
         members: What being in the group or search means; there is one of either kind.
         deleted_groups: Ids of smart groups that are gone.
+        empty_groups: Ids of smart groups that nobody is in, nor in the search beside.
+        partner: Whether an integration for conditional access knows any device.
         named: Other names of smart groups, by id.
         page_cap: Most rows of a page; more are not given, without a word.
         max_url: Longest request target.
@@ -80,6 +82,8 @@ class JamfHabits:
     source: Source = "smart-group"
     members: Literal["compliant", "noncompliant"] = "compliant"
     deleted_groups: frozenset[int] = frozenset()
+    empty_groups: frozenset[int] = frozenset()
+    partner: bool = True
     named: Mapping[int, str] = field(default_factory=dict, hash=False)
     page_cap: int = 2000
     max_url: int = 8000

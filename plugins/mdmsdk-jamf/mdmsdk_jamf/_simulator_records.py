@@ -124,7 +124,8 @@ def groups_of(device: "SimDevice", habits: "JamfHabits") -> Sequence[tuple[int, 
     verdict = {"compliant": compliant, "grace": compliant, "noncompliant": noncompliant}.get(
         device.compliance
     )
-    return [group for group in (verdict, everything) if group and group[0] not in habits.deleted_groups]
+    nobody = habits.deleted_groups | habits.empty_groups
+    return [group for group in (verdict, everything) if group and group[0] not in nobody]
 
 
 def _time(moment: datetime | None) -> str | None:
@@ -337,9 +338,9 @@ def group_rows(
     return rows
 
 
-def states(device: "SimDevice") -> list[dict[str, Any]]:
+def states(device: "SimDevice", habits: "JamfHabits") -> list[dict[str, Any]]:
     """Give the states for conditional access: one vendor looks at the device, another does not."""
-    if device.last_check_in is None:
+    if device.last_check_in is None or not habits.partner:
         return []
     state = {
         "deviceId": str(device.id),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mdmsdk.errors import ConfigurationError
+from mdmsdk.models import ComplianceState
 from mdmsdk_jamf import verdicts
 from mdmsdk_jamf.inventory import COMPUTERS, MOBILE_DEVICES, REALMS
 
@@ -47,6 +48,7 @@ class Membership(ABC):
 
     word: ClassVar[str]
     """What it is called in messages."""
+    one_by_one: ClassVar[bool] = False
 
     def __init__(self, settings: ComplianceSettings, get: Get) -> None:
         self.settings = settings
@@ -93,6 +95,15 @@ class Membership(ABC):
             else verdicts.not_covered(record)
             for record in records
         ]
+
+    def tells(self, verdict: Compliance) -> bool | None:
+        """Whether a verdict shows that the group or search means the device; None if it is for others.
+
+        Of a group of the compliant, a member does. Of a group of offenders, everybody: it may well be empty.
+        """
+        if verdict.source is None:
+            return None
+        return self.settings.members == "noncompliant" or verdict.state is ComplianceState.COMPLIANT
 
     def _verdict(self, record: Record, name: str, members: Mapping[str, str | None]) -> Compliance:
         return verdicts.by_membership(

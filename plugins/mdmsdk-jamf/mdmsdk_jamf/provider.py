@@ -6,6 +6,7 @@ only for what the newer one lacks. Both are documented at https://developer.jamf
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -30,7 +31,7 @@ from mdmsdk.provider import Capability, Limits, MdmProvider, Page, check_status
 from mdmsdk.rows import Row
 from mdmsdk.search import one_by_one, search, spoils_one
 from mdmsdk.wire import Request
-from mdmsdk_jamf import login
+from mdmsdk_jamf import coverage, login
 from mdmsdk_jamf.inventory import COMPUTERS, REALMS, Record
 from mdmsdk_jamf.paging import around_damage, read_page
 from mdmsdk_jamf.refusals import refuse
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from mdmsdk.provider import Token
     from mdmsdk.search import Found
     from mdmsdk.wire import Response
+    from mdmsdk_jamf.coverage import Counts
     from mdmsdk_jamf.inventory import Realm
 
 __all__ = ["JamfProvider"]
@@ -59,6 +61,10 @@ _MOST_OTHERS: Final = 100
 """Records about other devices in the answer to a search; a search for names that is loose gives a few."""
 _STATES_AT_ONCE: Final = 100
 """Rows of a page whose states have to be asked for one by one."""
+_SAMPLE: Final = 100
+"""Rows of each inventory by which the heartbeat sees whether the source of compliance says anything."""
+_FEW_STATES: Final = 10
+"""Of those, how many states it asks for one by one."""
 _BAD_REQUEST: Final = 400
 _HEALTH: Final = "/api/v1/health-check"
 _NO_SOURCE_HINT: Final = (
@@ -144,7 +150,7 @@ class JamfProvider(MdmProvider):
             raise MalformedResponseError("Jamf Pro does not say which version it is")
         api_version, count = yield from self._find_inventory(version)
         named = yield from self._source.resolve()
-        return ServerInfo(
+        info = ServerInfo(
             provider=self.name,
             vendor="Jamf",
             product="Jamf Pro",
@@ -156,6 +162,9 @@ class JamfProvider(MdmProvider):
                 "login": "API client" if self.settings.client_id else "user",
             },
         )
+        if self.settings.compliance:
+            yield from self._check_source(info)
+        return info
 
     # "Get Jamf Pro API status" has no login and no content; older servers are asked for their version next.
     def _check_health(self) -> Flow[None]:
@@ -183,6 +192,29 @@ class JamfProvider(MdmProvider):
             hint="Update Jamf Pro: the inventory API exists from version 10.39 on. If this server is newer, "
             "look at what stands between here and it.",
         )
+
+    def _check_source(self, info: ServerInfo) -> Flow[None]:
+        """Look whether the source of compliance says anything about the first devices of each inventory."""
+        try:
+            parts = yield from together(*(self._sample(info, name) for name in REALMS))
+        except MdmError:
+            return  # whatever fails here fails where it is needed, too, with a better word
+        if None not in parts:
+            seen = {name: one for part in parts if part for name, one in part.items()}
+            coverage.check(seen, f"compliance ({self._source.word})")
+
+    def _sample(self, info: ServerInfo, name: str) -> Flow[Counts | None]:
+        """What the source says about the first devices; None if nothing, but there are more than those."""
+        seen: Counts = {}
+        records, more = yield from walk(self._records(info), [name], None, _SAMPLE, ordered=True)
+        wanted = list(filter(coverage.counts, records))
+        parts = [[one] for one in wanted[:_FEW_STATES]] if self._source.one_by_one else [wanted]
+        for part in parts:
+            verdicts = yield from self._source.judge(info.extra["compliance"], part)
+            seen = coverage.count(seen, self._source, zip(part, verdicts, strict=True))
+            if any(told for *_, told in seen.values()):
+                return seen
+        return None if more or len(wanted) > sum(map(len, parts)) else seen
 
     # --- lookups ---
 
@@ -277,28 +309,36 @@ class JamfProvider(MdmProvider):
         """The managed devices of one page of the inventory that do not comply; pages may be empty.
 
         Raises:
-            ConfigurationError: the settings name no source of compliance.
+            ConfigurationError: the settings name no source of compliance, or one that says nothing about
+                any managed device; the latter at the end of the list.
         """
         if self.settings.compliance is None:
             raise ConfigurationError("there is no source of compliance", hint=_NO_SOURCE_HINT)
         realms = self._source.realms(info.extra["compliance"])
-        devices, following = yield from self._page(info, realms, cursor)
+        place, seen = json.loads(cursor) if cursor else (None, {})
+        records, devices, following = yield from self._page(info, realms, place)
+        verdicts = [(record, device.compliance) for record, device in zip(records, devices, strict=True)]
+        seen = coverage.count(seen, self._source, verdicts)
+        if following is None:
+            coverage.check(seen, f"compliance ({self._source.word})")
         failed = [one for one in devices if one.compliance.state is ComplianceState.NONCOMPLIANT]
-        return Page([device for device in failed if device.registered], following)
+        cursor = None if following is None else json.dumps([following, seen])
+        return Page([device for device in failed if device.registered], cursor)
 
     def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
         """One page of all computers and mobile devices, also of those that are no longer managed."""
-        return Page(*(yield from self._page(info, list(REALMS), cursor)))
+        _, devices, following = yield from self._page(info, list(REALMS), cursor)
+        return Page(devices, following)
 
     def _page(
         self, info: ServerInfo, realms: Sequence[str], cursor: str | None
-    ) -> Flow[tuple[list[Device], str | None]]:
-        compliance, size = self.settings.compliance, self.settings.page_size
-        if compliance and compliance.source == "conditional-access":
+    ) -> Flow[tuple[list[Record], list[Device], str | None]]:
+        size = self.settings.page_size
+        if self._source.one_by_one:
             size = min(size, _STATES_AT_ONCE)
         search = self._records(info)
         records, following = yield from walk(search, realms, cursor, size, noun="the list of", ordered=True)
-        return (yield from self._judged(info, records)), following
+        return records, (yield from self._judged(info, records)), following
 
     # --- records ---
 

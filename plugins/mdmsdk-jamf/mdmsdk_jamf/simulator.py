@@ -386,7 +386,7 @@ class JamfSimulator(AppleFleet, Simulator[JamfHabits]):
         device = self.fleet.by_id(number)
         if device is None or records.is_computer(device) != (realm == "computer"):
             raise _Refusal(_NOT_FOUND, "INVALID_ID")
-        return JSONResponse(records.states(device))
+        return JSONResponse(records.states(device, self.habits))
 
     # --- Classic API ---
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from mdmsdk.errors import EndpointNotFoundError
 from mdmsdk.flow import done, together
+from mdmsdk.models import ComplianceState
 from mdmsdk_jamf import verdicts
 from mdmsdk_jamf.groups import SmartGroups
 from mdmsdk_jamf.inventory import REALMS
@@ -27,6 +28,11 @@ __all__ = ["Source", "source_of"]
 class Source:
     """No source at all: every device is unknown. The others say what they know better."""
 
+    word: ClassVar[str] = "no source"
+    """What it is called in messages."""
+    one_by_one: ClassVar[bool] = False
+    """Whether each verdict costs a request."""
+
     def resolve(self) -> Flow[dict[str, dict[str, str]]]:
         """Find what the settings name on the server, by realm."""
         return done({})
@@ -41,9 +47,16 @@ class Source:
         del named
         return done([verdicts.UNCONFIGURED] * len(records))
 
+    def tells(self, verdict: Compliance) -> bool | None:
+        """Whether a verdict shows that the source means the device; None if it is for others."""
+        del verdict
+        return None
+
 
 class _Rules(Source):
     """Rules over the inventory."""
+
+    word = "the table of rules"
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
@@ -52,9 +65,15 @@ class _Rules(Source):
         del named
         return done([verdicts.by_rules(record, self._rules) for record in records])
 
+    def tells(self, verdict: Compliance) -> bool | None:
+        return None if verdict == verdicts.NO_RULE else verdict.state is not ComplianceState.UNKNOWN
+
 
 class _ConditionalAccess(Source):
     """The state that Jamf Pro keeps for its partners, which costs a request for each device."""
+
+    word = "conditional access"
+    one_by_one = True
 
     def __init__(self, get: Get) -> None:
         self._get = get
@@ -66,6 +85,9 @@ class _ConditionalAccess(Source):
         if missing and len(missing) == len(states):
             raise missing[0]  # no device of this server has a state
         return [verdicts.GONE if isinstance(state, EndpointNotFoundError) else state for state in states]
+
+    def tells(self, verdict: Compliance) -> bool | None:
+        return None if verdict == verdicts.GONE else verdict.vendor_state is not None
 
     def _state(self, record: Record) -> Flow[Compliance | EndpointNotFoundError]:
         path = f"/api/v1/conditional-access/device-compliance-information/{record.realm.vendor_path}"

@@ -19,12 +19,22 @@ if TYPE_CHECKING:
     from mdmsdk_jamf.inventory import Record
     from mdmsdk_jamf.settings import Rules
 
-__all__ = ["GONE", "UNCONFIGURED", "by_membership", "by_rules", "by_vendors", "group_of", "not_covered"]
+__all__ = [
+    "GONE",
+    "NO_RULE",
+    "UNCONFIGURED",
+    "by_membership",
+    "by_rules",
+    "by_vendors",
+    "group_of",
+    "not_covered",
+]
 
 UNCONFIGURED: Final = Compliance(
     reasons=("No source of compliance is configured for this Jamf Pro server: see the setting compliance.",)
 )
 GONE: Final = Compliance(reasons=("The device was deleted while its state was asked for.",))
+NO_RULE: Final = Compliance(reasons=("No rule applies to this kind of device.",), source="rules")
 _MOBILE_SYSTEMS: Final = frozenset({"ios", "ipados", "tvos", "watchos", "visionos"})
 _NOT_EVALUATED: Final = "The device has not sent its inventory yet, so Jamf Pro has not evaluated it."
 
@@ -115,8 +125,10 @@ def by_rules(record: Record, rules: Rules) -> Compliance:
     if broken:
         return Compliance(state=ComplianceState.NONCOMPLIANT, reasons=broken, source="rules")
     open_points = tuple(f"Not known: {reason}" for reason, fulfilled in outcomes.items() if fulfilled is None)
-    if open_points or not outcomes:
-        return Compliance(reasons=open_points or ("No rule applies to this kind of device.",), source="rules")
+    if not outcomes:
+        return NO_RULE
+    if open_points:
+        return Compliance(reasons=open_points, source="rules")
     return Compliance(state=ComplianceState.COMPLIANT, source="rules")
 
 

@@ -1,0 +1,93 @@
+"""A source of compliance that says nothing about the devices that there are: an error, and no empty list."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mdmsdk.errors import ConfigurationError, IncompleteListError
+from mdmsdk.simulator import Fleet
+from mdmsdk_jamf._simulator_records import is_computer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mdmsdk.simulator import RunningSimulator
+    from mdmsdk.testing import Modal
+    from mdmsdk_jamf.simulator import JamfSimulator
+
+    Start = Callable[..., RunningSimulator[JamfSimulator]]
+    Ask = Callable[..., Modal]
+
+RULES = {"compliance": {"source": "rules", "rules": {"no_jailbreak": True}}}
+VOID = [
+    ({"empty_groups": frozenset({10})}, "managed computers"),
+    ({"empty_groups": frozenset({20})}, "managed mobile_devices"),
+    ({"empty_groups": frozenset({10}), "source": "advanced-search"}, "managed computers"),
+    ({"partner": False, "source": "conditional-access"}, "conditional access"),
+]
+
+
+@pytest.mark.parametrize(("habits", "words"), VOID)
+def test_a_source_that_knows_nobody_is_an_error_at_the_heartbeat(
+    start: Start, ask: Ask, fleet: Fleet, habits: dict[str, Any], words: str
+) -> None:
+    few = Fleet(fleet.select(lambda device: device.id % 4 == 0))
+    client = ask(start(few, **habits))
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        client.heartbeat()
+    assert "Looked at: " in (caught.value.hint or "")
+    with pytest.raises(ConfigurationError):
+        list(client.noncompliant())
+
+
+@pytest.mark.parametrize(("habits", "words"), VOID)
+def test_a_source_that_is_emptied_later_fails_the_list(
+    start: Start, ask: Ask, habits: dict[str, Any], words: str
+) -> None:
+    running = start(source=habits.get("source", "smart-group"), page_cap=16)
+    compliance = dict(running.settings["compliance"])
+    if compliance["source"] == "advanced-search":
+        compliance["search_max_age"] = 0
+    client = ask(running, compliance=compliance)
+    client.heartbeat()
+    running.simulator.behave(page_cap=16, **habits)
+    with pytest.raises((ConfigurationError, IncompleteListError), match=words):
+        list(client.noncompliant())
+
+
+def test_a_rule_over_a_fact_that_nobody_reports_is_an_error(start: Start, ask: Ask, fleet: Fleet) -> None:
+    silent = Fleet([replace(device, jailbroken=None) for device in fleet])
+    with pytest.raises(ConfigurationError, match=r"rules.* says nothing about any of the .* mobile_devices"):
+        ask(start(silent), **RULES).heartbeat()
+    ask(start(fleet), **RULES).heartbeat()
+
+
+def test_a_source_for_other_devices_than_there_are_is_an_error(start: Start, ask: Ask, fleet: Fleet) -> None:
+    running = start(Fleet(fleet.select(lambda device: not is_computer(device))))
+    for settings in (
+        {"compliance": {"source": "smart-group", "computers": 10}},
+        {"compliance": {"source": "rules", "rules": {"filevault": True}}},
+    ):
+        with pytest.raises(ConfigurationError, match="none of the devices") as caught:
+            ask(running, **settings).heartbeat()
+        assert "managed mobile_devices" in (caught.value.hint or "")
+
+
+def test_an_empty_group_of_offenders_is_no_error(start: Start, ask: Ask, fleet: Fleet) -> None:
+    client = ask(start(members="noncompliant", empty_groups=frozenset({11, 21})))
+    client.heartbeat()
+    assert list(client.noncompliant()) == []
+
+
+@pytest.mark.parametrize("source", ["smart-group", "advanced-search", "conditional-access", "rules"])
+def test_a_server_without_devices_that_reported_is_no_error(
+    start: Start, ask: Ask, fleet: Fleet, source: str
+) -> None:
+    new = replace(fleet[0], compliance="unknown")
+    for devices in (Fleet([]), Fleet([new])):
+        client = ask(start(devices, source=source))
+        client.heartbeat()
+        assert list(client.noncompliant()) == []
