@@ -135,8 +135,9 @@ class Request:
             return url
         pairs = []
         for name, value in self.params.items():
+            encoded = _encode(name)
             for text in (value,) if isinstance(value, str | int) else value:
-                pairs.append(f"{_encode(name)}={_encode(str(text))}")  # noqa: PERF401 - two loops read better so
+                pairs.append(f"{encoded}={_encode(str(text))}")  # noqa: PERF401 - two loops read better so
         return f"{url}{'&' if '?' in url else '?'}{'&'.join(pairs)}"
 
     def content(self) -> tuple[bytes, str | None]:
