@@ -68,6 +68,9 @@ class MerakiHabits:
         fields_ignored: Leave out the fields that were asked for beyond the usual ones.
         numbers_as_text: Write numbers and booleans of the extra fields as text.
         person_data_wired: The search by personal data knows wired addresses too.
+        lost_tags: Tags that are left out of every row, as if they got lost on the way.
+        bad_serial: A serial number that no question may hold; one that does is refused with 400.
+        broken_link: Cut the end of every Link header off.
     """
 
     api_key: str = "51ab1ed0" * 5
@@ -96,6 +99,9 @@ class MerakiHabits:
     fields_ignored: bool = False
     numbers_as_text: bool = False
     person_data_wired: bool = True
+    lost_tags: frozenset[str] = frozenset()
+    bad_serial: str | None = None
+    broken_link: bool = False
 
 
 class MerakiSimulator(Simulator[MerakiHabits]):
@@ -280,6 +286,8 @@ class MerakiSimulator(Simulator[MerakiHabits]):
         if devices is None:
             return _errors(404, "Not found")
         asked = {name: request.query_params.getlist(name) for name in _FILTERS}
+        if self.habits.bad_serial in asked["serials[]"]:
+            return _errors(400, "'serials[]' holds a value that is not allowed")
         for name, values in asked.items():
             wanted = {value.casefold() for value in values}
             if not wanted or self.habits.wrong_filter == "everything":
@@ -291,10 +299,15 @@ class MerakiSimulator(Simulator[MerakiHabits]):
         fields = (
             frozenset() if self.habits.fields_ignored else frozenset(request.query_params.getlist("fields[]"))
         )
-        as_text = self.habits.numbers_as_text
-        return self._page(
-            request, [device_row(device, fields, numbers_as_text=as_text) for device in devices]
-        )
+        as_text, lost = self.habits.numbers_as_text, self.habits.lost_tags
+        rows = [device_row(device, fields, numbers_as_text=as_text) for device in devices]
+        for row in rows:
+            row |= {
+                name: [tag for tag in row[name] if tag not in lost]
+                for name in ("tags", "autoTags")
+                if name in row
+            }
+        return self._page(request, rows)
 
     async def _adapters(self, request: Request) -> Response:
         devices = self._enrolled(request) or []
@@ -342,6 +355,8 @@ class MerakiSimulator(Simulator[MerakiHabits]):
         shown = rows[:count] if habits.endless else rows[start:end]
         address = f"{habits.link_origin or _origin(request)}{request.url.path}"
         header = link_header(address, given.multi_items(), links, quoted=habits.quoted_link)
+        if habits.broken_link:
+            header = header[:-3]
         return JSONResponse(shown, headers={} if habits.no_link else {"Link": header})
 
     # --- OAuth ---

@@ -150,6 +150,65 @@ def test_without_a_source_everything_is_unknown_and_the_list_an_error(simulate: 
     assert "policy-tags" in (caught.value.hint or "")
 
 
+def test_a_lost_tag_of_violation_is_not_made_up_for_by_another_policy(simulate: Any, connect_to: Any) -> None:
+    running = simulate(60)
+    client, simulator = connect_to(running), running.simulator
+    assert client.heartbeat().extra["policies"] == sorted(POLICIES)
+    device = next(
+        device for device in ordinary(simulator.fleet) if simulator.verdict(device) == "noncompliant"
+    )
+    key = Serial(device.serial_number)
+    assert client.lookup(key).compliance.state == "noncompliant"
+    simulator.behave(lost_tags=frozenset({f"{POLICIES[0]} violating"}))
+    found = client.lookup(key)
+    assert found.compliance.state == "unknown"
+    assert POLICIES[0] in found.compliance.reasons[0]
+
+
+@pytest.mark.parametrize("source", ["policy-tags", "tags"])
+def test_patterns_that_fit_nothing_fail_heartbeat_and_list(
+    simulate: Any, connect_to: Any, source: str
+) -> None:
+    running = simulate(60, page_size=3)
+    compliance = {"source": source, "violating": ["Tpyo violating"], "compliant": ["Tpyo compliant"]}
+    for ask in (lambda client: client.heartbeat(), lambda client: list(client.noncompliant())):
+        with pytest.raises(ConfigurationError, match="fit no tag of any device") as caught:
+            ask(connect_to(running, compliance=compliance))
+        hint = caught.value.hint or ""
+        assert ("nac-healthy" if source == "tags" else f"{POLICIES[0]} violating") in hint
+    # The list also where the tags go after the heartbeat.
+    client = connect_to(running)
+    client.heartbeat()
+    names = [f"{name} {state}" for name in POLICIES for state in ("compliant", "violating")]
+    running.simulator.behave(lost_tags=frozenset(names))
+    with pytest.raises(ConfigurationError, match="fit no tag of any device"):
+        list(client.noncompliant())
+
+
+def test_a_cut_link_header_ends_no_list(simulate: Any, connect_to: Any) -> None:
+    running = simulate(60, page_size=3, quoted_link=True)
+    client = connect_to(running)
+    client.heartbeat()
+    running.simulator.behave(broken_link=True)
+    for ask in (client.noncompliant, client.devices):
+        with pytest.raises(MalformedResponseError, match="Link header"):
+            list(ask())
+
+
+def test_one_refused_key_fails_alone(simulate: Any, connect_to: Any) -> None:
+    running = simulate(60, networks=1, organizations=1)
+    client, devices = connect_to(running), ordinary(running.simulator.fleet)[:12]
+    bad = devices[5].serial_number
+    running.simulator.behave(bad_serial=bad)
+    results = list(client.lookup_many([Serial(device.serial_number) for device in devices]))
+    for device, result in zip(devices, results, strict=True):
+        if device.serial_number == bad:
+            assert "not allowed" in str(result.error)
+        else:
+            assert result.device is not None
+            assert result.device.id == sm_id(device)
+
+
 def test_wired_addresses(simulate: Any, connect_to: Any) -> None:
     running = simulate(60, **WIDE)
     device = next(device for device in running.simulator.fleet if device.registered and device.ethernet_mac)
