@@ -6,10 +6,10 @@ unknown path and a gateway answer with HTML.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from mdmsdk.errors import MalformedResponseError
 from mdmsdk.words import safe_words
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def is_meraki_host(host: str) -> bool:
 
 def _json_object(response: Response) -> dict[str, Any]:
     try:
-        body = json.loads(response.body)
-    except ValueError:
+        body = response.json()
+    except MalformedResponseError:
         return {}
     return body if isinstance(body, dict) else {}
 
