@@ -76,7 +76,7 @@ def existing(*names: str) -> list[str]:
 def tests(session: nox.Session, http: str) -> None:
     """Run the test suite, and over httpx2 what depends on it, with the newest Python at hand."""
     extras = (*EXTRAS, "httpx2") if http == "httpx2" else EXTRAS
-    install(session, *group("test"), *CONSTRAINTS, extras=extras)
+    install(session, *group("test", "servers"), *CONSTRAINTS, extras=extras)
     part = existing(*OVER_HTTP) if http == "httpx2" else []
     session.run("pytest", *(session.posargs or [*PARALLEL, *part]), env={"MDMSDK_HTTP": http})
 

@@ -22,6 +22,7 @@ from mdmsdk._run.connections import Connections, Line
 from mdmsdk._run.cookies import Cookies
 from mdmsdk._run.library import core, lib
 from mdmsdk._run.proxies import proxy_for
+from mdmsdk._run.signals import from_signal_handler
 from mdmsdk._run.streams import AsyncBackend, Backend, running_loop
 from mdmsdk._run.trust import tls_context
 from mdmsdk.errors import (
@@ -169,6 +170,8 @@ class Http(_Http):
         except MdmError:
             raise
         except Exception as error:
+            if from_signal_handler(error):
+                raise
             raise translate_failure(error, request, seconds) from error
 
     def _exchange(self, request: Request, seconds: float, max_body: int) -> Response:
@@ -226,6 +229,8 @@ class AsyncHttp(_Http):
         except MdmError:
             raise
         except Exception as error:
+            if from_signal_handler(error):
+                raise
             raise translate_failure(error, request, seconds) from error
 
     async def _exchange(self, request: Request, seconds: float, max_body: int) -> Response:

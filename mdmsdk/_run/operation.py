@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tenacity import AsyncRetrying, retry_if_exception
 
 from mdmsdk._run import rules
+from mdmsdk._run.signals import from_signal_handler
 from mdmsdk.errors import (
     AuthenticationError,
     DeadlineExceededError,
@@ -124,6 +125,8 @@ class Operation:
         except MdmError:
             raise
         except Exception as error:
+            if from_signal_handler(error):
+                raise
             raise ProtocolError(
                 f"a library that the provider uses failed ({type(error).__name__})",
                 hint="Report this with the debug log to the plugin.",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from inspect import isasyncgen, iscoroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mdmsdk._run.signals import from_signal_handler
 from mdmsdk.errors import MalformedResponseError, MdmError, PluginError
 from mdmsdk.flow import Call, Flow, Pause, Send, Step, Together
 from mdmsdk.models import Device, ServerInfo
@@ -59,6 +60,8 @@ class Plugin:
         except (MdmError, StopIteration):
             raise
         except Exception as error:
+            if from_signal_handler(error):
+                raise
             if not begun:
                 raise self._slip(method, f"failed before its first step ({_kind(error)})") from error
             raise _stumbled(error) from error
@@ -81,7 +84,9 @@ class Plugin:
         """End a flow, and say in the log if it does not let itself be ended."""
         try:
             flow.close()
-        except Exception as error:  # noqa: BLE001 - what led here is the error to tell
+        except Exception as error:
+            if from_signal_handler(error):
+                raise
             slip = self._slip(method, f"failed while it was closed ({_kind(error)})")
             _log.warning("%s", slip.message)
 
@@ -117,6 +122,8 @@ class Plugin:
         except MdmError:
             raise
         except Exception as error:
+            if from_signal_handler(error):
+                raise
             if method == "check":
                 raise _stumbled(error) from error
             raise self._slip(method, f"failed before it returned ({_kind(error)})") from error
@@ -169,7 +176,9 @@ def _wrong_request(request: Any) -> str | None:
     try:
         request.full_url.encode()
         request.content()
-    except Exception as error:  # noqa: BLE001 - whatever it is, this cannot be sent
+    except Exception as error:
+        if from_signal_handler(error):
+            raise
         return f"sends a request that cannot be written ({_kind(error)})"
     return (wrong := _wrong_headers(request)) and f"sends {wrong}"
 

@@ -1,0 +1,26 @@
+"""Exceptions that an application's signal handler raises in the middle of something of ours."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+
+def from_signal_handler(error: BaseException) -> bool:
+    """Whether it is one, such as Celery's soft time limit: then it is no failure of ours, and left alone."""
+    handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
+    trace = error.__traceback__
+    while trace:
+        if trace.tb_frame.f_code in handlers:
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def _code_of(handler: Any) -> CodeType | None:
+    handler = getattr(handler, "func", handler)  # a partial
+    code: CodeType | None = getattr(handler, "__code__", None)
+    return code
