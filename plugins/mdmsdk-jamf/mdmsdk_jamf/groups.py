@@ -32,6 +32,7 @@ __all__ = ["SmartGroups"]
 
 _PAGE: Final = 1000
 _MOST_PAGES: Final = 100
+_NO_SITE: Final = "-1"
 _NO_GROUP: Final = "0"
 """The server counts its groups from 1."""
 # Newest first; the last ones list all groups at once and ask for the privilege to read static groups as well.
@@ -133,4 +134,6 @@ def _read(document: Document) -> Named | None:
     row = Row(document, "a group")
     number, name = row.text("groupId", "id"), row.text("groupName", "name")
     static = row.flag("smartGroup", "isSmartGroup") is False
-    return Named(number, name) if number and name and not static else None
+    site = row.text("siteId")
+    limited = None if site == _NO_SITE else site
+    return Named(number, name, limited) if number and name and not static else None

@@ -109,6 +109,12 @@ class Record:
         return int(self.id) if self.id.isascii() and self.id.isdigit() else self.id
 
     @property
+    def site(self) -> str | None:
+        """The id of the device's site; -1 for none."""
+        general = Row(self.row).row("general")
+        return general.text("siteId") or general.row("site").text("id")
+
+    @property
     def reported_at(self) -> datetime | None:
         """When the device last sent its inventory, by which alone Jamf Pro judges it; None for never."""
         section, name = self.realm.reported

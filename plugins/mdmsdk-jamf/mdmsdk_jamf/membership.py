@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mdmsdk.errors import ConfigurationError
@@ -32,10 +32,11 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A group or search as the server knows it."""
+    """A group or search as the server knows it; with the id of the site to which it is limited, if any."""
 
     id: str
     name: str
+    site: str | None = None
 
 
 class Membership(ABC):
@@ -76,7 +77,7 @@ class Membership(ABC):
             if wanted is not None:
                 known = yield from self.catalogue(realm)
                 chosen = _choose(wanted, known, f"{self.word} for {realm.name}")
-                found[realm.name] = {"id": chosen.id, "name": chosen.name}
+                found[realm.name] = {key: text for key, text in asdict(chosen).items() if text is not None}
         return found
 
     def realms(self, named: Mapping[str, Any]) -> list[str]:
@@ -90,7 +91,7 @@ class Membership(ABC):
             if own := [record for record in records if record.realm.name == name]:
                 members[name] = yield from self.members(REALMS[name], Named(**named[name]), own)
         return [
-            self._verdict(record, named[record.realm.name]["name"], members[record.realm.name])
+            self._verdict(record, Named(**named[record.realm.name]), members[record.realm.name])
             if record.realm.name in named
             else verdicts.not_covered(record)
             for record in records
@@ -105,12 +106,17 @@ class Membership(ABC):
             return None
         return self.settings.members == "noncompliant" or verdict.state is ComplianceState.COMPLIANT
 
-    def _verdict(self, record: Record, name: str, members: Mapping[str, str | None]) -> Compliance:
+    # That a group of a site holds devices of that site only is inferred.
+    def _verdict(self, record: Record, target: Named, members: Mapping[str, str | None]) -> Compliance:
+        member, means_compliant = record.id in members, self.settings.members == "compliant"
+        source = f"{self.word} {target.name!r}"
+        if not member and not means_compliant and target.site and record.site != target.site:
+            return verdicts.other_site(source)
         return verdicts.by_membership(
             record,
-            member=record.id in members,
-            means_compliant=self.settings.members == "compliant",
-            source=f"{self.word} {name!r}",
+            member=member,
+            means_compliant=means_compliant,
+            source=source,
             description=members.get(record.id),
         )
 

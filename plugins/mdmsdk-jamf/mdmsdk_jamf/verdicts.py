@@ -28,6 +28,7 @@ __all__ = [
     "by_vendors",
     "group_of",
     "not_covered",
+    "other_site",
 ]
 
 UNCONFIGURED: Final = Compliance(
@@ -43,6 +44,11 @@ def not_covered(record: Record) -> Compliance:
     """The verdict on a device of a kind for which the settings name nothing."""
     kind = record.realm.name
     return Compliance(reasons=(f"No source of compliance is configured for {kind}: see compliance.{kind}.",))
+
+
+def other_site(source: str) -> Compliance:
+    """The verdict on a device that a group of offenders could not hold."""
+    return Compliance(reasons=(f"The {source} is limited to a site to which the device does not belong.",))
 
 
 def group_of(record: Record, group_id: str) -> Row | None:

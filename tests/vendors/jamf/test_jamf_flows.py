@@ -448,6 +448,21 @@ def test_a_group_is_named_or_numbered(make: Make, wanted: str | int, chosen: str
     assert info.extra["compliance"]["computers"]["id"] == chosen
 
 
+@pytest.mark.parametrize(("site", "state"), [("3", "compliant"), ("4", "unknown"), (None, "unknown")])
+def test_a_group_of_offenders_that_is_limited_to_a_site_says_nothing_about_others(
+    make: Make, site: str | None, state: str
+) -> None:
+    provider = make(compliance={"source": "smart-group", "computers": "Bad", "members": "noncompliant"})
+    groups = b'{"totalCount": 1, "results": [{"id": "77", "name": "Bad", "siteId": "3"}]}'
+    info = heartbeat(provider, computer_groups=groups)
+    assert info.extra["compliance"] == {"computers": {"id": "77", "name": "Bad", "site": "3"}}
+    content = json.loads(COMPUTER)
+    content["results"][0]["general"]["site"] = {"id": site}
+    body = json.dumps(content).encode()
+    (device,), _ = find(provider, info, MAC, computers_inventory=body, computer_groups=groups)
+    assert device.compliance.state == state
+
+
 @pytest.mark.parametrize("wanted", ["Compliant Mac", "Static", 99])
 def test_an_unknown_group_is_told_with_near_matches(make: Make, wanted: str | int) -> None:
     rows = [{"id": number, "name": name} for number, name in CATALOGUE]
