@@ -398,6 +398,8 @@ def test_a_row_without_security_state_may_slip_in(core: Make, answer: Answer, sa
     bad = sample("core-device.json")
     calm = {**bad, "common.id": 4712, "common.compliant": True, "common.quarantined": False}
     assert listed(core(), answer, bad, {**calm, "common.security_state": None}) == ["4711"]
+    unknown = {**calm, "common.compliant": None, "common.security_state": ""}
+    assert listed(core(), answer, bad, unknown) == ["4711"]
     # But rows without any verdict are no list.
     blind = {name: value for name, value in calm.items() if name != "common.compliant"}
     with pytest.raises(FilterIgnoredError):

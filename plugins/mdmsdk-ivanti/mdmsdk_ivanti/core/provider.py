@@ -209,8 +209,8 @@ class IvantiCoreProvider(IvantiProvider):
     def listed(self, info: ServerInfo, record: JsonObject) -> Device | None:
         """The device of a row of the noncompliant list."""
         # Version 1 lists all devices. And "not Ok" may be taken to hold for devices without a security state.
-        row = IvantiRow(record)
-        if _is_v1(info) or (row.has("common.compliant") and not row.has("common.security_state")):
+        calm = not IvantiRow(record).has("common.security_state")
+        if _is_v1(info) or (calm and "common.compliant" in record):
             device, _ = self._read(info, record)
             state = device.compliance.state
             if device.registered and not device.unreadable and state is not ComplianceState.NONCOMPLIANT:
