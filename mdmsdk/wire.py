@@ -36,7 +36,13 @@ _HARMLESS = frozenset(
     | {"per_page", "querycriteria", "rows", "section", "sort", "start", "$select", "$top"}
 )
 _MAC = r"(?:[0-9A-Fa-f]{2}(?:%3[Aa]|[:.-])?){5}[0-9A-Fa-f]{2}"
-_MAC_IN_PATH = re.compile(rf"(?<=/){_MAC}(?=/|$)")
+# Addresses, user names, and what stands behind the name of a kind of key, as in version 1 of the ISE API.
+_PRIVATE_IN_PATH = re.compile(
+    rf"(?<=/)(?:{_MAC}|[^/]*(?:@|%40)[^/]*)(?=/|$)"
+    r"|(?<=/)(?P<kind>mac(?:address)?|imei|meid|udid|guid|serial(?:number)?|host(?:name)?|user(?:name|s|id)?"
+    r"|e?mail|match)/[^/]+",
+    re.IGNORECASE,
+)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -86,7 +92,8 @@ def redact_url(url: str) -> str:
         return "(unreadable URL)"
     names = (pair.partition("=") for pair in parts.query.split("&") if pair)
     query = "&".join(f"{name}={value if name.lower() in _HARMLESS else '...'}" for name, _, value in names)
-    return urlunsplit((parts.scheme, host, _MAC_IN_PATH.sub("...", parts.path), query, ""))
+    path = _PRIVATE_IN_PATH.sub(lambda found: f"{found['kind']}/..." if found["kind"] else "...", parts.path)
+    return urlunsplit((parts.scheme, host, path, query, ""))
 
 
 def http_date(text: str | None) -> datetime | None:

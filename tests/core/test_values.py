@@ -74,6 +74,20 @@ class TestRequests:
         url = f"https://mdm.example/match/{address}/x?page=1"
         assert redact_url(url) == "https://mdm.example/match/.../x?page=1"
 
+    @pytest.mark.parametrize(
+        ("path", "shown"),
+        [
+            ("/ciscoise/devices/0/username/alice/all", "/ciscoise/devices/0/username/.../all"),
+            ("/ciscoise/devices/0/MacAddress/whatever/all", "/ciscoise/devices/0/MacAddress/.../all"),
+            ("/v1.0/users/alice%40corp.example/devices", "/v1.0/users/.../devices"),
+            ("/v1/people/alice@corp.example", "/v1/people/..."),
+            ("/v1/users", "/v1/users"),
+            ("/v1/userservice/7", "/v1/userservice/7"),
+        ],
+    )
+    def test_a_name_in_a_path_is_not_shown(self, path: str, shown: str) -> None:
+        assert redact_url(f"https://mdm.example{path}") == f"https://mdm.example{shown}"
+
     def test_other_parts_of_a_path_are_shown(self) -> None:
         url = "https://mdm.example/a/51431193-e6c3-4339-9a2b-8f1ff1fd42a2/0123456789ABC/v4"
         assert redact_url(url) == url
