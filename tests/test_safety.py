@@ -30,10 +30,11 @@ def test_each_promise_names_its_place_and_its_test(row: str) -> None:
 
 @pytest.mark.parametrize("name", names(r"`(mdmsdk[\w.]+)`"))
 def test_each_place_is_there(name: str) -> None:
-    found, parts = importlib.import_module("mdmsdk"), name.split(".")[1:]
+    package, *parts = name.split(".")
+    found = importlib.import_module(package)
     for index, part in enumerate(parts):
         try:
-            found = importlib.import_module(".".join(["mdmsdk", *parts[: index + 1]]))
+            found = importlib.import_module(".".join([package, *parts[: index + 1]]))
         except ImportError:
             found = getattr(found, part)
 
