@@ -87,8 +87,12 @@ def pick(devices: Sequence[Device]) -> Device | None:
     if not devices:
         return None
     chosen = min(devices, key=preference)
-    # Records of devices that left do not count against one that is there.
-    rivals = [device for device in devices if device.registered == chosen.registered]
+    # Records of devices that left do not count against one that is there, if they say so readably.
+    rivals = [
+        device
+        for device in devices
+        if device.registered == chosen.registered or device.unreadable - _IDENTIFIER_FIELDS
+    ]
     return judge_together(chosen, rivals, f"{len(rivals)} records share this identifier")
 
 

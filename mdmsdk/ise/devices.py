@@ -22,7 +22,8 @@ LIST_SOURCE: Final = "noncompliant list"
 MOST_MACS: Final = 5
 """Cisco ISE MDM API v3, device attributes: so many addresses of a device are shown at the most."""
 _NO_ROW: Final[Row] = {}
-_IDENTIFIERS: Final = frozenset(kind.field for kind in KEY_KINDS.values())
+_REGISTER: Final = "register_status"
+_TOLD: Final = frozenset(kind.field for kind in KEY_KINDS.values()) | {_REGISTER}
 _FIELDS: Final[Mapping[str, str]] = {"guidhn": "name"}
 _SEPARATORS = re.compile(r"[,;|\s]+")
 _NOT_MANAGED = "The server calls this device compliant but no longer registered; nobody vouches for it."
@@ -52,7 +53,10 @@ def read_device(row: Row, *, provider: str = "", listed: bool = False, keep_raw:
             unreadable.add(_FIELDS.get(name, name))
     text = texts.get
     status, reason, remedy = _verdict(row, attributes)
-    registered, compliance = _standing(text("register_status"), status, reason, remedy, listed=listed)
+    register = text(_REGISTER)
+    registered, compliance = _standing(register, status, reason, remedy, listed=listed)
+    if boolean(register) is None and (register or not listed):
+        unreadable.add(_REGISTER)
     system, system_version = _split_system(text("os_version"))
     imei, more_imeis = _numbers(Imei, text("imei"))
     meid, more_meids = _numbers(Meid, text("meid"))
@@ -78,7 +82,7 @@ def read_device(row: Row, *, provider: str = "", listed: bool = False, keep_raw:
         last_check_in=_check_in(text("lastcheckintimestamp")),
         raw=row if keep_raw else None,
         other_identifiers=(*more_imeis, *more_meids),
-        unreadable=frozenset(unreadable & _IDENTIFIERS),
+        unreadable=frozenset(unreadable & _TOLD),
     )
 
 

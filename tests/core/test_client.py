@@ -89,6 +89,13 @@ class TestVerdict:
         assert chosen is not None
         assert (chosen.id, chosen.compliance.state) == ("2", "compliant")
 
+    def test_a_record_counts_of_which_nobody_knows_whether_it_left(self) -> None:
+        doubt = frozenset({"register_status"})
+        unclear = device("1", "noncompliant", registered=False, unreadable=doubt)
+        chosen = verdict.pick([unclear, device("2", "compliant")])
+        assert chosen is not None
+        assert (chosen.id, chosen.compliance.state) == ("2", "noncompliant")
+
     @pytest.mark.parametrize(
         ("state", "settled"),
         [("compliant", "unknown"), ("grace", "unknown"), ("noncompliant", "noncompliant")],

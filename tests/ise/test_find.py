@@ -242,6 +242,7 @@ class TestWhatARowMeans:
     ) -> None:
         device = read(xml.row(status, register, outer={"macaddress": MAC.hex}))
         assert device.registered is registered
+        assert ("register_status" in device.unreadable) == (register not in {"true", "1", "false"})
         if register == "pending":
             assert device.compliance.state == "unknown"
 

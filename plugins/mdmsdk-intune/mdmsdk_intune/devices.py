@@ -97,8 +97,8 @@ def read_device(
     row = GraphRow(document)
     guid = read_id(row)
     seen = row.time("lastSyncDateTime")
-    word = row.word("managementState")
-    managed = row.doubt("managementState", _MANAGED.get(word.lower())) if word else None
+    # It is always asked for, so that a record without it says as little as one with an unknown word.
+    managed = row.doubt("managementState", _MANAGED.get((row.text("managementState") or "").lower()))
     return Device(
         provider=provider,
         id=row.key(DeviceId, "azureADDeviceId"),
@@ -189,6 +189,7 @@ def settle(device: Device, retrieved: Sequence[Device]) -> Device:
         "registered": device.registered and all(row.registered for row in retrieved),
         # Compliance Retrieval may name an address by which it knows the device and Graph does not.
         "mac_addresses": tuple(macs),
+        "unreadable": device.unreadable.union(*(row.unreadable for row in retrieved)),
     }
     # A boolean has no word for grace, so that "compliant" does not contradict it.
     agreed = own.state == other.state or (own.state, other.state) == (

@@ -10,7 +10,7 @@ from mdmsdk.errors import EndpointNotFoundError, FilterIgnoredError, MalformedRe
 from mdmsdk.flow import attempt, send, together
 from mdmsdk.identifiers import DeviceId, Guid, Hostname, Imei, Key, Mac, Serial, Username
 from mdmsdk.models import Device, ServerInfo
-from mdmsdk.proof import proven
+from mdmsdk.proof import proven, shows
 from mdmsdk.provider import Capability, Limits, Page
 from mdmsdk.search import Found, one_by_one
 from mdmsdk.wire import Request, Response
@@ -173,7 +173,11 @@ class IntuneProvider(IntuneIseProvider):
         Raises:
             FilterIgnoredError: the services answered about different devices.
         """
-        answer = [_left(row) for row in rows if not row.shown(Guid)]
+        # Of a row without the device id nobody knows what Graph would say.
+        nameless = [row for row in rows if not row.shown(Guid)]
+        answer = [
+            row.model_copy(update={"unreadable": row.unreadable | {"its device id"}}) for row in nameless
+        ]
         for guid, record in records.items():
             own = [row for row in rows if row.matches(guid)]
             if record is None:
@@ -181,10 +185,11 @@ class IntuneProvider(IntuneIseProvider):
                 answer += [_left(row) for row in own]
                 continue
             device = settle(record, own) if self.settings.retrieves else record
-            if isinstance(key, Mac) and len(device.mac_addresses) > 1 and not device.matches(key):
-                # Graph has both addresses that Intune keeps of a device, and neither is the one.
+            # Of the two addresses that Intune keeps of a device, Graph has both, and neither is the one.
+            others = isinstance(key, Mac) and len(device.mac_addresses) > 1 and not device.matches(key)
+            if others or shows(self, key, device) is False:
                 raise FilterIgnoredError(
-                    "the Compliance Retrieval service and Graph answered about different devices"
+                    f"what was found by {key.kind} and the record itself are about different devices"
                 )
             answer.append(device)
         return answer
@@ -225,27 +230,29 @@ class IntuneProvider(IntuneIseProvider):
         """The ids of the devices on these pages, and on those after them, that have the key.
 
         Raises:
-            FilterIgnoredError: there are only other devices, or more of them than a loose search gives.
+            FilterIgnoredError: there are other devices; but of those whose text is the same for a search that
+                ignores case, accents and punctuation, the exact ones count.
         """
         found, strays = dict[Key, None](), False
         for first in pages:
             page, seen = _known(first), dict[Key, None]()
             while page is not None:
-                rows = [GraphRow(row) for row in rows_of(page)]
-                own: dict[Key, None] = dict.fromkeys(
-                    read_id(row) for row in rows if key in row.keys(type(key), name)
-                )
-                strays = strays or len(own) < len(rows)
+                own = dict[Key, None]()
+                for row in map(GraphRow, rows_of(page)):
+                    if type(key).parse(row.text(name)) == key:
+                        own[read_id(row)] = None
+                    elif _plain(row.text(name)) == _plain(key.value):
+                        strays = True
+                    else:
+                        raise _ignored(name)
                 link = next_link(page, self.settings.base_url)
-                if link and strays:
-                    raise FilterIgnoredError(f"Graph ignored the filter on {name} and listed other devices")
                 if link and own.keys() <= seen.keys():
                     raise MalformedResponseError("Graph repeats a page of a search")
                 seen |= own
                 page = (yield from send(_follow(link))) if link else None
             found |= seen
         if strays and not found:
-            raise FilterIgnoredError(f"Graph ignored the filter on {name} and listed other devices")
+            raise _ignored(name)
         return list(found)
 
     def _read(self, info: ServerInfo, guids: Sequence[Key]) -> Flow[Mapping[Key, Any]]:
@@ -350,6 +357,15 @@ def _spellings(key: Key) -> list[str]:
     elif change := _CASE.get(type(key)):
         texts += map(change, key.spellings)
     return list(dict.fromkeys(texts))
+
+
+def _plain(text: str | None) -> str:
+    """Letters and digits alone, without case and accents."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", text or ""))).casefold()
+
+
+def _ignored(name: str) -> FilterIgnoredError:
+    return FilterIgnoredError(f"Graph ignored the filter on {name} and listed other devices")
 
 
 def _follow(link: str) -> Request:
