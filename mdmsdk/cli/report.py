@@ -147,7 +147,7 @@ def _defect(error: Exception) -> int:
     if logging.getLogger("mdmsdk").isEnabledFor(logging.DEBUG):
         import traceback
 
-        traceback.print_exception(error)
+        traceback.print_tb(error.__traceback__)
     say(
         f"error: unexpected {type(error).__name__}; please report it to the developers of mdmsdk, "
         "with what --debug shows"

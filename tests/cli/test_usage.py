@@ -268,6 +268,9 @@ def test_no_secret_is_ever_shown(
 # --- what nobody expected
 
 
+WORDS = "with a secret in it"
+
+
 class UnforeseenError(Exception):
     pass
 
@@ -275,7 +278,7 @@ class UnforeseenError(Exception):
 @pytest.fixture
 def defect(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **__: Any) -> None:
-        raise UnforeseenError("with a secret in it")
+        raise UnforeseenError(WORDS)
 
     monkeypatch.setattr(MdmFederation, "from_config", fail)
 
@@ -292,7 +295,9 @@ def test_an_unexpected_error_is_one_line(mdm: Run) -> None:
 @pytest.mark.usefixtures("defect")
 def test_debug_shows_where(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["heartbeat", "--debug"]) == 70
-    assert "Traceback" in capfd.readouterr().err
+    shown = capfd.readouterr().err
+    assert "test_usage.py" in shown
+    assert WORDS not in shown
 
 
 def test_without_its_extra_the_command_says_what_to_install(
@@ -410,3 +415,20 @@ def test_a_fault_of_the_server_is_one_per_answer(mdm: Run, configure: Configure,
     assert result.code == 3
     assert [row["complete"] for row in result.lines] == [False, False]
     assert json.dumps(result.lines[0]["outcomes"][0]["error"]["type"]) == '"MalformedResponseError"'
+
+
+def test_a_configuration_that_was_only_found_is_trusted_once(
+    mdm: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dead: dict[str, Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("platformdirs.user_data_path", lambda name: tmp_path / "data" / name)
+    lines = ["[servers.lab]", 'provider = "ise"', f'base_url = "{dead["base_url"]}"', 'username = "nac"']
+    command = f"password = {{ command = [{sys.executable!r}, '-c', 'open(\"ran\", \"w\"); print(1)'] }}"
+    (tmp_path / "mdm.toml").write_text("\n".join([*lines, command]))
+    refused = mdm("heartbeat")
+    assert refused.code == 2
+    assert "hint: Look at it." in refused.err
+    assert not (tmp_path / "ran").exists()
+    assert json.loads(mdm("config", "trust").out) == {"trusted": str(tmp_path / "mdm.toml")}
+    assert mdm("heartbeat").code == 3  # it was asked, and nobody is there
+    assert (tmp_path / "ran").exists()
