@@ -14,7 +14,7 @@ from mdmsdk.errors import (
     TokenError,
     VersionMismatchError,
 )
-from mdmsdk.provider import check_status
+from mdmsdk.provider import check_status, retry_after_seconds
 from mdmsdk.wire import redact_url
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ _MEANINGS: Final[dict[int, tuple[str, str]]] = {
     5177: ("the organisation group is unknown", _GROUP_HINT),
 }
 _REFUSED_HINT: Final = (
-    "If api_version, organization_group or v3_compliance_filter is set, try without; otherwise report this "
-    "with the request's number to the plugin."
+    "If api_version or organization_group is set, try without; otherwise report this with the request's "
+    "number to the plugin."
 )
 _HINTS: Final = {
     **dict.fromkeys((400, 406, 415, 422), _REFUSED_HINT),
@@ -216,12 +216,15 @@ def _reset(response: Response) -> datetime | None:
 
 def _spent(response: Response, quota: dict[str, Any]) -> RateLimitedError:
     reset, now = _reset(response), response.date
-    wait = (reset - now).total_seconds() if reset and now else None  # both by the server's clock
+    # A wait that the server names goes before what it counts: the last request of a day may be throttled too.
+    wait = retry_after_seconds(response)
+    if wait is None and reset and now:
+        wait = max(0.0, (reset - now).total_seconds())  # both by the server's clock
     until = f"; it begins anew at {quota['resets_at']}" if reset else ""
     return RateLimitedError(
         f"the quota of {quota.get('limit', 'all')} requests is spent{until}",
         status=response.status,
-        retry_after=max(0.0, wait) if wait is not None else None,
+        retry_after=wait,
         url=redact_url(response.url),
         request_id=response.header("x-correlation-id"),
         retryable=wait is not None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import suppress
 from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -15,19 +16,21 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from mdmsdk.errors import (
-    FilterIgnoredError,
     IncompleteListError,
     MalformedResponseError,
+    MdmError,
     PermissionDeniedError,
     RateLimitedError,
     ResponseError,
     ServerError,
 )
-from mdmsdk.flow import call, send, together
+from mdmsdk.flow import call, send
 from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
-from mdmsdk.models import Device, ServerInfo
+from mdmsdk.models import ServerInfo
 from mdmsdk.paging import Slice, numbered, walk
+from mdmsdk.proof import proven
 from mdmsdk.provider import Capability, Limits, MdmProvider, Page, Token, basic_token
+from mdmsdk.search import one_by_one, search, spoils_one
 from mdmsdk.wire import Request
 from mdmsdk_workspaceone.answers import (
     UnknownRecordError,
@@ -39,8 +42,8 @@ from mdmsdk_workspaceone.answers import (
     spoken_version,
 )
 from mdmsdk_workspaceone.login import Signer, load_signer, oauth_token
-from mdmsdk_workspaceone.records import Record, combine, failing_policies
-from mdmsdk_workspaceone.search import SearchNames, read_rows, select
+from mdmsdk_workspaceone.records import Record, combine
+from mdmsdk_workspaceone.search import SearchNames, left_out, read_rows, select
 from mdmsdk_workspaceone.settings import WorkspaceOneSettings
 
 if TYPE_CHECKING:
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from mdmsdk.flow import Flow
+    from mdmsdk.models import Device
     from mdmsdk.search import Found
     from mdmsdk.wire import Response
 
@@ -64,11 +68,12 @@ _SEARCH_BY: Final[dict[type[Key], str]] = {
     DeviceId: "DeviceId",
 }
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_RECORD_NUMBER: Final = re.compile(r"[0-9]{1,18}")
+_RECORD_NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
 # What a server without a version may answer; 503 is what one tenant's gateway does.
 _NO_SUCH_VERSION: Final = frozenset({400, 404, 406, 415, 501, 503})
-_PARTS: Final = 4
 _POLICY_PAGES: Final = 20
+_PROBED: Final = 10
+"""Devices that the heartbeat asks for: among so many, each kind of identifier is likely to be there."""
 
 
 class WorkspaceOneProvider(MdmProvider):
@@ -81,16 +86,12 @@ class WorkspaceOneProvider(MdmProvider):
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {Capability.BATCH, Capability.INVENTORY, Capability.REASONS}
     )
-    # No rate is documented beyond the daily quota. The bulk call names no size: that of a page is taken.
-    passing = frozenset({"quota"})
-    limits: ClassVar[Limits] = Limits(concurrency=8, batch_size=500, page_size=500)
+    passing = frozenset({"quota", "known"})
+    # No rate is documented beyond the daily quota. The bulk call names no size: that of a page is taken, with
+    # room for one more value (see `_bulk`).
+    limits: ClassVar[Limits] = Limits(concurrency=8, batch_size=499, page_size=500)
 
     settings: WorkspaceOneSettings
-
-    def __init__(self, settings: WorkspaceOneSettings) -> None:
-        """Keep the settings."""
-        super().__init__(settings)
-        self._zone_told = False
 
     # --- login ---
 
@@ -126,9 +127,10 @@ class WorkspaceOneProvider(MdmProvider):
     # --- reachability ---
 
     def heartbeat(self) -> Flow[ServerInfo]:
-        """Ask for the product, then for one device: that proves the login, the tenant code and the role.
+        """Ask for the product, then for some devices: that proves the login, the tenant code and the role.
 
-        The second answer also tells the version of the device search and what is left of the daily quota.
+        The second answer also tells the version of the device search, what is left of the daily quota, and
+        identifiers that the server knows.
 
         Raises:
             EndpointNotFoundError: no UEM API at this address.
@@ -149,7 +151,7 @@ class WorkspaceOneProvider(MdmProvider):
                 raise
             version = 1
             answer = yield from send(self._probe(version))
-        read_rows(read_document(answer))
+        rows, _ = read_rows(read_document(answer))
         if self.settings.api_version is None and spoken_version(answer) == 1:
             version = 1
         check_version(answer, version)
@@ -162,41 +164,50 @@ class WorkspaceOneProvider(MdmProvider):
             version=str(product) if product else None,
             api_version=str(version),
             query_max_size=self.limits.page_size,
-            extra={"api_versions": offered, "quota": read_quota(answer)},
+            extra={"api_versions": offered, "quota": read_quota(answer), "known": self._learn(rows)},
         )
 
     def _probe(self, version: int) -> Request:
         names = SearchNames.of(version)
-        params = names.params(self.settings, 0, 1, noncompliant=False)
+        params = names.params(self.settings, 0, _PROBED, noncompliant=False)
         return self._get("/mdm/devices/search", version, params)
 
     # --- lookups ---
 
     def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
-        """The record of this key.
+        """The record of this key, with the details that the record by GUID adds.
 
         Raises:
-            FilterIgnoredError: the server answered about another device.
+            FilterIgnoredError: the record by GUID is another one than the lookup gave.
         """
         del info
+        devices = yield from self._by_key(key)
+        if isinstance(key, Guid) or not (self.settings.details and devices and devices[0].guid):
+            return devices
+        same = Guid(devices[0].guid)
+        more = yield from self._details(same.value)
+        return [combine(devices[0], *proven(self, same, [self._device(more)]))] if more else devices
+
+    def _by_key(self, key: Key) -> Flow[list[Device]]:
+        """The record of a key, which is asked for in each spelling that the server may hold."""
         if isinstance(key, Guid):
-            found = yield from self._by_guid(key.value)
-            return [self._verified(key, found)] if found else []
-        if isinstance(key, DeviceId) and not _RECORD_NUMBER.fullmatch(key.value):
-            return []  # UEM counts its records; a text is another vendor's name
-        params = {"searchby": _SEARCH_BY[type(key)], "id": _wire(key)}
+            record = yield from self._by_guid(key.value)
+            return [self._device(record)] if record else []
+        devices: list[Device] = []
+        for text in _spellings(key):
+            devices = devices or (yield from self._one(type(key), text))
+        return devices
+
+    # API help, mdm v1, GET /devices: one device by an alternate id.
+    def _one(self, kind: type[Key], text: str) -> Flow[list[Device]]:
         try:
-            document = read_document((yield from send(self._get("/mdm/devices", 1, params))))
+            response = yield from send(
+                self._get("/mdm/devices", 1, {"searchby": _SEARCH_BY[kind], "id": text})
+            )
         except UnknownRecordError:
             return []
-        if not document:
-            return []
-        record = Record(document)
-        device = self._verified(key, record)
-        more = (yield from self._details(device.guid)) if self.settings.details and device.guid else None
-        if more is None or more.last_seen is None:
-            self._tell_zone(record)
-        return [combine(device, self._verified(Guid(device.guid or ""), more)) if more else device]
+        document = read_document(response)
+        return [self._device(Record(document))] if document else []
 
     def _details(self, guid: str) -> Flow[Record | None]:
         """The record by GUID, as far as this server has such an operation at all."""
@@ -224,62 +235,70 @@ class WorkspaceOneProvider(MdmProvider):
         document = read_document(response)
         return Record(document) if document else None
 
-    # API help, mdm v1, POST /devices and POST /devices/id: BulkValues, many values of one kind.
     def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
-        """`find` for many keys in one request, without the details that the record by GUID adds.
-
-        Raises:
-            FilterIgnoredError: the server answered about devices that were not asked for.
-        """
+        """`find` for many keys in one request, without the details that the record by GUID adds."""
         kinds = {type(key) for key in keys}
         if len(kinds) != 1 or Guid in kinds:
             return (yield from super().find_batch(info, keys))
-        numbers = [
-            key for key in keys if not isinstance(key, DeviceId) or _RECORD_NUMBER.fullmatch(key.value)
-        ]
-        found = yield from self._bulk(kinds.pop(), numbers)
-        return {key: found.get(key, []) for key in keys}
+        found: dict[Key, list[Device] | MdmError] = {key: [] for key in keys}
+        for turn in range(max(len(_spellings(key)) for key in keys)):
+            texts = {key: own[turn] for key in keys if not found[key] and turn < len(own := _spellings(key))}
+            if texts:
+                found |= yield from search(self, [*texts], partial(self._bulk, info, texts), splits=_splits)
+        untold = [key for key, answer in found.items() if isinstance(answer, UnknownRecordError)]
+        return {**found, **(yield from one_by_one(untold, self._by_key))}
 
-    # API help: 404 if none matches or one is invalid. So after a 404 the values are asked for in smaller
-    # parts; but once they were accepted, a 404 for the missing ones means that there are none. They are asked
-    # for again because no limit is documented: a server may have cut its answer.
-    def _bulk(self, kind: type[Key], keys: Sequence[Key]) -> Flow[dict[Key, list[Device]]]:
-        found: dict[Key, list[Device]] = {key: [] for key in keys}
-        missing, accepted = list(keys), False
+    # API help, mdm v1, POST /devices: BulkValues, many values of one kind; 404 if none matches or one is
+    # invalid. So one is added that the heartbeat saw: then a 404 can only mean that one is invalid. Values
+    # that were accepted once are valid, and a 404 for some of them means that there are none. Those that an
+    # answer lacks are asked for again, because no limit is documented: a server may have cut its answer.
+    def _bulk(self, info: ServerInfo, texts: Mapping[Key, str], keys: Sequence[Key]) -> Flow[list[Device]]:
+        """All records of these keys.
+
+        Raises:
+            UnknownRecordError: which of them the server does not have cannot be told.
+            MalformedResponseError: the server says that it left records out.
+        """
+        kind = type(keys[0])
+        if len(keys) == 1:
+            return (yield from self._one(kind, texts[keys[0]]))
+        witness = kind.parse(info.extra.get("known", {}).get(kind.kind))
+        beside = [] if witness is None or witness in keys else [_wire(witness)]
+        found: list[Device] = []
+        missing, accepted = {key: texts[key] for key in keys}, False
         while missing:
-            body = {"BulkValues": {"Value": [_wire(key) for key in missing]}}
-            url = f"{self._root}/mdm/devices"
-            request = Request("POST", url, {"searchby": _SEARCH_BY[kind]}, _accept(1), json=body)
             try:
-                response = check_version((yield from send(request)), 1)
+                devices, whole = yield from self._post(kind, [*missing.values(), *beside])
             except UnknownRecordError:
-                if len(missing) > 1 and not accepted:
-                    size = -(-len(missing) // _PARTS)
-                    parts = [missing[start : start + size] for start in range(0, len(missing), size)]
-                    answers = yield from together(*(self._bulk(kind, part) for part in parts))
-                    found.update({key: rows for answer in answers for key, rows in answer.items()})
-                return found
-            rows, _ = read_rows(read_document(response))
-            self._assign(kind, rows, found)
-            left = [key for key in missing if not found[key]]
-            if len(left) == len(missing):
+                if not accepted:
+                    raise
                 break
+            named: set[Key] = set()
+            for device in devices:
+                shown = set(device.shown(kind))
+                if shown & missing.keys() or not shown & {
+                    *keys,
+                    witness,
+                }:  # neither the witness nor one again
+                    found.append(device)
+                    named |= shown
+            left = {key: text for key, text in missing.items() if key not in named}
+            if len(left) == len(missing) and whole:
+                break
+            if len(left) == len(missing):
+                raise MalformedResponseError("the server left out records that it has")
             missing, accepted = left, True
         return found
 
-    def _assign(self, kind: type[Key], rows: Sequence[Any], found: dict[Key, list[Device]]) -> None:
-        """Put each row to the keys that it has."""
-        for record in map(Record, rows):
-            device = self._read(record)
-            several: dict[type[Key], tuple[Key, ...]] = {Mac: device.mac_addresses, Imei: record.imeis}
-            own = several.get(kind) or (kind.parse(getattr(device, kind.field)),)
-            owners = [key for key in own if key in found]
-            if not owners:
-                raise FilterIgnoredError(
-                    f"the server answered about devices whose {kind.kind} was not asked for"
-                )
-            for key in owners:
-                found[key].append(self._verified(key, record))
+    def _post(self, kind: type[Key], values: Sequence[str]) -> Flow[tuple[list[Device], bool]]:
+        """The records of these values, and whether the server says that these are all."""
+        body = {"BulkValues": {"Value": values}}
+        url = f"{self._root}/mdm/devices"
+        request = Request("POST", url, {"searchby": _SEARCH_BY[kind]}, _accept(1), json=body)
+        document = read_document(check_version((yield from send(request)), 1))
+        rows, total = read_rows(document)
+        devices = [self._device(Record(row)) for row in rows]
+        return devices, not left_out(document) and (total or 0) <= len(rows)
 
     # --- lists ---
 
@@ -304,18 +323,16 @@ class WorkspaceOneProvider(MdmProvider):
             params = names.params(self.settings, page, size, noncompliant=noncompliant)
             response = yield from send(self._get("/mdm/devices/search", version, params))
             rows, total = read_rows(read_document(check_version(response, version)))
-            return Slice([(record.number, record) for record in map(Record, rows)], total)
+            return Slice([(record.order, record) for record in map(Record, rows)], total)
 
-        def search(_scope: str, offset: int, limit: int) -> Flow[Slice[Record]]:
+        def part(_scope: str, offset: int, limit: int) -> Flow[Slice[Record]]:
             return numbered(ask, offset, limit)
 
         size, ordered = self.settings.page_size, bool(names.order)
-        records, following = yield from walk(search, [""], cursor, size, noun="the list", ordered=ordered)
-        items = list(map(self._read, records))
+        records, following = yield from walk(part, [""], cursor, size, noun="the list", ordered=ordered)
+        items = list(map(self._device, records))
         if noncompliant:
-            # Without a filter, those that comply belong to the answer.
-            filtered = names.compliance in names.params(self.settings, 0, size, noncompliant=True)
-            items = select(items, filtered=filtered)
+            items = select(list(zip(records, items, strict=True)), filtered=bool(names.compliance))
         return Page(items, following)
 
     # API help, mdm v1, GET /devices/{id}/compliance and, by another key, GET /devices/compliance.
@@ -337,11 +354,10 @@ class WorkspaceOneProvider(MdmProvider):
                 document = read_document((yield from send(request)))
             except UnknownRecordError:
                 break
-            policies = document.get("DeviceCompliance")
-            count = len(policies) if isinstance(policies, list) else 0
-            failing += failing_policies(document, detail=True)
-            seen += count
-            if not count or seen >= int(document.get("Total") or 0):
+            answer = Record(document, "a list of policies")
+            failing += answer.failing(detail=True)
+            seen += len(answer.policies)
+            if not answer.policies or seen >= (answer.number("Total") or 0):
                 break
         else:
             raise IncompleteListError("the list of the device's policies has no end", collected=seen)
@@ -369,31 +385,32 @@ class WorkspaceOneProvider(MdmProvider):
     def _zone(self) -> tzinfo:
         return ZoneInfo(self.settings.time_zone) if self.settings.time_zone else UTC
 
-    def _verified(self, key: Key, record: Record) -> Device:
-        """The device of a record that is really about `key`."""
-        device = record.device(self.name, self._zone, keep_raw=self.settings.keep_raw)
-        if isinstance(key, Imei) and key in record.imeis:
-            device = device.model_copy(update={"imei": key.value})  # of the other modem
-        if device.matches(key) is not True:
-            raise FilterIgnoredError(
-                f"the server answered about another device than the {key.kind} asked for"
-            )
-        return device
-
-    def _read(self, record: Record) -> Device:
-        self._tell_zone(record)
+    def _device(self, record: Record) -> Device:
         return record.device(self.name, self._zone, keep_raw=self.settings.keep_raw)
 
-    def _tell_zone(self, record: Record) -> None:
-        """Warn once that check-ins may be hours off."""
-        seen = record.last_seen
-        if self._zone_told or self.settings.time_zone or seen is None or seen.tzinfo:
-            return
-        self._zone_told = True
-        _log.warning(
-            "%s gives times without a zone, taken for UTC; set time_zone to the zone of the server",
-            urlsplit(self.settings.base_url).hostname,
-        )
+    def _learn(self, rows: Sequence[Any]) -> dict[str, str]:
+        """An identifier of each kind that the server has, of devices that are enrolled if there are any.
+
+        Warns where check-ins may be hours off.
+        """
+        devices, naive = [], False
+        for row in rows:
+            with suppress(MalformedResponseError):  # whoever asks for that device is told
+                record = Record(row)
+                devices.append(self._device(record))
+                naive = naive or bool(record.last_seen and record.last_seen.tzinfo is None)
+        if naive and not self.settings.time_zone:
+            _log.warning(
+                "%s gives times without a zone, taken for UTC; set time_zone to the zone of the server",
+                urlsplit(self.settings.base_url).hostname,
+            )
+        devices.sort(key=lambda device: device.registered)
+        return {
+            kind.kind: own[0].value
+            for device in devices
+            for kind in _SEARCH_BY
+            if (own := device.shown(kind))
+        }
 
 
 def _lacks_version(error: ResponseError) -> bool:
@@ -411,3 +428,16 @@ def _accept(version: int) -> dict[str, str]:
 # API help: Macaddress: 848506B900BA, twelve digits without separators; the others as they are.
 def _wire(key: Key) -> str:
     return key.hex if isinstance(key, Mac) else key.value
+
+
+# API help: DeviceId: an integer. Apple devices report an IMEI in groups, and some records keep it so.
+def _spellings(key: Key) -> tuple[str, ...]:
+    """The texts under which the server may hold an identifier; none for what only other vendors have."""
+    if isinstance(key, Mac | DeviceId):
+        return (_wire(key),) if isinstance(key, Mac) or _RECORD_NUMBER.fullmatch(key.value) else ()
+    texts = key.spellings
+    return (*texts, re.sub(r"(..)(.{6})(.{6})", r"\1 \2 \3 ", texts[0])) if isinstance(key, Imei) else texts
+
+
+def _splits(error: MdmError) -> bool:
+    return isinstance(error, UnknownRecordError) or spoils_one(error)

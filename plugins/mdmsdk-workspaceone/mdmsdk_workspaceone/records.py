@@ -1,8 +1,7 @@
 """From a record in any of the API's spellings to a `Device`. Pure.
 
-The same facts come in PascalCase (v1, v2 search), camelCase (v2 by UUID) and snake_case (v3). Names are
-compared without case and underscores, and the parts of a record that are containers are laid flat, so that
-one reader does for all.
+The same facts come in PascalCase (v1, v2 search), camelCase (v2 by UUID) and snake_case (v3), by UUID partly
+in objects of their own. Names are compared without case and underscores, so that one reader does for all.
 """
 
 from __future__ import annotations
@@ -13,20 +12,34 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from mdmsdk.errors import MalformedResponseError
-from mdmsdk.identifiers import Imei
-from mdmsdk.models import Compliance, ComplianceState, Device, clean_time, parse_macs
+from mdmsdk.identifiers import DeviceId, Guid, Imei, Serial, Udid
+from mdmsdk.models import Compliance, ComplianceState, Device, clean_time
+from mdmsdk.rows import Row
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-__all__ = ["Record", "combine", "failing_policies"]
+__all__ = ["Record", "combine"]
 
-_NO_UUID: Final = "00000000-0000-0000-0000-000000000000"
 _CONTAINERS: Final = ("enrollmentinfo", "platforminfo", "carrierinfo")
 _ENROLLED: Final = frozenset({"ENROLLED", "USERENROLLED"})
-_FLAGS: Final = {"Y": True, "YES": True, "TRUE": True, "N": False, "NO": False, "FALSE": False}
 _COMPROMISED: Final = "The device is compromised (jailbroken or rooted)."
-
+# API help: Platform in v1 and v2, device_type and platform_name in v3, in any case and spelling.
+_SYSTEMS: Final = {
+    "APPLE": "iOS",
+    "IOS": "iOS",
+    "IPADOS": "iPadOS",
+    "APPLEOSX": "macOS",
+    "MACOS": "macOS",
+    "APPLETV": "tvOS",
+    "TVOS": "tvOS",
+    "ANDROID": "Android",
+    "WINRT": "Windows",
+    "WINDOWS": "Windows",
+    "WINDOWSPC": "Windows",
+    "CHROMEOS": "ChromeOS",
+    "LINUX": "Linux",
+}
 # Workspace ONE API help, mdm v3, compliance_status, and the words of v1 and v2 (NonCompliant). What is no
 # verdict has its own reason; every word that is not here is unknown as well.
 _PASS, _FAIL, _OPEN = ComplianceState.COMPLIANT, ComplianceState.NONCOMPLIANT, ComplianceState.UNKNOWN
@@ -51,162 +64,168 @@ _SEVERITY: Final = (_PASS, _OPEN, _FAIL)
 _SECRET: Final = re.compile(r"recoverykey|unlockpin|password|secret|token(?!source)|bypasscode|escrow")
 
 
-def _squash(name: str) -> str:
-    return name.replace("_", "").lower()
+class Record(Row):
+    """One device in the server's words, or an object inside it."""
 
+    nothing = frozenset({"", "00000000-0000-0000-0000-000000000000"})
 
-class Record:
-    """One device in the server's words.
+    def __init__(self, document: Any, what: str = "a device", unreadable: set[str] | None = None) -> None:
+        super().__init__(document, what, unreadable)
+        self._document = document
+        # Public recordings of tenants: absent data is an empty object, and a number stands in one of its own.
+        self._members = {name: _bare(value) for name, value in self._members.items() if value != {}}
+        self._levels = [self, *(self.row(name) for name in _CONTAINERS if name in self._members)]
 
-    Args:
-        row: the record as it came.
+    @staticmethod
+    def normal(name: str) -> str:
+        """The name without case and underscores."""
+        return name.replace("_", "").lower()
 
-    Raises:
-        MalformedResponseError: it is no object.
-    """
+    def said(self, *names: str) -> str | None:
+        """The first text of these members, here or in the objects that hold a part of the record."""
+        return next(filter(None, (level.text(*names) for level in self._levels)), None)
 
-    def __init__(self, row: Any) -> None:
-        if not isinstance(row, dict):
-            raise MalformedResponseError("the server lists something that is not a device")
-        self._row = row
-        flat = {_squash(name): value for name, value in row.items()}
-        for container in _CONTAINERS:
-            inner = flat.pop(container, None)
-            for name, value in inner.items() if isinstance(inner, dict) else ():
-                flat.setdefault(_squash(name), value)
-        self._flat = flat
-
-    def text(self, *names: str) -> str | None:
-        """The first of these fields that says anything; numbers come as text."""
-        for name in names:
-            value = self._flat.get(name)
-            if isinstance(value, str) and value.strip():
-                return value.strip()
-            if isinstance(value, int) and not isinstance(value, bool):
-                return str(value)
-        return None
-
-    def flag(self, *names: str) -> bool | None:
-        """The first of these fields that is a yes or a no, as boolean or word."""
-        for name in names:
-            value = self._flat.get(name)
-            found = value if isinstance(value, bool) else _FLAGS.get(str(value).strip().upper())
-            if found is not None:
-                return found
-        return None
-
-    def _inner(self, name: str, field: str) -> list[str]:
-        """One field of each entry of a list."""
-        entries = self._flat.get(name)
-        rows = (
-            [Record(entry) for entry in entries if isinstance(entry, dict)]
-            if entries.__class__ is list
-            else []
-        )
-        return [text for row in rows if (text := row.text(field))]
+    def value(self, name: str) -> Any:
+        """A member as it came, None where there is none."""
+        return self._find((name,))[1]
 
     @property
     def id(self) -> str | None:
-        """The record's number: a field, or an object around it."""
-        value = self._flat.get("id")
-        number = value.get("Value") if isinstance(value, dict) else value
-        return str(number) if isinstance(number, int | str) and number not in {0, ""} else None
+        """The record's number; 0 stands for none."""
+        found = self.key(DeviceId, "Id")
+        return None if found == "0" else found
 
     @property
-    def number(self) -> int | str:
+    def order(self) -> int | str:
         """What tells the record from the others of a list, and sorts it.
 
         Raises:
             MalformedResponseError: it has neither number nor UUID.
         """
-        found = self.id or self.guid
+        found = self.id or self.key(Guid, "Uuid")
         if found is None:
             raise MalformedResponseError("the server lists a device without number and UUID")
         return int(found) if found.isascii() and found.isdigit() else found
 
     @property
-    def guid(self) -> str | None:
-        """The record's UUID; all zeros stand for none."""
-        found = self.text("uuid")
-        return None if found == _NO_UUID else found
-
-    @property
-    def imeis(self) -> tuple[Imei, ...]:
-        """One for each modem; Apple devices report digits in groups."""
-        texts = [self.text("imei"), *self._inner("devicecellularnetworkinfo", "imei")]
-        return tuple(dict.fromkeys(imei for imei in map(Imei.parse, texts) if imei))
+    def enrolled(self) -> bool | None:
+        """Whether the device is under management; None where the record does not say so readably."""
+        words = [level.word("EnrollmentStatus") for level in self._levels]
+        told = [_plain(word) in _ENROLLED for word in words if word]
+        return all(told) if told else None
 
     @property
     def last_seen(self) -> datetime | None:
         """The last contact, without a zone where the server gives none; None for a sentinel."""
-        text = self.text("lastseentimestamp", "lastseen")
+        text = self.said("LastSeenTimestamp", "LastSeen")
         if text is None or "-" not in text or clean_time(text) is None:  # a bare number is no time
             return None
         return datetime.fromisoformat(text)
 
     def device(self, provider: str, zone: tzinfo, *, keep_raw: bool = False) -> Device:
         """What the record says; `zone` is that of times without one."""
-        seen, imeis = self.last_seen, self.imeis
+        seen = self.last_seen
         if seen is not None and seen.tzinfo is None:
             seen = seen.replace(tzinfo=zone)
-        status = self.text("enrollmentstatus") or ""
-        macs = [self.text("macaddress"), *self._inner("devicenetworkinfo", "macaddress")]
-        phones = [self.text("phonenumber"), *self._inner("devicecellularnetworkinfo", "phonenumber")]
+        modems = self.rows("DeviceCellularNetworkInfo")
+        imeis = dict.fromkeys(imei for row in (self, *modems) for imei in row.keys(Imei, "Imei"))
+        macs = (mac for row in (self, *self.rows("DeviceNetworkInfo")) for mac in row.macs("MacAddress"))
+        phones = (self.said("PhoneNumber"), *(modem.text("PhoneNumber") for modem in modems))
+        model = self.said("Model", "ModelName")
         return Device(
             provider=provider,
             id=self.id,
             name=self.text(
-                "hostname", "computername", "devicereportedname", "devicefriendlyname", "friendlyname"
+                "HostName", "ComputerName", "DeviceReportedName", "DeviceFriendlyName", "FriendlyName"
             ),
-            guid=self.guid,
-            udid=self.text("udid"),
-            serial_number=self.text("serialnumber"),
-            imei=imeis[0].value if imeis else None,
-            mac_addresses=parse_macs(*macs),
-            user=self.text("username", "enrollmentusername"),
+            guid=self.key(Guid, "Uuid"),
+            udid=self.key(Udid, "Udid"),
+            serial_number=self.key(Serial, "SerialNumber"),
+            imei=next((imei.value for imei in imeis), None),
+            mac_addresses=tuple(dict.fromkeys(macs)),
+            user=self.said("UserName", "EnrollmentUserName"),
             phone_number=next(filter(None, phones), None),
-            manufacturer=self.text("oeminfo"),
-            model=self.text("model", "modelname"),
-            os=self.text("platform", "platformname"),
-            os_version=self.text("operatingsystem", "osversion"),
-            registered=_squash(status).upper() in _ENROLLED,
+            manufacturer=self.said("OEMInfo"),
+            model=model,
+            os=_system(self.said("Platform", "PlatformName", "DeviceType"), model),
+            os_version=self.said("OperatingSystem", "OsVersion"),
+            registered=self.enrolled is True,
             compliance=self._compliance(),
-            disk_encrypted=self.flag("dataencryptionyn", "dataencrypted"),
-            passcode_set=self.flag("passcodepresent"),
-            jailbroken=self.flag("compromisedstatus"),
+            disk_encrypted=self.flag("DataEncryptionYN", "DataEncrypted"),
+            passcode_set=self.flag("PasscodePresent"),
+            jailbroken=self.veto("CompromisedStatus"),
             last_check_in=seen,
-            raw=_without_secrets(self._row) if keep_raw else None,
+            raw=_without_secrets(self._document) if keep_raw else None,
+            other_identifiers=tuple(imeis)[1:],
+            unreadable=self.unreadable,  # the last, when all was read
         )
 
     def _compliance(self) -> Compliance:
         """The verdict; a word that a failing policy of the same record contradicts is none."""
-        summary = self._flat.get("compliancesummary")
-        overview = Record(summary) if isinstance(summary, dict) else Record({})
-        words = [self.text("compliancestatus"), overview.text("overallcompliancestatus")]
-        failing = failing_policies(summary)
-        compliance = _strictest(*(_read_state(word) for word in words if word))
-        boolean = self._flat.get("compliant")
-        if not any(words) and isinstance(boolean, bool):
-            # Workspace ONE API help, mdm v2, devices/{uuid}: only yes or no; what is pending reads as no.
-            compliance = Compliance(
-                state=_PASS if boolean else _FAIL, vendor_state=f"compliant: {str(boolean).lower()}"
-            )
+        summary = self.row("ComplianceSummary")
+        words = [level.word("ComplianceStatus") for level in self._levels]
+        words.append(summary.word("OverallComplianceStatus"))
+        verdicts = [_read_state(word) for word in words if word]
+        # API help, mdm v2, devices/{uuid}: only yes or no, and what is pending reads as no.
+        for told in (level.value("Compliant") for level in self._levels):
+            if isinstance(told, bool) and all(verdict.state is _PASS for verdict in verdicts):
+                state = f"compliant: {str(told).lower()}"
+                verdicts.append(Compliance(state=_PASS if told else _FAIL, vendor_state=state))
+            elif told is not None and not isinstance(told, bool):
+                self.doubt("Compliant", None)
+        compliance = _strictest(*verdicts)
+        failing = summary.failing()
         changes: dict[str, Any] = {}
         reasons = [*failing, *compliance.reasons]
         if compliance.state is _PASS and failing:
             changes["state"] = _OPEN
             reasons.append("The server calls the device compliant although a policy fails.")
-        if self.flag("compromisedstatus"):
+        if self.veto("CompromisedStatus"):
             reasons.append(_COMPROMISED)
         source = failing[0] if failing else None
         return compliance.model_copy(update={**changes, "reasons": tuple(reasons), "source": source})
 
+    @property
+    def policies(self) -> list[Record]:
+        """The policies of a summary, or of an answer that lists them; none where none apply.
+
+        API help: ComplianceSummary.DeviceCompliance[] {PolicyName, CompliantStatus} in v1 and v2,
+        compliance_summary.compliance_policy_results[] {policy_name, compliance_status} in v3.
+        """
+        return self.rows("DeviceCompliance", "CompliancePolicyResults")
+
+    def failing(self, *, detail: bool = False) -> list[str]:
+        """The names of the policies that the device fails, with what they demand if `detail`."""
+        texts = []
+        for policy in self.policies:
+            word = policy.word("ComplianceStatus")
+            failed = policy.veto("CompliantStatus") is False or (word and _read_state(word).state is _FAIL)
+            if not failed or policy.veto("CompliancePending"):
+                continue
+            name = policy.text("PolicyName") or "a policy without a name"
+            more = policy.text("PolicyDetail", "PolicyDescription") if detail else None
+            texts.append(f"{name}: {more}" if more else name)
+        return list(dict.fromkeys(texts))
+
+
+def _bare(value: Any) -> Any:
+    return value["Value"] if isinstance(value, dict) and value.keys() == {"Value"} else value
+
+
+def _plain(word: str) -> str:
+    # Letters beyond ASCII can turn into others in upper case.
+    return re.sub(r"[_\s-]", "", word).upper() if word.isascii() else ""
+
+
+def _system(word: str | None, model: str | None) -> str | None:
+    """The operating system by its usual name; what is not known keeps the server's."""
+    found = _SYSTEMS.get(_plain(word or ""), word)
+    return "iPadOS" if found == "iOS" and (model or "").lower().startswith("ipad") else found
+
 
 @lru_cache(maxsize=256)
 def _read_state(word: str) -> Compliance:
-    # Letters beyond ASCII can turn into others in upper case.
-    plain = re.sub(r"[_\s-]", "", word).upper() if word.isascii() else ""
-    state, reason = _STATES.get(plain, (_OPEN, None))
+    state, reason = _STATES.get(_plain(word), (_OPEN, None))
     return Compliance(state=state, reasons=(reason,) if reason else (), vendor_state=word)
 
 
@@ -217,26 +236,6 @@ def _strictest(*verdicts: Compliance) -> Compliance:
 
 def _rank(state: ComplianceState) -> int:
     return _SEVERITY.index(state) if state in _SEVERITY else 1
-
-
-# Workspace ONE API help: ComplianceSummary.DeviceCompliance[] {PolicyName, CompliantStatus} in v1 and v2,
-# compliance_summary.compliance_policy_results[] {policy_name, compliance_status} in v3. Without policies
-# that apply, there is none.
-def failing_policies(summary: Any, *, detail: bool = False) -> list[str]:
-    """The names of the policies that a device fails, with what they demand if `detail`."""
-    flat = {_squash(name): value for name, value in summary.items()} if isinstance(summary, dict) else {}
-    entries = flat.get("devicecompliance") or flat.get("compliancepolicyresults")
-    texts = []
-    for entry in entries if isinstance(entries, list) else ():
-        policy = Record(entry)
-        word = policy.text("compliancestatus")
-        failed = policy.flag("compliantstatus") is False or (word and _read_state(word).state is _FAIL)
-        if not failed or policy.flag("compliancepending"):
-            continue
-        name = policy.text("policyname") or "a policy without a name"
-        more = policy.text("policydetail", "policydescription") if detail else None
-        texts.append(f"{name}: {more}" if more else name)
-    return list(dict.fromkeys(texts))
 
 
 def combine(device: Device, more: Device) -> Device:
@@ -257,6 +256,7 @@ def combine(device: Device, more: Device) -> Device:
             "last_check_in": more.last_check_in or device.last_check_in,
             "passcode_set": more.passcode_set,
             "disk_encrypted": encrypted,
+            "unreadable": device.unreadable | more.unreadable,
         }
     )
 
@@ -266,6 +266,6 @@ def _without_secrets(value: Any) -> Any:
         return {
             name: _without_secrets(inner)
             for name, inner in value.items()
-            if not _SECRET.search(_squash(name))
+            if not _SECRET.search(Record.normal(name))
         }
     return [_without_secrets(inner) for inner in value] if isinstance(value, list) else value

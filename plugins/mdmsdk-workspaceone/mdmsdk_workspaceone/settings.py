@@ -11,14 +11,11 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from mdmsdk.identifiers import Guid
 from mdmsdk.settings import BasicUsername, ProviderSettings, Settings, Url
 
-__all__ = ["TOKEN_URLS", "CertificateSettings", "WorkspaceOneSettings"]
+__all__ = ["TOKEN_URL", "CertificateSettings", "WorkspaceOneSettings"]
 
-# Omnissa, "Using UEM Functionality With a REST API", data centre and token URLs; the older domain is the one
-# of UEM 2209's edition of the page, and on its way out.
-TOKEN_URLS: Final = {
-    domain: f"https://{{region}}.uemauth.{name}/connect/token"
-    for domain, name in (("current", "workspaceone.com"), ("older", "vmwservices.com"))
-}
+# Omnissa, "Using UEM Functionality With a REST API", data centre and token URLs. UEM 2209's edition of it has
+# uemauth.vmwservices.com, which is on its way out: a secret goes there only where token_url says so.
+TOKEN_URL: Final = "https://{region}.uemauth.workspaceone.com/connect/token"  # noqa: S105 - an address
 
 
 def _check_zone(name: str) -> str:
@@ -36,7 +33,8 @@ class CertificateSettings(Settings):
         file: a PKCS #12 file (.p12, .pfx), or the certificate in PEM.
         key_file: the key in PEM; default: it stands in `file`.
         password: what opens the file or the key.
-        sign_query: sign the query of each address too and not its path alone.
+        sign_query: sign the query of each address too and not its path alone. The vendor does not say which,
+            and trying both would count as a wrong login, for which accounts are locked.
     """
 
     file: Path
@@ -56,12 +54,9 @@ class WorkspaceOneSettings(ProviderSettings):
         client_id: an OAuth client; with `client_secret` and one of `region` and `token_url`.
         client_secret: its secret, which goes to the token service and nowhere else.
         region: the data centre, which names the token service.
-        token_domain: ``older`` takes the regional token service under its former name.
-        token_url: the address of another token service.
+        token_url: the address of another token service, or of the regional one under its former name.
         certificate: see `CertificateSettings`.
         api_version: of the device search, which gives the lists; default: 2 where there is one, or else 1.
-        v3_compliance_filter: a value of version 3's compliance_status that the server is known to understand;
-            default: version 3 reads the whole inventory and selects.
         organization_group: limits the lists to one group and its children: its number, in version 3 its UUID.
         details: after a lookup by another key, read the record by GUID as well.
         time_zone: the zone of times that the server writes without one; default: UTC.
@@ -74,11 +69,9 @@ class WorkspaceOneSettings(ProviderSettings):
     client_id: str | None = None
     client_secret: SecretStr | None = None
     region: Literal["uat", "na", "emea", "apac"] | None = None
-    token_domain: Literal["current", "older"] = "current"  # noqa: S105 - a choice of hosts
     token_url: Url | None = None
     certificate: CertificateSettings | None = None
     api_version: Literal[1, 2, 3] | None = None
-    v3_compliance_filter: str | None = None
     organization_group: int | str | None = None
     details: bool = True
     time_zone: Annotated[str, AfterValidator(_check_zone)] | None = None
@@ -90,7 +83,7 @@ class WorkspaceOneSettings(ProviderSettings):
         """The token service's address, for OAuth."""
         if self.client_id is None:
             return None
-        return self.token_url or TOKEN_URLS[self.token_domain].format(region=self.region)
+        return self.token_url or TOKEN_URL.format(region=self.region)
 
     @model_validator(mode="after")
     def _check_login(self) -> WorkspaceOneSettings:
@@ -122,6 +115,4 @@ class WorkspaceOneSettings(ProviderSettings):
             raise ValueError("organization_group is a number, and with api_version 3 a UUID")
         if group is not None and not number and not Guid.parse(str(group)):
             raise ValueError("organization_group is a number, and with api_version 3 a UUID")
-        if self.v3_compliance_filter is not None and not version3:
-            raise ValueError("v3_compliance_filter is of no use without api_version 3")
         return self

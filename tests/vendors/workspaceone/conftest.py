@@ -40,7 +40,9 @@ def reply(content: Any = None, status: int = 200, **headers: str) -> Response:
     """An answer as the wire layer has it; without content, no body."""
     body = content if isinstance(content, bytes) else b"" if content is None else json.dumps(content).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Response(status, named, body, f"{BASE}/api/mdm/devices")
+    # 204 is what searches answer without a row, and nothing else does.
+    path = "/devices/search" if status == 204 else "/devices"
+    return Response(status, named, body, f"{BASE}/api/mdm{path}")
 
 
 def refusal(status: int, code: int, **headers: str) -> Response:

@@ -122,6 +122,15 @@ def test_a_429_with_quota_left_is_a_plain_one(refusal: Reply) -> None:
     assert "spent" not in str(caught.value)
 
 
+@pytest.mark.parametrize("status", [403, 429, 503])
+def test_a_wait_that_is_named_goes_before_the_quota(refusal: Reply, status: int) -> None:
+    headers = {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "1698754208"}
+    date = "Tue, 31 Oct 2023 11:10:08 GMT"
+    with pytest.raises(RateLimitedError) as caught:
+        check_answer(refusal(status, 0, **headers, date=date, retry_after="1"))
+    assert (caught.value.retry_after, caught.value.retryable) == (1.0, True)
+
+
 def test_the_quota_is_read(reply: Reply) -> None:
     answer = reply(
         {"a": 1},

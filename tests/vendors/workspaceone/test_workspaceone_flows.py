@@ -11,7 +11,9 @@ from mdmsdk.errors import (
     FilterIgnoredError,
     IncompleteListError,
     MalformedResponseError,
+    MdmError,
     PermissionDeniedError,
+    ProtocolError,
     RateLimitedError,
     ResponseError,
     ServerError,
@@ -19,6 +21,7 @@ from mdmsdk.errors import (
 )
 from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
 from mdmsdk.models import ComplianceState, ServerInfo
+from mdmsdk.proof import proven
 from mdmsdk.testing.playing import Played, play
 from mdmsdk.wire import Request, Response
 from mdmsdk_workspaceone import WorkspaceOneProvider
@@ -55,13 +58,58 @@ def test_heartbeat_reads_product_version_and_quota(make: Make, reply: Reply) -> 
         provider.heartbeat(), [reply(ABOUT), reply(None, 204, **headers)], provider=provider, record=played
     )
     assert (info.vendor, info.product, info.version, info.api_version) == ("Omnissa", "UEM", "24.10", "2")
-    assert info.extra == {"api_versions": [1, 2, 3], "quota": {"limit": 250000, "remaining": 249971}}
+    assert info.extra == {
+        "api_versions": [1, 2, 3],
+        "quota": {"limit": 250000, "remaining": 249971},
+        "known": {},
+    }
     assert [request.url for request in played.requests] == [
         f"{API}/system/info",
         f"{API}/mdm/devices/search",
     ]
     assert accepts(played) == [JSON, V2]
-    assert played.requests[1].params["pagesize"] == 1
+    assert played.requests[1].params["pagesize"] == 10
+
+
+def test_heartbeat_remembers_identifiers_that_the_server_has(
+    make: Make, reply: Reply, sample: Sample
+) -> None:
+    left = sample("v1-device") | {"EnrollmentStatus": "Unenrolled", "SerialNumber": "GONE", "EasId": "x"}
+    devices = [
+        7,
+        {"EnrollmentStatus": []},
+        sample("v1-device"),
+        left,
+        {"Id": {"Value": 3}, "MacAddress": "-"},
+    ]
+    info = play(make().heartbeat(), [reply(ABOUT), reply({"Devices": devices})])
+    assert info.extra["known"] == {
+        "mac": "00:00:5E:00:53:11",
+        "udid": "A1B2C3D4E5F60718293A4B5C6D7E8F90",
+        "serial": "SIMWS10001",
+        "imei": "001001234567891",
+        "id": "10001",
+    }
+
+
+@pytest.mark.parametrize(
+    ("zone", "seen", "warned"),
+    [
+        (None, "2021-06-28T02:59:29.077", True),
+        ("Europe/London", "2021-06-28T02:59:29.077", False),
+        (None, "2021-06-28T02:59:29.077+01:00", False),
+        (None, "0001-01-01T00:00:00.000", False),
+    ],
+)
+def test_heartbeat_warns_of_times_without_a_zone(
+    *, make: Make, reply: Reply, caplog: pytest.LogCaptureFixture, zone: str | None, seen: str, warned: bool
+) -> None:
+    provider = make(time_zone=zone)
+    for _ in range(2):  # each one: the provider remembers nothing
+        caplog.clear()
+        play(provider.heartbeat(), [reply(ABOUT), reply({"Devices": [{"Id": 1, "LastSeen": seen}] * 3})])
+        assert [record.name for record in caplog.records] == ["mdmsdk.workspaceone"] * warned
+        assert ("time_zone" in caplog.text) is warned
 
 
 @pytest.mark.parametrize("base_url", ["https://as1.example.com/API", "https://as1.example.com/api/"])
@@ -135,7 +183,7 @@ def test_the_probe_asks_in_the_group(make: Make, reply: Reply, refusal: Reply) -
         (Mac("00:00:5e:00:53:11"), "Macaddress", "00005E005311"),
         (Udid("a1b2c3d4e5f60718293a4b5c6d7e8f90"), "Udid", "a1b2c3d4e5f60718293a4b5c6d7e8f90"),
         (Serial("simws10001"), "Serialnumber", "simws10001"),
-        (Imei("00 100123 456789 1"), "ImeiNumber", "001001234567891"),
+        (Imei("00 100123 456789 6"), "ImeiNumber", "001001234567896"),
         (DeviceId("10001"), "DeviceId", "10001"),
     ],
 )
@@ -153,49 +201,65 @@ def test_each_key_is_asked_for_by_its_type(
     assert device.passcode_set is True
 
 
-def test_without_details_there_is_one_request(
-    make: Make, info: Info, sample: Sample, reply: Reply, caplog: pytest.LogCaptureFixture
-) -> None:
-    provider = make(details=False)
-    for _ in range(3):
-        (device,) = play(provider.find(info(), Serial("SIMWS10001")), [reply(sample("v1-device"))])
-        assert device.passcode_set is None
-        assert str(device.last_check_in) == "2021-06-28 02:59:29.077000+00:00"
-    assert [record.name for record in caplog.records] == ["mdmsdk.workspaceone"]
-    assert "time_zone" in caplog.text
-
-
-def test_no_warning_where_the_zone_does_not_matter(
-    make: Make, info: Info, sample: Sample, reply: Reply, caplog: pytest.LogCaptureFixture
-) -> None:
-    row = sample("v1-device")
-    for provider, answers in (
-        (make(details=False, time_zone="Europe/London"), [reply(row)]),
-        (make(), [reply(row), reply(sample("v3-uuid"))]),
-        (make(details=False), [reply(row | {"LastSeen": "0001-01-01T00:00:00.000"})]),
-        (make(details=False), [reply(row | {"LastSeen": "2021-06-28T02:59:29.077+01:00"})]),
-    ):
-        play(provider.find(info(), Serial("SIMWS10001")), answers)
-    assert caplog.text == ""
+def test_without_details_there_is_one_request(make: Make, info: Info, sample: Sample, reply: Reply) -> None:
+    (device,) = play(make(details=False).find(info(), Serial("SIMWS10001")), [reply(sample("v1-device"))])
+    assert device.passcode_set is None
+    assert str(device.last_check_in) == "2021-06-28 02:59:29.077000+00:00"
 
 
 def test_the_second_modem_finds_the_device(make: Make, info: Info, sample: Sample, reply: Reply) -> None:
-    key = Imei("001009876543217")
-    (device,) = play(make(details=False).find(info(), key), [reply(sample("v1-device"))])
-    assert device.matches(key)
+    provider, key = make(details=False), Imei("001009876543217")
+    found = play(provider.find(info(), key), [reply(sample("v1-device"))])
+    (device,) = proven(provider, key, found)
+    assert (device.imei, device.matches(key)) == ("001001234567891", True)
 
 
-@pytest.mark.parametrize("answer", ["refused", "nothing"])
-def test_an_unknown_device_is_an_empty_answer(
-    make: Make, info: Info, reply: Reply, refusal: Reply, answer: str
+SPELLINGS = [
+    (
+        Imei("00100123456789"),
+        ["001001234567896", "00100123456789", "00 100123 456789 6"],
+    ),
+    (Udid("00008030-001A2B3C4D5E6F70"), ["00008030-001A2B3C4D5E6F70", "00008030001A2B3C4D5E6F70"]),
+    (Mac("00-1b-44-11-3a-b7"), ["001B44113AB7"]),
+    (Serial("SIM WS1"), ["SIM WS1"]),
+]
+
+
+@pytest.mark.parametrize(("key", "texts"), SPELLINGS)
+@pytest.mark.parametrize("batch", [False, True])
+def test_each_spelling_that_the_server_may_hold_is_asked_for(
+    *, make: Make, info: Info, key: Key, texts: list[str], batch: bool
 ) -> None:
+    for held in texts:
+        provider, server = make(details=False), Server({held}, type(key))
+        if batch:
+            other = type(key)("353778083456461" if isinstance(key, Imei) else "00005E0053FF")
+            found: dict[Key, Any] = dict(
+                play(provider.find_batch(info(), [key, other]), server, provider=provider)
+            )
+            assert [len(found[one]) for one in (key, other)] == [1, 0]
+        else:
+            assert len(play(provider.find(info(), key), server, provider=provider)) == 1
+            assert server.asked == texts[: texts.index(held) + 1]
+
+
+def test_an_unknown_device_is_an_empty_answer(make: Make, info: Info, refusal: Reply) -> None:
     provider = make()
-    given = refusal(404, 5002) if answer == "refused" else reply(None, 204)
-    assert play(provider.find(info(), Serial("none-such")), [given], provider=provider) == []
-    assert play(provider.find(info(), Guid(GUID)), [given], provider=provider) == []
+    for key in (Serial("none-such"), Guid(GUID)):
+        assert play(provider.find(info(), key), [refusal(404, 5002)], provider=provider) == []
 
 
-@pytest.mark.parametrize("key", [Guid("1234"), Guid("../search"), DeviceId("abc"), DeviceId("1/../2")])
+def test_a_lookup_without_content_is_no_answer(make: Make, info: Info) -> None:
+    provider = make()
+    nothing = Response(204, {}, b"", f"{API}/mdm/devices")
+    for key in (Serial("none-such"), Guid(GUID)):
+        with pytest.raises(ProtocolError):
+            play(provider.find(info(), key), [nothing], provider=provider)
+
+
+@pytest.mark.parametrize(
+    "key", [Guid("1234"), Guid("../search"), DeviceId("abc"), DeviceId("1/../2"), DeviceId("0010001")]
+)
 def test_names_of_other_vendors_are_unknown_without_a_request(make: Make, info: Info, key: Key) -> None:
     assert play(make().find(info(), key), []) == []
     assert play(make().find_batch(info(), [key]), []) == {key: []}
@@ -208,31 +272,27 @@ def test_a_web_page_is_no_answer(make: Make, info: Info, reply: Reply, status: i
         play(provider.find(info(), Serial("SIMWS10001")), [reply(HTML, status)], provider=provider)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"SerialNumber": "OTHER1"},
-        {"SerialNumber": ""},
-        {"SerialNumber": None},
-        {"SerialNumber": 7},
-    ],
-)
-def test_another_device_is_refused(
-    make: Make, info: Info, sample: Sample, reply: Reply, changes: dict[str, Any]
+@pytest.mark.parametrize("value", ["OTHER1", "", None, 7, ["SIMWS10001"]])
+def test_a_record_says_for_itself_which_device_it_is(
+    make: Make, info: Info, sample: Sample, reply: Reply, value: Any
 ) -> None:
-    with pytest.raises(FilterIgnoredError):
-        play(
-            make(details=False).find(info(), Serial("SIMWS10001")),
-            [reply(sample("v1-device") | changes)],
-        )
+    provider, key = make(details=False), Serial("SIMWS10001")
+    found = play(provider.find(info(), key), [reply(sample("v1-device") | {"SerialNumber": value})])
+    if value:
+        with pytest.raises(FilterIgnoredError):
+            proven(provider, key, found)
+    else:
+        (device,) = proven(provider, key, found)
+        assert device.serial_number is None
+        assert "does not show the serial" in device.compliance.reasons[-1]
 
 
 def test_another_device_by_guid_is_refused(make: Make, info: Info, sample: Sample, reply: Reply) -> None:
-    other = sample("v3-uuid") | {"uuid": "00000000-0000-4000-8000-000000000001"}
+    provider, other = make(), sample("v3-uuid") | {"uuid": "00000000-0000-4000-8000-000000000001"}
     with pytest.raises(FilterIgnoredError):
-        play(make().find(info(), Guid(GUID)), [reply(other)])
+        proven(provider, Guid(GUID), play(provider.find(info(), Guid(GUID)), [reply(other)]))
     with pytest.raises(FilterIgnoredError):
-        play(make().find(info(), Serial("SIMWS10001")), [reply(sample("v1-device")), reply(other)])
+        play(provider.find(info(), Serial("SIMWS10001")), [reply(sample("v1-device")), reply(other)])
 
 
 @pytest.mark.parametrize("status", [400, 404, 406, 503])
@@ -315,13 +375,12 @@ def test_a_record_that_went_meanwhile_is_still_answered(
 
 @pytest.mark.parametrize("status", [400, 404, 406])
 def test_a_server_without_records_by_guid_gives_the_other_one(
-    *, make: Make, info: Info, sample: Sample, reply: Reply, status: int, caplog: pytest.LogCaptureFixture
+    make: Make, info: Info, sample: Sample, reply: Reply, status: int
 ) -> None:
     provider = make()
     answers = [reply(sample("v1-device")), reply(HTML, status), reply(HTML, status)]
     (device,) = play(provider.find(info(), Serial("SIMWS10001")), answers, provider=provider)
     assert device.compliance.vendor_state == "NonCompliant"
-    assert "time_zone" in caplog.text
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
@@ -337,26 +396,60 @@ def test_details_that_fail_are_no_answer(
 # --- bulk ---
 
 
-def serial_row(serial: str) -> dict[str, Any]:
-    return {"SerialNumber": serial, "Uuid": GUID, "ComplianceStatus": "Compliant", "Id": {"Value": 1}}
+FIELDS: dict[type[Key], str] = {Serial: "SerialNumber", Mac: "MacAddress", Imei: "Imei", Udid: "Udid"}
 
 
-class Bulk:
-    """A server's bulk lookup over some serial numbers."""
+def serial_row(serial: str, field: str = "SerialNumber") -> dict[str, Any]:
+    return {
+        field: serial,
+        "Uuid": GUID,
+        "ComplianceStatus": "Compliant",
+        "EnrollmentStatus": "Enrolled",
+        "Id": {"Value": 1},
+    }
 
-    def __init__(self, known: set[str], *, refuse_any: bool = False, cap: int = 500) -> None:
-        self.known, self.refuse_any, self.cap = known, refuse_any, cap
+
+class Server:
+    """A server that finds devices by one kind of identifier, to the letter, one by one and in bulk.
+
+    Args:
+        known: the identifiers of its devices.
+        kind: which kind.
+        refuse_any: bulk lookups with a value that is not known are refused as a whole.
+        cap: the most rows of a bulk answer.
+        invalid: values for which the server refuses a request with this status.
+        damaged: those of records that cannot be read.
+    """
+
+    def __init__(self, known: set[str], kind: type[Key] = Serial, **habits: Any) -> None:
+        self.known, self.field = known, FIELDS[kind]
+        self.refuse_any = habits.get("refuse_any", False)
+        self.cap = habits.get("cap", 500)
+        self.invalid: dict[str, int] = habits.get("invalid", {})
+        self.damaged: set[str] = habits.get("damaged", set())
+        self.orphans = habits.get("orphans", 0)
         self.sizes: list[int] = []
+        self.asked: list[str] = []
 
     def __call__(self, request: Request) -> Response:
-        assert (request.method, request.params["searchby"]) == ("POST", "Serialnumber")
-        values = request.json["BulkValues"]["Value"]
-        self.sizes.append(len(values))
+        bulk = request.method == "POST"
+        values: list[str] = request.json["BulkValues"]["Value"] if bulk else [str(request.params["id"])]
+        if bulk:
+            self.sizes.append(len(values))
+        else:
+            self.asked += values
         hits = [value for value in values if value in self.known]
-        if not hits or (self.refuse_any and len(hits) < len(values)):
-            return Response(404, {}, b'{"errorCode": 5002}', request.url)
-        rows = [serial_row(value) for value in hits[: self.cap]]
-        return Response(200, {}, json.dumps({"Devices": rows}).encode(), request.url)
+        status = next((self.invalid[value] for value in values if value in self.invalid), 200)
+        if status == 200 and (not hits or (bulk and self.refuse_any and len(hits) < len(values))):
+            status = 404
+        if status != 200:
+            return Response(status, {}, b'{"errorCode": 5002}', request.url)
+        rows = [serial_row(value, self.field) for value in hits[: self.cap]]
+        for row in rows:
+            if row[self.field] in self.damaged:
+                row["enrollment_info"] = "damaged"
+        content = {"Devices": rows, "OrphanDevicesDetails": {"Count": self.orphans}} if bulk else rows[0]
+        return Response(200, {}, json.dumps(content).encode(), request.url)
 
 
 @pytest.mark.parametrize(
@@ -366,24 +459,99 @@ class Bulk:
         (39, {}, 2),
         (20, {}, 2),
         (1, {}, 2),
-        (0, {}, 60),
+        (0, {}, 26 + 40),
         (39, {"refuse_any": True}, 16),
-        (20, {"refuse_any": True}, 60),
+        (20, {"refuse_any": True}, 26 + 40),
         (40, {"cap": 15}, 3),
         (30, {"cap": 15}, 4),
     ],
 )
+@pytest.mark.parametrize("witness", [False, True])
 def test_bulk_finds_what_there_is_and_nothing_else(
-    make: Make, info: Info, known: int, options: dict[str, Any], most: int
+    *, make: Make, info: Info, known: int, options: dict[str, Any], most: int, witness: bool
 ) -> None:
     keys = [Serial(f"S{number:03}X") for number in range(40)]
     there = {key.value for key in keys[::-1][:known]}
-    provider, server = make(), Bulk(there, **options)
-    found: dict[Key, Any] = dict(play(provider.find_batch(info(), keys), server, provider=provider))
+    provider, server = make(), Server({*there, "WITNESS"}, **options)
+    told = info().model_copy(update={"extra": {"known": {"serial": "WITNESS"}} if witness else {}})
+    found: dict[Key, Any] = dict(play(provider.find_batch(told, keys), server, provider=provider))
     assert list(found) == keys
     assert {key.value for key, rows in found.items() if rows} == there
     assert all(row.serial_number == key.value for key, rows in found.items() for row in rows)
-    assert len(server.sizes) <= most
+    assert len(server.sizes) + len(server.asked) <= (2 if witness and most == 66 and not options else most)
+
+
+@pytest.mark.parametrize("witness", ["WITNESS", "S000X", "GONE"])
+def test_a_batch_of_unknown_keys_is_one_request(make: Make, info: Info, witness: str) -> None:
+    keys = [Serial(f"S{number:03}X") for number in range(499)]
+    provider, server = make(), Server({"WITNESS", "S000X"})
+    told = info().model_copy(update={"extra": {"known": {"serial": witness}}})
+    found: dict[Key, Any] = dict(play(provider.find_batch(told, keys), server, provider=provider))
+    assert [key.value for key, rows in found.items() if rows] == ["S000X"]
+    assert server.sizes == ([499, 498] if witness == "S000X" else [500, 499])
+    if witness == "WITNESS":
+        server.known.discard("S000X")
+        server.sizes.clear()
+        assert not any(play(provider.find_batch(told, keys), server, provider=provider).values())
+        assert server.sizes == [500]
+
+
+def test_a_witness_that_left_makes_no_key_unknown(make: Make, info: Info) -> None:
+    keys = [Serial(f"S{number:03}X") for number in range(40)]
+    provider, server = make(), Server({"S007X"}, refuse_any=True)
+    told = info().model_copy(update={"extra": {"known": {"serial": "GONE"}}})
+    found: dict[Key, Any] = dict(play(provider.find_batch(told, keys), server, provider=provider))
+    assert [key.value for key, rows in found.items() if rows] == ["S007X"]
+    assert len(server.sizes) + len(server.asked) <= 25 + 40
+
+
+def test_a_device_that_is_the_witness_and_asked_for_by_another_address_is_found(
+    make: Make, info: Info, sample: Sample, reply: Reply
+) -> None:
+    wifi, ethernet, other = Mac("00005E005311"), Mac("00005E005312"), Mac("00005E0053FF")
+    told = info().model_copy(update={"extra": {"known": {"mac": wifi.value}}})
+    answers = [reply({"Devices": [sample("v1-device")]})] * 2
+    found: dict[Key, Any] = dict(play(make().find_batch(told, [ethernet, other]), answers))
+    assert [len(found[key]) for key in (ethernet, other)] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "habits", [{"invalid": {"S013X": 400}}, {"invalid": {"S013X": 422}}, {"damaged": {"S013X"}}]
+)
+@pytest.mark.parametrize("witness", [False, True])
+def test_one_bad_key_spoils_its_own_answer_alone(
+    *, make: Make, info: Info, habits: dict[str, Any], witness: bool
+) -> None:
+    keys = [Serial(f"S{number:03}X") for number in range(499)]
+    provider, server = make(), Server({key.value for key in keys[:250]} | {"WITNESS"}, **habits)
+    told = info().model_copy(update={"extra": {"known": {"serial": "WITNESS"}} if witness else {}})
+    found: dict[Key, Any] = dict(play(provider.find_batch(told, keys), server, provider=provider))
+    bad = [key.value for key, rows in found.items() if isinstance(rows, MdmError)]
+    assert bad == ["S013X"]
+    assert [len(found[key]) for key in keys if key.value != "S013X"] == [1] * 249 + [0] * 249
+    assert len(server.sizes) + len(server.asked) <= 45
+
+
+@pytest.mark.parametrize("witness", [False, True])
+def test_an_invalid_key_among_known_and_unknown_ones_costs_few_requests(
+    *, make: Make, info: Info, witness: bool
+) -> None:
+    # The server's 404 "one is invalid": only with a witness it is not taken for "none matches".
+    keys = [Serial(f"S{number:03}X") for number in range(499)]
+    provider, server = make(), Server({key.value for key in keys[::2]} | {"WITNESS"}, invalid={"S013X": 404})
+    told = info().model_copy(update={"extra": {"known": {"serial": "WITNESS"}} if witness else {}})
+    found: dict[Key, Any] = dict(play(provider.find_batch(told, keys), server, provider=provider))
+    assert [len(found[key]) for key in keys] == [1, 0] * 249 + [1]
+    assert len(server.sizes) + len(server.asked) <= 45
+
+
+def test_a_record_that_the_server_cannot_give_is_not_unknown(make: Make, info: Info) -> None:
+    keys = [Serial("S1X"), Serial("S2X"), Serial("S3X")]
+    provider, server = make(), Server({"S1X", "WITNESS"}, orphans=1)
+    told = info().model_copy(update={"extra": {"known": {"serial": "WITNESS"}}})
+    found: dict[Key, Any] = dict(play(provider.find_batch(told, keys), server, provider=provider))
+    assert [len(found[key]) for key in keys] == [1, 0, 0]
+    assert set(server.asked) >= {"S2X", "S3X"}  # each by itself: there, a 404 is about this device
 
 
 def test_bulk_by_mac_finds_any_interface(make: Make, info: Info, sample: Sample, reply: Reply) -> None:
@@ -395,23 +563,40 @@ def test_bulk_by_mac_finds_any_interface(make: Make, info: Info, sample: Sample,
 
 
 def test_bulk_gives_every_record_of_a_key(make: Make, info: Info, reply: Reply) -> None:
-    rows = [serial_row("S1X"), serial_row("S1X") | {"ComplianceStatus": "NonCompliant"}]
-    found: dict[Key, Any] = dict(play(make().find_batch(info(), [Serial("S1X")]), [reply({"Devices": rows})]))
-    assert len(found[Serial("S1X")]) == 2
+    rows = [serial_row("S1X"), serial_row("S1X") | {"ComplianceStatus": "NonCompliant"}, serial_row("S2X")]
+    keys = [Serial("S1X"), Serial("S2X")]
+    found: dict[Key, Any] = dict(play(make().find_batch(info(), keys), [reply({"Devices": rows})]))
+    assert [len(found[key]) for key in keys] == [2, 1]
 
 
-def test_bulk_about_other_devices_is_refused(make: Make, info: Info, reply: Reply) -> None:
-    for row in (serial_row("OTHER"), serial_row("")):
-        with pytest.raises(FilterIgnoredError):
-            play(
-                make().find_batch(info(), [Serial("S1X"), Serial("S2X")]),
-                [reply({"Devices": [serial_row("S1X"), row]})],
-            )
+@pytest.mark.parametrize("serial", ["OTHER", ""])
+def test_bulk_about_other_devices_is_no_answer_for_those_that_are_missing(
+    make: Make, info: Info, reply: Reply, serial: str
+) -> None:
+    keys = [Serial("S1X"), Serial("S2X")]
+    found: dict[Key, Any] = dict(
+        play(
+            make().find_batch(info(), keys),
+            lambda request: reply(
+                {"Devices": [serial_row("S1X"), serial_row(serial)]} if request.json else serial_row(serial)
+            ),
+        )
+    )
+    assert len(found[keys[0]]) == 1
+    assert [device.serial_number for device in found[keys[1]]] == [serial or None]  # for the client to judge
 
 
-def test_a_bulk_answer_without_a_list_is_no_answer(make: Make, info: Info, reply: Reply) -> None:
-    with pytest.raises(MalformedResponseError):
-        play(make().find_batch(info(), [Serial("S1X"), Serial("S2X")]), [reply({"Total": 0})])
+def test_a_bulk_answer_without_a_list_is_no_answer(
+    make: Make, info: Info, reply: Reply, refusal: Reply
+) -> None:
+    keys = [Serial("S1X"), Serial("S2X")]
+    provider = make()
+    found = play(
+        provider.find_batch(info(), keys),
+        lambda request: reply({"Total": 0}) if request.json else reply(HTML),
+        provider=provider,
+    )
+    assert all(isinstance(answer, MalformedResponseError) for answer in found.values())
 
 
 def test_keys_of_several_kinds_are_asked_for_one_by_one(make: Make, info: Info, refusal: Reply) -> None:
@@ -436,7 +621,6 @@ def test_each_version_names_its_filter(make: Make, info: Info, reply: Reply) -> 
     for version in (1, 2, 3):
         provider = make(
             api_version=version,
-            v3_compliance_filter="NOT_COMPLIANT" if version == 3 else None,
             organization_group=GUID if version == 3 else 570,
         )
         play(provider.noncompliant_page(info(version), None), [reply(None, 204)], record=played)
@@ -449,12 +633,11 @@ def test_each_version_names_its_filter(make: Make, info: Info, reply: Reply) -> 
             "page": 0,
             "page_size": 500,
             "organization_group_uuid": GUID,
-            "compliance_status": "NOT_COMPLIANT",
         },
     ]
 
 
-def test_version_3_reads_everything_unless_told(make: Make, info: Info, reply: Reply) -> None:
+def test_version_3_reads_everything(make: Make, info: Info, reply: Reply) -> None:
     played = Played()
     everything = [
         {"Id": {"Value": 1}, "compliance_status": "COMPLIANT", "enrollment_status": "ENROLLED"},
@@ -522,7 +705,8 @@ def test_pages_until_nothing_comes(make: Make, info: Info, reply: Reply, end: An
 
 def test_devices_that_left_are_no_part_of_the_list(make: Make, info: Info, reply: Reply) -> None:
     page = rows(1, 2) + rows(3, enrolled="Unenrolled") + rows(4, status="PendingComplianceCheck")
-    assert collect(make(), info(), reply({"Devices": page, "Total": 4})) == [1, 2]
+    page += [row | {"EnrollmentStatus": ["Enrolled"]} for row in rows(5)]  # it is not said that it left
+    assert collect(make(), info(), reply({"Devices": page, "Total": 5})) == [1, 2, 5]
 
 
 @pytest.mark.parametrize("status", ["Compliant", "ALLOWED", ""])

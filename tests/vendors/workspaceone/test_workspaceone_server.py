@@ -98,14 +98,7 @@ def test_the_noncompliant_list_is_the_truth_in_each_version(
     assert accepted == {expected}
 
 
-def test_version_3_may_be_told_a_filter(start: Start, mdm_connect: Connect, large_fleet: Fleet) -> None:
-    running = start(large_fleet)
-    client = mdm_connect(**running.settings, api_version=3, v3_compliance_filter="NOT_COMPLIANT")
-    assert set(listed(client)) == truth(running)
-    assert running.simulator.requests.count("/devices/search") <= 4
-
-
-def test_a_thousand_serials_take_three_requests_at_most(
+def test_a_thousand_serials_take_a_request_for_499(
     start: Start, mdm_connect: Connect, large_fleet: Fleet
 ) -> None:
     running = start(large_fleet)
@@ -115,8 +108,26 @@ def test_a_thousand_serials_take_three_requests_at_most(
     running.simulator.requests.clear()
     results = list(client.lookup_many(map(Serial, serials)))
     assert all(result.device and result.device.serial_number == result.key.value for result in results)
-    assert len(running.simulator.requests) <= 3
-    assert running.simulator.bulk_sizes == [500, 500]
+    assert len(running.simulator.requests) <= 4
+    assert max(running.simulator.bulk_sizes) <= 500
+
+
+@pytest.mark.parametrize(("count", "most", "known"), [(1000, 4, 0), (4000, 10, 1)])
+def test_unknown_addresses_cost_what_known_ones_do(
+    *, start: Start, mdm_connect: Connect, count: int, most: int, known: int
+) -> None:
+    running = start()
+    client = mdm_connect(**running.settings)
+    client.heartbeat()
+    running.simulator.requests.clear()
+    there = Mac(
+        next(device.mac_addresses[0] for device in running.simulator.fleet[5:] if device.mac_addresses)
+    )
+    keys = [Mac(f"06000000{number:04X}") for number in range(count)] + [there] * known
+    results = list(client.lookup_many(keys))
+    assert [result.key for result in results if result.device] == [there] * known
+    assert not any(result.error for result in results)
+    assert len(running.simulator.requests) <= most + known
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
@@ -129,12 +140,10 @@ def test_the_inventory_is_everything(start: Start, mdm_connect: Connect, version
 # --- bad habits ---
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2])
 def test_an_ignored_filter_gives_no_long_list(start: Start, mdm_connect: Connect, version: int) -> None:
     running = start(ignore_filter=True)
     settings = {**running.settings, "api_version": version}
-    if version == 3:
-        settings["v3_compliance_filter"] = "NOT_COMPLIANT"
     with pytest.raises(FilterIgnoredError):
         list(mdm_connect(**settings).noncompliant())
     running.simulator.behave(page_cap=1)
@@ -156,14 +165,18 @@ def test_a_wrong_device_is_never_an_answer(
         value = next(
             value for device in small_fleet[10:] if (value := running.simulator.identifiers(device).get(name))
         )
-        if (habit, name) == ("no_identifiers", "guid"):
-            continue  # that record keeps its UUID
+        if habit == "no_identifiers":
+            if name != "guid":  # that record keeps its UUID
+                silent = client.lookup(kind(value))
+                assert silent.compliance.state not in {"compliant", "grace"}
+                assert f"does not show the {name}" in silent.compliance.reasons[-1]
+            continue
         with pytest.raises(FilterIgnoredError):
             client.lookup(kind(value))
-        if habit == "wrong_device":
-            (first, second) = client.lookup_many([kind(value), kind(UNKNOWN[name])])
-            assert isinstance(first.error, FilterIgnoredError)
-            assert second.device is None
+        (first, second) = client.lookup_many([kind(value), kind(UNKNOWN[name])])
+        # A record that shows no identifier of the kind contradicts nothing, but is no proof either.
+        assert isinstance(first.error, FilterIgnoredError) or first.device.compliance.state == "unknown"
+        assert second.device is None or second.device.compliance.state == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -357,6 +370,29 @@ def test_the_quota_is_shown_and_its_end_is_told(start: Start, mdm_connect: Conne
     assert caught.value.retry_after == pytest.approx(86_400, abs=5)
     assert "quota" in str(caught.value.hint)
     assert len(running.simulator.requests) == 4
+
+
+def test_a_short_wait_is_kept_although_the_quota_is_spent(start: Start, mdm_connect: Connect) -> None:
+    running = start()
+    client = mdm_connect(**running.settings, policy={"max_wait": 5.0})
+    client.heartbeat()
+    headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "9999999999"}
+    running.simulator.faults.add(Fault("status", status=429, retry_after=0, headers=headers, times=1))
+    device = running.simulator.fleet[0]
+    assert client.lookup(Guid(device.guid)).guid == device.guid
+
+
+def test_a_404_is_no_reason_to_ask_twice(start: Start, mdm_connect: Connect) -> None:
+    running = start()
+    client = mdm_connect(**running.settings)
+    client.heartbeat()
+    running.simulator.requests.clear()
+    running.simulator.faults.add(
+        Fault("status", status=404, body_format="html", match=running.simulator.fleet[0].guid)
+    )
+    with pytest.raises(EndpointNotFoundError):
+        client.lookup(Guid(running.simulator.fleet[0].guid))
+    assert running.simulator.requests.count(running.simulator.fleet[0].guid) == 2  # version 3, then 2
 
 
 def test_a_version_that_the_server_lacks(start: Start, mdm_connect: Connect) -> None:

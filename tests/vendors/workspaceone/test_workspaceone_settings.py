@@ -20,10 +20,6 @@ OAUTH = {**BASE, "client_id": "client", "client_secret": "hush-word"}
         ({"region": "uat"}, "https://uat.uemauth.workspaceone.com/connect/token"),
         ({"region": "emea"}, "https://emea.uemauth.workspaceone.com/connect/token"),
         ({"region": "apac"}, "https://apac.uemauth.workspaceone.com/connect/token"),
-        (
-            {"region": "emea", "token_domain": "older"},
-            "https://emea.uemauth.vmwservices.com/connect/token",
-        ),
         ({"token_url": "https://login.example.com/t"}, "https://login.example.com/t"),
     ],
 )
@@ -59,7 +55,6 @@ def test_without_oauth_there_is_no_token_service() -> None:
         ({**BASIC, "organization_group": "somewhere"}, "a number"),
         ({**BASIC, "organization_group": "6b1f2a0c-5d3e-4f70-9a81-0b2c3d4e5f60"}, "a number"),
         ({**BASIC, "organization_group": 570, "api_version": 3}, "UUID"),
-        ({**BASIC, "v3_compliance_filter": "NOT_COMPLIANT"}, "api_version 3"),
         ({**BASIC, "tenant_key": "x"}, "tenant_key is not known"),
     ],
 )
