@@ -25,7 +25,7 @@ from mdmsdk.errors import (
 from mdmsdk.flow import Call, Flow, Pause, Send, Step
 from mdmsdk.settings import secret_values
 from mdmsdk.silence import sealed
-from mdmsdk.wire import redact_url
+from mdmsdk.wire import Response, redact_url
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -33,12 +33,21 @@ if TYPE_CHECKING:
     from mdmsdk._run.budget import Budget
     from mdmsdk._run.runner import Runner
     from mdmsdk.provider import Token
-    from mdmsdk.wire import Request, Response
+    from mdmsdk.wire import Request
 
 _http_log = logging.getLogger("mdmsdk.http")
 # An exchange that ran out of time says something about the server if it had at least this share of the
 # time that one may take; what it lacked, our own queue had used up.
 _FAIR_SHARE = 0.5
+# Bytes of answers, the reading of which would hold up an event loop.
+_LARGE = 256 * 1024
+
+
+def _size(outcome: Any) -> int:
+    """How many bytes of answers a flow gets."""
+    if isinstance(outcome, Response):
+        return len(outcome.body)
+    return sum(map(_size, outcome)) if isinstance(outcome, list) else 0
 
 
 class Operation:
@@ -84,10 +93,15 @@ class Operation:
         failure: MdmError | None = None
         try:
             while True:
-                try:
-                    step = self._plugin.step(method, flow, outcome, failure)
-                except StopIteration as stop:
-                    return stop.value
+                if _size(outcome) >= _LARGE:
+                    step, result = await self._step_elsewhere(method, flow, outcome)
+                    if step is None:
+                        return result
+                else:
+                    try:
+                        step = self._plugin.step(method, flow, outcome, failure)
+                    except StopIteration as stop:
+                        return stop.value
                 outcome, failure = None, None
                 try:
                     outcome = await self._perform(method, step)
@@ -97,6 +111,22 @@ class Operation:
                     failure = error
         finally:
             self._plugin.close(method, flow)
+
+    async def _step_elsewhere(self, method: str, flow: Flow[Any], outcome: Any) -> tuple[Step | None, Any]:
+        """Resume a flow with answers that take long to read, while the event loop goes on.
+
+        Gives the next step, or None and the flow's result.
+        """
+
+        def resume() -> tuple[Step | None, Any]:
+            try:
+                return self._plugin.step(method, flow, outcome, None), None
+            except StopIteration as stop:  # which no thread can hand over
+                return None, stop.value
+
+        resumed: tuple[Step | None, Any] = await self._waits.blocking(resume, self._budget, self._state.pool)
+        self._budget.remaining()  # a thread that reads cannot be stopped
+        return resumed
 
     async def _perform(self, method: str, step: Step) -> Any:
         if isinstance(step, Send):

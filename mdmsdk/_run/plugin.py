@@ -82,6 +82,8 @@ class Plugin:
 
     def close(self, method: str, flow: Flow[Any]) -> None:
         """End a flow, and say in the log if it does not let itself be ended."""
+        if getattr(flow, "gi_running", False):
+            return  # in a thread that was left to itself, whose last act will be to drop it
         try:
             flow.close()
         except Exception as error:

@@ -844,3 +844,40 @@ class TestStatuses:
         assert tiny(kind=Documented).lookup(MAC) is None
         with pytest.raises(ProtocolError, match=r"status 204 .* is no whole answer"):
             tiny().lookup(MAC)
+
+
+class TestLargeAnswers:
+    """They are read in a thread, while the event loop goes on, and within the deadline."""
+
+    def reading(self, work: Callable[[], Any]) -> type[TinyProvider]:
+        def flow(provider: TinyProvider) -> Flow[Any]:
+            answer = yield from send(provider.get("/large"))
+            work()
+            return len(answer.body)
+
+        return running(flow)
+
+    def test_the_event_loop_goes_on(self, tiny: Connect, script: Script, mdm_mode: str) -> None:
+        script.routes["/large"] = b"x" * 300_000
+        where: list[int] = []
+        kind = self.reading(lambda: where.append(threading.get_ident()))
+        client = tiny(kind=kind)
+        assert client.heartbeat().extra["result"] == 300_000
+        [here] = where
+        event_loop = threading.get_ident() if mdm_mode == "sync" else client.run(ident)
+        assert (here == event_loop) == (mdm_mode == "sync")
+
+    def test_the_deadline_counts(self, tiny: Connect, script: Script) -> None:
+        script.routes["/large"] = b"x" * 300_000
+        client = tiny(kind=self.reading(lambda: time.sleep(0.6)), policy={"deadline": 0.5})
+        with pytest.raises(DeadlineExceededError):
+            client.heartbeat()
+
+    def test_what_a_flow_stumbles_over_there_is_an_error_of_ours(self, tiny: Connect, script: Script) -> None:
+        script.routes["/large"] = b"x" * 300_000
+        with pytest.raises(MalformedResponseError, match="ZeroDivisionError"):
+            tiny(kind=self.reading(lambda: 1 // 0)).heartbeat()
+
+
+async def ident() -> int:
+    return threading.get_ident()
