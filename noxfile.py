@@ -190,6 +190,13 @@ def matrix(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Make 100,000 lookups on a server with faults, and look at memory, threads and descriptors."""
+    install(session, *group("bench"), *CONSTRAINTS, extras=(*EXTRAS, "httpx2"))
+    session.run("python", "-m", "benchmarks.soak", *session.posargs)
+
+
+@nox.session
 def record(session: nox.Session) -> None:
     """Record cassettes: `nox -s record -- VENDOR`, from a simulator unless a tenant's settings are given."""
     install(session, *CONSTRAINTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import multiprocessing
 import socket
 from contextlib import contextmanager
@@ -47,21 +48,54 @@ class _Static(asyncio.Protocol):
                 self._transport.write(_answer(INFO if b"mdminfo" in request.split(b"\r\n", 1)[0] else DEVICE))
 
 
-def _serve(listener: socket.socket) -> None:
+_GOOD = 50  # answers before the first fault
+
+
+class Faulty(_Static):
+    """Fails at every tenth request or so, each time in another way."""
+
+    _rounds = itertools.count()
+
+    def data_received(self, data: bytes) -> None:
+        """Answer well, or badly."""
+        transport, number = self._transport, next(self._rounds)
+        if transport is None or number < _GOOD or number % 7 or not data.endswith(b"\r\n\r\n"):
+            super().data_received(data)
+            return
+        faults = [
+            b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n",
+            _answer(DEVICE)[:-30],
+            _answer(b"<html>not the MDM</html>"),
+            b"nonsense\r\n\r\n",
+            b"",
+        ]
+        transport.write(faults[number // 7 % len(faults)])
+        if number // 7 % len(faults) in {2, 4, 5}:
+            transport.close()
+
+
+class Dead(asyncio.Protocol):
+    """Takes connections and never answers."""
+
+
+def _serve(listener: socket.socket, protocol: type[asyncio.Protocol]) -> None:
     async def main() -> None:
-        server = await asyncio.get_running_loop().create_server(_Static, sock=listener)
+        server = await asyncio.get_running_loop().create_server(protocol, sock=listener)
         await server.serve_forever()
 
     asyncio.run(main())
 
 
 @contextmanager
-def static_server() -> Iterator[str]:
+def static_server(protocol: type[asyncio.Protocol] = _Static) -> Iterator[str]:
     """Its address, while the block runs."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        listener.listen(100)
-        process = multiprocessing.get_context("fork").Process(target=_serve, args=(listener,), daemon=True)
+        listener.listen(4096)
+        process = multiprocessing.get_context("fork").Process(
+            target=_serve, args=(listener, protocol), daemon=True
+        )
         process.start()
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
