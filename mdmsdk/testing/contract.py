@@ -55,6 +55,7 @@ _SHARE = 8
 QUICK = {
     "timeout": 1.0,
     "deadline": 3.0,
+    "list_patience": 3.0,
     "attempts": 2,
     "max_wait": 0.2,
     "max_body": 4_000_000,
@@ -62,7 +63,7 @@ QUICK = {
 }
 """A policy for tests: faults show soon, and one test's failures do not open the breaker for the next step."""
 
-HASTY = {"timeout": 0.4, "deadline": 1.5, "attempts": 1}
+HASTY = {"timeout": 0.4, "deadline": 1.5, "list_patience": 1.5, "attempts": 1}
 """For answers that will not come in time anyway."""
 
 FAULTS: dict[str, Fault] = {

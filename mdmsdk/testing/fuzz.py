@@ -41,7 +41,14 @@ __all__ = ["Corpus", "Figures", "fuzz", "main"]
 
 _MOST_REQUESTS = 300
 """Of one lookup; a flow that sends more is going in circles."""
-_POLICY = {"attempts": 1, "breaker_failures": 0, "max_wait": 0.0, "timeout": 5.0, "deadline": 10.0}
+_POLICY = {
+    "attempts": 1,
+    "breaker_failures": 0,
+    "max_wait": 0.0,
+    "timeout": 5.0,
+    "deadline": 10.0,
+    "list_patience": 2.0,
+}
 
 
 class _Circle(BaseException):
