@@ -45,7 +45,7 @@ _POLICY = {
     "attempts": 1,
     "breaker_failures": 0,
     "max_wait": 0.0,
-    "timeout": 5.0,
+    "timeout": 1.0,
     "deadline": 10.0,
     "list_patience": 2.0,
 }
