@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from mdmsdk.errors import DeadlineExceededError, ServerUnavailableError
@@ -31,7 +32,8 @@ class _Lane:
         self._interval = 1 / rate if rate else 0.0
         self._slack = self._interval * (burst - 1)
         self._next = 0.0
-        self.queue: dict[Turn, None] = {}
+        # No plain dict: where the first ones are taken out, finding the next takes ever longer there.
+        self.queue: OrderedDict[Turn, None] = OrderedDict()
 
     def due(self, ahead: int) -> float:
         """When one may go that has so many others before it."""
@@ -51,7 +53,8 @@ class _Lane:
 
     def head(self) -> Turn | None:
         """The first that waits and lives."""
-        for turn in list(self.queue):
+        while self.queue:
+            turn = next(iter(self.queue))
             if not turn.owner.over:
                 return turn
             self.queue.pop(turn, None)
@@ -116,7 +119,9 @@ class Gate:
                 if first is turn or turn not in lane.queue:
                     self._check_deadline(due, now, budget)
                 lane.queue[turn] = None
-                return min(due - now, _LOOK_AGAIN) if due > now and not ahead else _LOOK_AGAIN
+                if ahead:
+                    return 10 * _LOOK_AGAIN  # the one before wakes it
+                return min(due - now, _LOOK_AGAIN) if due > now else _LOOK_AGAIN
             self._under_way.add(turn)
             lane.queue.pop(turn, None)
             lane.book(now)
