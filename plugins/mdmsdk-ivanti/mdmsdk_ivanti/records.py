@@ -43,6 +43,16 @@ class IvantiRow(Row):
             return {"true": True, "false": False}.get(value.strip().lower(), value.strip())
         return value if isinstance(value, bool) or value is None else str(value)
 
+    def state(self, name: str, known: AbstractSet[str]) -> str:
+        """The word in capitals that says whether the device is managed.
+
+        The member is always asked for. A record without it, or with a word that is not known, does not say
+        that its device has left.
+        """
+        word = (self.text(name) or "UNKNOWN STATE").upper()
+        self.doubt(name, word if word in known else None)
+        return word
+
     def words(self, *names: str) -> list[str]:
         """All texts of several lists of what is wrong; what is none of these cannot be read."""
         texts = (

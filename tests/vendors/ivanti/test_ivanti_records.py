@@ -239,7 +239,7 @@ def test_cloud_never_passes_without_the_word(row: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("value", ["", "  ", "null", "NULL", "Not Present", None])
 def test_words_for_nothing(value: object) -> None:
-    device = read_cloud({"imei": value, "serialNumber": value, "guid": value})
+    device = read_cloud({"registrationState": "ACTIVE", "imei": value, "serialNumber": value, "guid": value})
     assert (device.imei, device.serial_number, device.guid) == (None, None, None)
     assert device.unreadable == set()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mdmsdk.client.verdict import settle
+from mdmsdk.client.verdict import pick, settle
 from mdmsdk.errors import MalformedResponseError
 from mdmsdk.identifiers import Imei, Udid
 from mdmsdk.models import Device
@@ -100,6 +100,26 @@ def test_a_word_that_cannot_be_read_is_no_pass(name: str, field: str) -> None:
     odd: tuple[Any, ...] = ([], ["Ok"], ["ACTIVE"], {}, {"a": 1}, {"state": "Ok"}, 1.5, True, False, "maybe")
     for value in odd:
         assert state(name, **{field: value}) != "compliant", value
+
+
+@pytest.mark.parametrize("name", [*READ, "v1"])
+def test_a_record_is_passed_over_only_if_it_says_that_its_device_left(name: str) -> None:
+    member = {"ivanti-core": "common.status", "ivanti-cloud": "registrationState", "v1": "status"}[name]
+    good: dict[str, Any] = GOOD.get(name, V1)
+    reader: Callable[..., Device] = READ.get(name, read_v1)
+    unclear: tuple[Any, ...] = (None, "", "null", "maybe", ["RETIRED"], {}, False, 7)
+    bad = good | ({"compliance": 1} if name == "v1" else {VERDICT[name]: False})
+    silent = {field: value for field, value in bad.items() if field != member}
+
+    def verdict(other: dict[str, Any]) -> str:
+        device = pick([reader(good), reader(other)])
+        assert device is not None
+        return device.compliance.state
+
+    for value in unclear:
+        assert verdict(silent | {member: value}) == "noncompliant", value
+    assert verdict(silent) == "noncompliant"
+    assert {verdict(bad | {member: word}) for word in ("RETIRED", "retire_pending", "WIPED")} == {"compliant"}
 
 
 @pytest.mark.parametrize(("name", "field"), fields(LISTS))

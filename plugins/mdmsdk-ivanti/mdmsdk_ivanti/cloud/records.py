@@ -63,11 +63,16 @@ def condition(key: Key) -> str:
     return OR.join(f"{_PROPERTIES[type(key)]}={text}" for text in spelled)
 
 
+# Customer integration API guide, device object, registrationState. The guide has no complete list; that a
+# wiped device has left is inferred from its name.
+_STATES: Final = frozenset({"ACTIVE", "RETIRED", "RETIRE_PENDING", "WIPED"})
+
+
 # Customer integration API guide, device object. Epoch milliseconds; nullable booleans.
 def read(document: dict[str, Any], **more: Any) -> Device:
     """What a device of a search, or of its own address, says; `more` are fields of the device."""
     row = IvantiRow(document)
-    state = (row.word("registrationState") or "UNKNOWN STATE").upper()
+    state = row.state("registrationState", _STATES)
     said = row.said("complianceState")
     compromised = row.veto("jailbroken")
     doubts = {

@@ -110,7 +110,7 @@ def _names(row: IvantiRow, *lists: str) -> Iterator[str]:
 
 def _standing(row: IvantiRow, name: str) -> tuple[bool, list[str]]:
     """Whether a device is managed, and the state in which nobody trusts it, if it is in one."""
-    status = (row.word(name) or "UNKNOWN STATUS").upper()
+    status = row.state(name, {*MANAGED, *OTHERS})
     return status in MANAGED, [] if status == "ACTIVE" else [status]
 
 
