@@ -6,6 +6,7 @@ Source: the API's own description on each server, ``/api/doc``: computers-invent
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from mdmsdk.errors import MalformedResponseError
@@ -16,7 +17,6 @@ from mdmsdk_jamf.rsql import any_of, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from datetime import datetime
 
     from mdmsdk_jamf.paging import Document
 
@@ -120,6 +120,24 @@ class Record:
         section, name = self.realm.reported
         return Row(self.row).row(section).time(name)
 
+    @property
+    def never_reported(self) -> bool:
+        """Whether it readably says so: without a moment of the last report, or with a sentinel for one."""
+        section, name = self.realm.reported
+        row = Row(self.row).row(section)
+        if not row.has(name):
+            return True
+        try:
+            datetime.fromisoformat(row.text(name) or "")
+        except ValueError:
+            return False
+        return row.time(name) is None
+
+
+def _managed(row: Row) -> bool:
+    # A record that does not say it readably says not that the device left, either.
+    return row.doubt("managed", row.flag("managed")) is True
+
 
 def _latest(row: Row, *names: str) -> datetime | None:
     return max((moment for name in names if (moment := row.time(name))), default=None)
@@ -145,7 +163,7 @@ def _read_computer(document: Document) -> Device:
         model=hardware.text("model"),
         os=system.text("name"),
         os_version=system.text("version"),
-        registered=general.row("remoteManagement").veto("managed") is True,
+        registered=_managed(general.row("remoteManagement")),
         disk_encrypted=_computer_encrypted(row),
         last_check_in=contact or general.time("reportDate"),
         other_identifiers=tuple(row.keys(Guid, "udid")),
@@ -208,7 +226,7 @@ def _read_mobile(document: Document) -> Device:
         model=hardware.text("model"),
         os=row.text("deviceType"),
         os_version=general.text("osVersion"),
-        registered=general.veto("managed") is True,
+        registered=_managed(general),
         disk_encrypted=security.flag("dataProtected") if security.has("dataProtected") else encrypted,
         passcode_set=security.flag("passcodePresent"),
         jailbroken=security.flag("jailBreakDetected"),

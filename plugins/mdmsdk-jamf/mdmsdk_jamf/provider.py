@@ -306,7 +306,7 @@ class JamfProvider(MdmProvider):
     # --- lists ---
 
     def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
-        """The managed devices of one page of the inventory that do not comply; pages may be empty.
+        """The devices of one page of the inventory that do not comply and did not leave; pages may be empty.
 
         Raises:
             ConfigurationError: the settings name no source of compliance, or one that says nothing about
@@ -323,7 +323,7 @@ class JamfProvider(MdmProvider):
             coverage.check(seen, f"compliance ({self._source.word})")
         failed = [one for one in devices if one.compliance.state is ComplianceState.NONCOMPLIANT]
         cursor = None if following is None else json.dumps([following, seen])
-        return Page([device for device in failed if device.registered], cursor)
+        return Page([one for one in failed if one.registered or "managed" in one.unreadable], cursor)
 
     def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
         """One page of all computers and mobile devices, also of those that are no longer managed."""

@@ -82,7 +82,8 @@ def by_membership(
         description: what the group's own description says.
     """
     vendor_state = f"{'in' if member else 'not in'} {source}"
-    if record.reported_at is None:
+    # Of one whose moment is damaged nobody knows, and that makes no pass, and takes no offender away.
+    if record.never_reported or (record.reported_at is None and member == means_compliant):
         return Compliance(reasons=(_NOT_EVALUATED,), vendor_state=vendor_state, source=source)
     if member == means_compliant:
         return Compliance(state=ComplianceState.COMPLIANT, vendor_state=vendor_state, source=source)

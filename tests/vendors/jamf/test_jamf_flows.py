@@ -227,6 +227,25 @@ def test_an_unconfigured_source_gives_no_verdict_and_no_list(make: Make, info: S
     assert "smart-group" in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize(
+    ("management", "listed"),
+    [({"managed": True}, True), ({"managed": "maybe"}, True), ({"managed": None}, True), (None, True)]
+    + [({"managed": False}, False)],
+)
+def test_only_a_device_that_readably_left_is_left_out_of_the_list(
+    make: Make, info: ServerInfo, management: Any, listed: bool
+) -> None:
+    row = {"id": "1", "general": {"remoteManagement": management}, "operatingSystem": {"version": "12.0"}}
+    page = json.dumps({"totalCount": 1, "results": [row]}).encode()
+    provider = make(compliance={"source": "rules", "rules": {"minimum_os": {"macos": "15.0"}}})
+    found = play(
+        provider.noncompliant_page(info, None),
+        lambda request: route(request, computers_inventory=page),
+        provider=provider,
+    )
+    assert [device.compliance.state for device in found.items] == ["noncompliant"] * listed
+
+
 def test_a_kind_of_device_without_a_group_gets_no_verdict(make: Make, info: ServerInfo) -> None:
     info = info.model_copy(
         update={"extra": {**info.extra, "compliance": {"computers": {"id": "10", "name": "G"}}}}

@@ -134,14 +134,22 @@ def test_words_are_flags_where_they_say_yes_or_no() -> None:
 ODD: list[Any] = [[True], {"a": 1}, "maybe", 2, 1.0]
 
 
-@pytest.mark.parametrize("value", [*ODD, 1, "YES", True, None, False])
+@pytest.mark.parametrize("value", [*ODD, 1, "YES", True, False, None, ""])
 @pytest.mark.parametrize("realm", REALMS.values(), ids=list(REALMS))
 def test_a_device_is_managed_only_if_the_record_says_so_readably(realm: Realm, value: Any) -> None:
     management = {"remoteManagement": {"managed": value}} if realm is COMPUTERS else {"managed": value}
     device = realm.read({realm.id_field: "1", "general": management})
-    readable = value is None or (value in (True, False, "YES") and not isinstance(value, float))
+    readable = value in (True, False, "YES") and not isinstance(value, float)
     assert device.registered == (readable and bool(value))
     assert device.unreadable == (set() if readable else {"managed"})
+
+
+@pytest.mark.parametrize("general", [None, {}, {"remoteManagement": None}, {"remoteManagement": {}}])
+@pytest.mark.parametrize("realm", REALMS.values(), ids=list(REALMS))
+def test_a_record_that_is_silent_about_management_says_not_that_the_device_left(
+    realm: Realm, general: Any
+) -> None:
+    assert realm.read({realm.id_field: "1", "general": general}).unreadable == {"managed"}
 
 
 @pytest.mark.parametrize("value", ODD)

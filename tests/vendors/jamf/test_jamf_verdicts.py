@@ -62,6 +62,13 @@ def test_a_device_that_never_reported_was_not_evaluated(
     )
 
 
+@pytest.mark.parametrize("date", ["soon", "2026-13-01T00:00:00Z", {"a": 1}, ["2026-01-15T11:00:00Z"], True])
+def test_a_damaged_report_date_makes_no_pass_and_takes_no_offender_away(date: Any) -> None:
+    one = record(general={"reportDate": date})
+    assert membership(one, member=False, means_compliant=True).state == "noncompliant"
+    assert membership(one, member=True, means_compliant=True).state == "unknown"
+
+
 def test_the_description_of_the_group_is_the_reason_for_its_members_only() -> None:
     told = membership(record(), member=True, means_compliant=False, description="FileVault is off")
     assert told.reasons == ("FileVault is off",)
