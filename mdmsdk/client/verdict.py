@@ -87,13 +87,20 @@ def pick(devices: Sequence[Device]) -> Device | None:
     if not devices:
         return None
     chosen = min(devices, key=preference)
-    # Records of devices that left do not count against one that is there, if they say so readably.
-    rivals = [
+    rivals = rivals_of(chosen, devices)
+    return judge_together(chosen, rivals, f"{len(rivals)} records share this identifier")
+
+
+def rivals_of(chosen: Device, devices: Sequence[Device]) -> list[Device]:
+    """The records whose verdict counts beside that of `chosen`, which is among them.
+
+    Records of devices that left do not count against one that is there, if they say so readably.
+    """
+    return [
         device
         for device in devices
         if device.registered == chosen.registered or device.unreadable - _IDENTIFIER_FIELDS
     ]
-    return judge_together(chosen, rivals, f"{len(rivals)} records share this identifier")
 
 
 def judge_together(chosen: Device, rivals: Sequence[Device], why: str) -> Device:

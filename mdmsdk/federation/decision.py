@@ -32,6 +32,7 @@ def decide(answer: Answer | LookupResult) -> Decision:
     """What an answer of a federation, or a result of one server, amounts to.
 
     A pass, and "not registered", need every server that could judge; what speaks against a device does not.
+    A pass also needs one that judges and manages the device: an inventory vouches for nobody.
 
     Args:
         answer: what `MdmFederation.lookup` or `lookup_many` of either gave.
@@ -41,6 +42,9 @@ def decide(answer: Answer | LookupResult) -> Decision:
     if device is None or not device.registered:
         return Decision.NOT_REGISTERED if complete else Decision.NO_ANSWER
     state = device.compliance.state
-    if state in {ComplianceState.COMPLIANT, ComplianceState.GRACE} and not complete:
-        return Decision.NO_ANSWER
+    if state in {ComplianceState.COMPLIANT, ComplianceState.GRACE}:
+        if not complete:
+            return Decision.NO_ANSWER
+        if not isinstance(answer, LookupResult) and not answer.vouched:
+            return Decision.UNKNOWN
     return Decision(state.value)

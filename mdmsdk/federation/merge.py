@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import ConfigDict, field_serializer
 
-from mdmsdk.client.verdict import judge_together, preference
+from mdmsdk.client.verdict import judge_together, preference, rivals_of
 from mdmsdk.errors import MdmError, UnsupportedOperationError
 from mdmsdk.identifiers import Key
 from mdmsdk.models import Device, FrozenModel, LookupResult, ServerInfo, error_summary
@@ -119,6 +119,11 @@ class Answer(FrozenModel):
         said = [outcome.status for outcome in self.outcomes if outcome.judges]
         return bool(said) and all(status in {Status.FOUND, Status.NOT_FOUND} for status in said)
 
+    @property
+    def vouched(self) -> bool:
+        """Whether a server that judges has the device under management."""
+        return any(one.judges and one.device is not None and one.device.registered for one in self.outcomes)
+
 
 def merged(outcomes: Sequence[Outcome], how: Merge) -> Device | None:
     """The record that stands for a device that several servers may know.
@@ -127,9 +132,9 @@ def merged(outcomes: Sequence[Outcome], how: Merge) -> Device | None:
     the device: "first" by the order of the servers, "newest" and "strictest" by the last check-in. The
     strictest compliance state of all counts in any case.
     """
-    devices = [outcome.device for outcome in outcomes if outcome.device]
-    devices = [device for device in devices if device.registered] or devices
-    if not devices:
+    known = [outcome.device for outcome in outcomes if outcome.device]
+    if not known:
         return None
+    devices = [device for device in known if device.registered] or known
     chosen = devices[0] if how == "first" else min(devices, key=preference)
-    return judge_together(chosen, devices, f"{len(devices)} servers know the device")
+    return judge_together(chosen, rivals_of(chosen, known), f"{len(known)} servers know the device")

@@ -24,7 +24,15 @@ MOST_MACS: Final = 5
 _NO_ROW: Final[Row] = {}
 _REGISTER: Final = "register_status"
 _TOLD: Final = frozenset(kind.field for kind in KEY_KINDS.values()) | {_REGISTER}
-_FIELDS: Final[Mapping[str, str]] = {"guidhn": "name"}
+_SINGLE: Final[Mapping[str, str]] = {
+    "guid": "guid",
+    "udid": "udid",
+    "serial_number": "serial_number",
+    "imei": "imei",
+    "meid": "meid",
+    "guidhn": "name",
+}
+"""Members that hold one identifier, and its field in `Device`."""
 _SEPARATORS = re.compile(r"[,;|\s]+")
 _NOT_MANAGED = "The server calls this device compliant but no longer registered; nobody vouches for it."
 
@@ -50,7 +58,13 @@ def read_device(row: Row, *, provider: str = "", listed: bool = False, keep_raw:
         if value.__class__ is str and texts.setdefault(name, value) != value:
             # Two places that contradict each other: neither is to be believed.
             texts[name] = f"{value},{texts[name]}"
-            unreadable.add(_FIELDS.get(name, name))
+            unreadable.add(_SINGLE.get(name, name))
+    for name, field in _SINGLE.items():
+        values = row.get(name), attributes.get(name)
+        # A container is no identifier, and of two that differ neither is one. Two GUIDs are looked at below.
+        if dict in map(type, values) or (field in unreadable and name != "guid"):
+            unreadable.add(field)
+            texts.pop(name, None)
     text = texts.get
     status, reason, remedy = _verdict(row, attributes)
     register = text(_REGISTER)
@@ -63,7 +77,7 @@ def read_device(row: Row, *, provider: str = "", listed: bool = False, keep_raw:
     return Device(
         provider=provider,
         name=text("guidhn"),
-        guid=_guid(row.get("guid"), attributes.get("guid")),
+        guid=_guid(row.get("guid"), attributes.get("guid")) if "guid" in texts else None,
         udid=text("udid"),
         serial_number=text("serial_number"),
         imei=imei,

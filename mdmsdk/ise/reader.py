@@ -45,6 +45,7 @@ _MAX_DEPTH = 4
 """device > attributes > compliance > status is as deep as the protocol goes."""
 
 _MAX_NAMES = 512
+_ENVELOPE = frozenset({"devicelist", "device", "paging_info"})
 _MOST_TOGETHER = 8192
 """Characters of an element that a device has several times, such as its MAC addresses."""
 
@@ -132,7 +133,7 @@ class Answer:
             for element in devices:
                 empty = False
                 row = _read(element) if _LOCAL[element.tag] == "device" else None
-                if not row or not _says_anything(row):
+                if not row or not _says_anything(row) or not _ENVELOPE.isdisjoint(row):
                     raise MalformedResponseError(f"{self.url} lists something that is not a device")
                 element.clear()
                 yield row
@@ -154,9 +155,25 @@ def read_answer(response: Response) -> Answer:
         if name == "html":
             raise _web_page(url)
         raise MalformedResponseError(f"{url} answered with <{name[:40]}> where <ise_api> is expected")
-    fields = _read(root, 0)
     lists = [child for child in root if _LOCAL[child.tag] == "devicelist"]
-    return Answer(fields, lists, response.url)
+    _check_envelope(root, lists, response.url)
+    return Answer(_read(root, 0), lists, response.url)
+
+
+def _check_envelope(root: Any, lists: list[Any], url: str) -> None:
+    """See that no list and no further page hides where nobody looks for it.
+
+    Raises:
+        MalformedResponseError: one does: an end that cannot be told is no end.
+    """
+    for child in root:
+        if child in lists:
+            continue
+        paging = _LOCAL[child.tag] == "paging_info"
+        # An attribute says nothing but that there is no value (XML Schema, part 1, section 2.6.2).
+        told = paging and (len(child) or any(_LOCAL[name] != "nil" for name in child.attrib))
+        if told or any(_LOCAL[inner.tag] in _ENVELOPE for inner in child.iterdescendants()):
+            raise MalformedResponseError(f"{hide_values(url)} answered with an envelope that cannot be read")
 
 
 class _LocalNames(dict[str, str]):
@@ -179,6 +196,8 @@ def _read(element: Any, depth: int = _MAX_DEPTH) -> Row:
         name = _LOCAL[child.tag]
         value: str | Row | None
         if len(child):
+            if _is_mixed(child):
+                raise MalformedResponseError(f"the answer has text beside elements in <{name[:40]}>")
             value = _read(child, depth - 1) if depth else None
         else:
             text = child.text
@@ -190,6 +209,11 @@ def _read(element: Any, depth: int = _MAX_DEPTH) -> Row:
     return row
 
 
+def _is_mixed(element: Any) -> bool:
+    texts = (element.text, *(child.tail for child in element))
+    return any(text is not None and not text.isspace() and text for text in texts)
+
+
 def _put(row: Row, name: str, value: str | Row | None) -> None:
     """Add a value; one that contradicts an earlier one is kept beside it, so that it reads as neither."""
     old = row.get(name)
@@ -197,17 +221,12 @@ def _put(row: Row, name: str, value: str | Row | None) -> None:
         row[name] = value
     elif value is None or value == old:
         return
-    elif isinstance(old, dict) and isinstance(value, dict):
-        for inner, text in value.items():
-            _put(old, inner, text)
     elif isinstance(old, str) and isinstance(value, str):
         if len(old) + len(value) > _MOST_TOGETHER:  # joining them one by one would take for ever
             raise MalformedResponseError(f"the answer has <{name[:40]}> again and again")
         row[name] = f"{old},{value}"
     else:
-        raise MalformedResponseError(
-            f"the answer has <{name[:40]}> twice, once as text and once as a container"
-        )
+        raise MalformedResponseError(f"the answer has <{name[:40]}> twice, as a container")
 
 
 def _says_anything(row: Row) -> bool:

@@ -243,6 +243,17 @@ class TestMerge:
         assert (newest.server, newest.compliance.state) == ("b", "noncompliant")
 
     @pytest.mark.parametrize("how", ["strictest", "first", "newest"])
+    def test_a_record_that_does_not_say_readably_that_it_left_counts(self, how: Any) -> None:
+        odd = found("a", "noncompliant", registered=False)
+        assert odd.device is not None
+        odd = odd.model_copy(
+            update={"device": odd.device.model_copy(update={"unreadable": frozenset({"register_status"})})}
+        )
+        device = merged([found("b", "compliant"), odd], how)
+        assert device is not None
+        assert (device.server, device.compliance.state) == ("b", "noncompliant")
+
+    @pytest.mark.parametrize("how", ["strictest", "first", "newest"])
     def test_a_record_that_left_speaks_only_where_there_is_no_other(self, how: Any) -> None:
         left = found("a", "noncompliant", seen=99, registered=False)
         device = merged([left, found("b", "compliant")], how)
@@ -277,6 +288,12 @@ class TestDecision:
     ) -> None:
         assert decide(answer(found("a", state), silent(status))) == decision
         assert decide(answer(found("a", state), silent(status, judges=False))) == state
+
+    def test_an_inventory_vouches_for_nobody(self) -> None:
+        beside = found("a", "compliant").model_copy(update={"judges": False})
+        assert decide(answer(beside, silent(Status.NOT_FOUND))) == "unknown"
+        assert decide(answer(beside, found("b", "compliant", registered=False))) == "unknown"
+        assert decide(answer(beside, found("b", "compliant"))) == "compliant"
 
     def test_not_registered_needs_every_server_that_could_know(self) -> None:
         gone, nothing = found("a", "compliant", registered=False), silent(Status.NOT_FOUND)

@@ -387,6 +387,22 @@ class TestAnswersAboutOthers:
             with pytest.raises(FilterIgnoredError):
                 look(Udid("U1"), xml.answer(xml.row(outer={"udid": outer}, udid=inner)))
 
+    @pytest.mark.parametrize(
+        ("key", "name", "other"),
+        [
+            (Imei("353778083456461"), "imei", "490154203237518"),
+            (Meid("A0000009ABCDEF"), "meid", "A0000009ABCDEE"),
+            (Udid("U1"), "udid", "<v>U2</v>"),
+            (Guid("G1"), "guid", "<v>G2</v>"),
+            (Imei("353778083456461"), "imei", "<v>490154203237518</v>"),
+        ],
+    )
+    def test_a_row_that_contradicts_itself_is_no_match(
+        self, look: Any, xml: type[Xml], key: Key, name: str, other: str
+    ) -> None:
+        with pytest.raises(FilterIgnoredError):
+            look(key, xml.answer(xml.row(outer={name: key.value}, **{name: "@"}).replace("@", other)))
+
     def test_a_phone_for_two_sim_cards_is_found_by_either_imei(self, look: Any, xml: type[Xml]) -> None:
         row = xml.row(imei="490154203237518, 353879234252633")
         for imei in ("490154203237518", "353879234252633"):
