@@ -26,8 +26,12 @@ NO_SOURCE = (
     "The Meraki Dashboard API reports no compliance: name its source in the setting compliance, such as "
     '{ source = "policy-tags" }.'
 )
-# "noncompliant", "non-compliant", "not compliant": what ends in a good word need not be good.
-_NEGATED = re.compile(r"(?<![^\W_])(?:non|not|no|un|in|never)[\W_]*compliant", re.IGNORECASE)
+# "noncompliant", "non-compliant", "not yet compliant": what ends in a good word need not be good.
+_NEGATED = re.compile(
+    r"(?<![^\W_])(?:(?:non|not|no|un|in|never)[\W_]*|(?:not|never|no[\W_]+longer)[\W_].*)compliant",
+    re.IGNORECASE | re.DOTALL,
+)
+_EDGES = re.compile(r"^[\W_]+|[\W_]+$")
 
 
 def _piece(char: str) -> str:
@@ -68,6 +72,12 @@ def _policies(patterns: Iterable[str], tags: Collection[str]) -> set[str]:
     return {name for pattern in patterns for tag in tags if (name := _name(pattern, tag))}
 
 
+def _trimmed(patterns: Iterable[str], tags: Iterable[str]) -> list[str]:
+    """The tags, without punctuation around them where they fit a pattern of violation only so."""
+    patterns = tuple(patterns)
+    return [tag if _names(patterns, (tag,)) else _EDGES.sub("", tag) for tag in tags]
+
+
 def _good(tags: Iterable[str]) -> list[str]:
     """The tags that may speak for a device."""
     return [tag for tag in tags if not _NEGATED.search(tag)]
@@ -76,7 +86,7 @@ def _good(tags: Iterable[str]) -> list[str]:
 def fits(source: ComplianceSettings, tags: Collection[str]) -> bool:
     """Whether one of the patterns fits one of these tags, so that the source says something."""
     violating, compliant = source.patterns
-    return bool(_names(violating, tags) or _names(compliant, _good(tags)))
+    return bool(_names(violating, _trimmed(violating, tags)) or _names(compliant, _good(tags)))
 
 
 def policies_of(source: ComplianceSettings, tags: Collection[str]) -> set[str]:
@@ -84,7 +94,13 @@ def policies_of(source: ComplianceSettings, tags: Collection[str]) -> set[str]:
     violating, compliant = source.patterns
     if not _is_open(source):
         return set()
-    return _policies(violating, tags) | _policies(compliant, _good(tags))
+    return _policies(violating, _trimmed(violating, tags)) | _policies(compliant, _good(tags))
+
+
+def _tells(tag: str, policies: Iterable[str]) -> bool:
+    """Whether a tag begins with the name of a policy and goes on."""
+    text = _EDGES.sub("", tag)
+    return any(re.match(rf"{re.escape(name)}[\W_]", text, re.IGNORECASE) for name in policies)
 
 
 def _is_open(source: ComplianceSettings) -> bool:
@@ -130,7 +146,7 @@ def _judge_tags(source: ComplianceSettings, row: Row, policies: Collection[str])
     if (tags := row.texts(field)) is None:
         return _unknown(f"the server sent no readable {field}", source=source.source)
     violating, compliant = source.patterns
-    if bad := _names(violating, tags):
+    if bad := _names(violating, _trimmed(violating, tags)):
         return Compliance(
             state=ComplianceState.NONCOMPLIANT,
             reasons=tuple(f"{name} is violated (tag {tag!r})" for tag, name in bad.items()),
@@ -158,8 +174,10 @@ def _lacking(
         return f"no tag in {field} fits {wanted}"
     if not _is_open(source):
         return None
-    if bad := sorted(set(tags) - set(good)):
-        return f"the tag {bad[0]!r} may be one of violation"
+    fitting = _names(compliant, good)
+    doubtful = [tag for tag in tags if tag not in good or (tag not in fitting and _tells(tag, policies))]
+    if doubtful:
+        return f"the tag {min(doubtful)!r} may be one of violation"
     if not policies:
         return "which policies there are is not known: at the heartbeat, no device had a tag of one"
     unjudged = sorted(set(policies) - _policies(compliant, good))

@@ -24,7 +24,7 @@ from mdmsdk_meraki.answers import error_text, hint_for, is_meraki_host, token_er
 from mdmsdk_meraki.compliance import NO_SOURCE, fits, judge, needed_fields
 from mdmsdk_meraki.login import AUTHORIZE_AGAIN, Login
 from mdmsdk_meraki.rows import FIELDS, bare_id, read_device
-from mdmsdk_meraki.scope import Description, MerakiScope, check_sent, fingerprint
+from mdmsdk_meraki.scope import Description, MerakiScope, check_sent, check_tags, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -185,6 +185,7 @@ class MerakiProvider(MerakiScope):
         Raises:
             ConfigurationError: the settings do not say what decides about compliance, or name tags that no
                 device has.
+            MalformedResponseError: the tags of a device cannot be read.
         """
         source = self.settings.compliance
         if source is None:
@@ -196,11 +197,9 @@ class MerakiProvider(MerakiScope):
         said, inner = (cursor or "-")[0], (cursor or "-")[1:] or None
         page, devices, following = yield from self._walk(info, inner)
         check_sent(source, page.rows)
-        guilty = [
-            device
-            for row, device in zip(page.rows, devices, strict=True)
-            if device.compliance.state is ComplianceState.NONCOMPLIANT and row.managed is not False
-        ]
+        there = [pair for pair in zip(page.rows, devices, strict=True) if pair[0].managed is not False]
+        check_tags(source, [row for row, _ in there])
+        guilty = [device for _, device in there if device.compliance.state is ComplianceState.NONCOMPLIANT]
         if source.source == "rules" or fits(source, page.tags(*needed_fields(source))):
             said = "+"
         if following is not None:

@@ -98,14 +98,11 @@ class Row(rows.Row):
 
     @property
     def managed(self) -> bool | None:
-        """Whether it is enrolled now; None where the row does not say so, or cannot be read."""
-        now = [self.veto("isManaged"), self.veto("hasMdm")]
-        if True in now:
+        """Whether it is enrolled now; None where the row does not say so readably, in both members."""
+        now = {name: self.veto(name) for name in ("isManaged", "hasMdm")}
+        if True in now.values():
             return True
-        if {"isManaged", "hasMdm"} & self.unreadable:
-            return None
-        # That it had a profile once is not enough.
-        return False if False in now or self.veto("hadMdm") else None
+        return False if None not in [self.doubt(*told) for told in now.items()] else None
 
     @property
     def encrypted(self) -> bool | None:

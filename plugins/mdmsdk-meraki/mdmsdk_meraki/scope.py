@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mdmsdk_meraki.rows import Row
     from mdmsdk_meraki.settings import ComplianceSettings
 
-__all__ = ["Description", "MerakiScope", "Network", "check_sent", "fingerprint"]
+__all__ = ["Description", "MerakiScope", "Network", "check_sent", "check_tags", "fingerprint"]
 
 T = TypeVar("T")
 
@@ -296,6 +296,17 @@ def check_sent(source: ComplianceSettings, rows: Collection[Row]) -> bool:
             hint="Choose another source in the setting compliance: this server does not report that one.",
         )
     return bool(rows)
+
+
+def check_tags(source: ComplianceSettings, rows: Collection[Row]) -> None:
+    """Whether the tags that decide can be read: where not, nobody knows whether one is of violation.
+
+    Raises:
+        MalformedResponseError: those of a device are no list of texts, or not there.
+    """
+    for field in needed_fields(source) if source.source != "rules" else ():
+        if lost := [row.text("id") for row in rows if row.texts(field) is None]:
+            raise MalformedResponseError(f"the server sent a device ({lost[0]}) without a readable {field}")
 
 
 def _listed(tags: Collection[str]) -> str:

@@ -59,6 +59,12 @@ def test_without_a_source_the_state_is_unknown_with_a_hint() -> None:
         (["Base violating", "Base compliant"], "noncompliant", "Base"),
         (["A violating", "B_violating"], "noncompliant", "A, B"),
         (["violating"], "noncompliant", "violating"),
+        (["Base violating."], "noncompliant", "Base"),
+        ([" (Base violating)\n", "Base compliant"], "noncompliant", "Base"),
+        (["Base compliant."], "unknown", "policy-tags"),
+        (["Base not yet compliant"], "unknown", "policy-tags"),
+        (["Base no longer compliant"], "unknown", "policy-tags"),
+        (["No jailbreak compliant"], "compliant", "No jailbreak"),
         (["Base compliant"], "compliant", "Base"),
         (["Base: Compliant", "iOS"], "compliant", "Base"),
         (["A.b compliant", "C compliant"], "compliant", "A.b, C"),
@@ -96,6 +102,9 @@ FLEET = ("iOS", "A compliant", "A violating", "B compliant", "C violating", "vio
         (["A compliant", "B compliant", "C Compliant"], "compliant"),
         (["A compliant", "B compliant", "C compliant", "D not compliant"], "unknown"),
         (["A compliant", "B compliant", "C violating"], "noncompliant"),
+        (["A compliant", "B compliant", "C compliant", "iOS", "A", "Antiques"], "compliant"),
+        (["A compliant", "B compliant", "C compliant", "c violatin"], "unknown"),
+        (["A compliant", "B compliant", "C compliant", " B - failed"], "unknown"),
     ],
 )
 def test_every_policy_that_the_fleet_knows_has_to_be_kept(tags: list[str], state: str) -> None:

@@ -450,7 +450,7 @@ def test_the_list_walks_through_all_networks(dashboard: Any, ask: Any) -> None:
             [dashboard.row(id="1", **bad), dashboard.row(id="2")],
             link=f"<{dashboard.base}/networks/N_1/sm/devices/two>; rel=next",
         ),
-        "/networks/N_1/sm/devices/two": [dashboard.row(id="3", isManaged=False, **bad)],
+        "/networks/N_1/sm/devices/two": [dashboard.row(id="3", isManaged=False, hasMdm=False, **bad)],
         "/networks/N_2/sm/devices": [],
         "/networks/N_3/sm/devices": [dashboard.row(id="4", **bad)],
     }
@@ -502,14 +502,27 @@ def test_a_list_whose_tags_change_meanwhile_fails(dashboard: Any, ask: Any) -> N
         ({"isManaged": True}, True),
         ({"isManaged": "maybe", "hasMdm": False}, True),
         ({"isManaged": None}, True),
-        ({"isManaged": False, "hasMdm": None}, False),
-        ({"isManaged": None, "hadMdm": True}, False),
+        ({"isManaged": False, "hasMdm": None}, True),
+        ({"isManaged": None, "hadMdm": True}, True),
+        ({"isManaged": False, "hasMdm": False}, False),
     ],
 )
 def test_only_a_device_that_is_gone_is_left_out(dashboard: Any, ask: Any, fields: Any, listed: bool) -> None:
     provider = dashboard.provider(compliance=TAGGED)
     answers = {N_1: [dashboard.row(autoTags=["A violating"], **fields)]}
     assert len(ask(provider, provider.noncompliant_page(info(), None), answers).items) == listed
+
+
+@pytest.mark.parametrize("tags", ["A violating", {"x": 1}, [["A violating"]], None, "absent"])
+def test_a_list_with_a_device_whose_tags_cannot_be_read_fails(dashboard: Any, ask: Any, tags: Any) -> None:
+    provider, row = dashboard.provider(compliance=TAGGED), dashboard.row(autoTags=tags)
+    if tags == "absent":
+        del row["autoTags"]
+    answers = {N_1: [dashboard.row(id="2", autoTags=["A violating"]), row]}
+    with pytest.raises(MalformedResponseError, match="autoTags"):
+        ask(provider, provider.noncompliant_page(info(), None), answers)
+    row |= {"isManaged": False, "hasMdm": False}  # it left, and is in no list
+    assert len(ask(provider, provider.noncompliant_page(info(), None), answers).items) == 1
 
 
 def test_the_list_breaks_off_when_networks_change(dashboard: Any, ask: Any) -> None:

@@ -84,6 +84,18 @@ def test_registered(fields: dict[str, Any], registered: bool) -> None:
     assert read_device({"id": "1", **fields}).registered is registered
 
 
+@pytest.mark.parametrize(
+    "silent", [{}, {"hasMdm": None}, {"hasMdm": ""}, {"hasMdm": "maybe"}, {"hasMdm": []}]
+)
+def test_only_a_row_that_says_no_twice_is_of_a_device_that_left(silent: dict[str, Any]) -> None:
+    assert read_device({"id": "1", "isManaged": False, "hasMdm": False}).unreadable == set()
+    assert read_device({"id": "1", "isManaged": False, **silent}).unreadable == {"hasMdm"}
+    assert read_device({"id": "1", **silent}).unreadable == {"isManaged", "hasMdm"}
+    missing = read_device({"id": "1", "isManaged": True})
+    assert missing.registered
+    assert missing.unreadable == set()
+
+
 def test_what_is_not_reported_is_none() -> None:
     device = read_device({"id": 7})
     assert device.id == "7"
