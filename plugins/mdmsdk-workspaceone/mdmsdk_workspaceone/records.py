@@ -19,10 +19,30 @@ from mdmsdk.rows import Row
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-__all__ = ["Record", "combine"]
+__all__ = ["Record", "combine", "undecided"]
 
 _CONTAINERS: Final = ("enrollmentinfo", "platforminfo", "carrierinfo")
 _ENROLLED: Final = frozenset({"ENROLLED", "USERENROLLED"})
+# Workspace ONE API help, mdm v1 to v3, enrollment_status: the words for devices that have left, or are not
+# there yet. UNKNOWN is not among them: it does not say so.
+_NOT_ENROLLED: Final = frozenset(
+    {
+        "DISCOVERED",
+        "REGISTERED",
+        "ENROLLMENTINPROGRESS",
+        "ENTERPRISEWIPEPENDING",
+        "DEVICEWIPEPENDING",
+        "RETIRED",
+        "UNENROLLED",
+        "APPCATALOGONLY",
+        "BLACKLISTED",
+        "PENDINGAGENT",
+        "UNENROLLEDBYFEEDBACKSERVICE",
+        "WIPEINITIATED",
+        "RELINQUISHOWNERSHIPPENDING",
+        "DEVICENOTFOUND",
+    }
+)
 _COMPROMISED: Final = "The device is compromised (jailbroken or rooted)."
 # API help: Platform in v1 and v2, device_type and platform_name in v3, in any case and spelling.
 _SYSTEMS: Final = {
@@ -110,9 +130,13 @@ class Record(Row):
     @property
     def enrolled(self) -> bool | None:
         """Whether the device is under management; None where the record does not say so readably."""
-        words = [level.word("EnrollmentStatus") for level in self._levels]
-        told = [_plain(word) in _ENROLLED for word in words if word]
-        return all(told) if told else None
+        name = "EnrollmentStatus"
+        words = [_plain(level.text(name) or "") for level in self._levels if level.has(name)]
+        clear = bool(words) and _ENROLLED.union(_NOT_ENROLLED).issuperset(words)
+        self.doubt(name, clear or None)
+        if not _NOT_ENROLLED.isdisjoint(words):
+            return False
+        return clear or None
 
     @property
     def last_seen(self) -> datetime | None:
@@ -161,11 +185,13 @@ class Record(Row):
         )
 
     def _compliance(self) -> Compliance:
-        """The verdict; a word that a failing policy of the same record contradicts is none."""
+        """The verdict; a pass that another fact of the same record contradicts is none."""
         summary = self.row("ComplianceSummary")
         words = [level.word("ComplianceStatus") for level in self._levels]
         words.append(summary.word("OverallComplianceStatus"))
         verdicts = [_read_state(word) for word in words if word]
+        if any(_plain(word) not in _STATES for word in words if word):
+            self.doubt("ComplianceStatus", None)
         # API help, mdm v2, devices/{uuid}: only yes or no, and what is pending reads as no.
         for told in (level.value("Compliant") for level in self._levels):
             if isinstance(told, bool) and all(verdict.state is _PASS for verdict in verdicts):
@@ -175,13 +201,15 @@ class Record(Row):
                 self.doubt("Compliant", None)
         compliance = _strictest(*verdicts)
         failing = summary.failing()
-        changes: dict[str, Any] = {}
-        reasons = [*failing, *compliance.reasons]
-        if compliance.state is _PASS and failing:
-            changes["state"] = _OPEN
-            reasons.append("The server calls the device compliant although a policy fails.")
-        if self.veto("CompromisedStatus"):
-            reasons.append(_COMPROMISED)
+        against = []
+        if failing:
+            against.append("The server calls the device compliant although a policy fails.")
+        elif any(policy.state is not _PASS for policy in summary.policies):
+            against.append("The server calls the device compliant although a policy has no result.")
+        compromised = [_COMPROMISED] if self.veto("CompromisedStatus") else []
+        taken_back = compliance.state is _PASS and bool(against or compromised)
+        changes: dict[str, Any] = {"state": _OPEN} if taken_back else {}
+        reasons = [*failing, *compliance.reasons, *(against if taken_back else ()), *compromised]
         source = failing[0] if failing else None
         return compliance.model_copy(update={**changes, "reasons": tuple(reasons), "source": source})
 
@@ -192,15 +220,22 @@ class Record(Row):
         API help: ComplianceSummary.DeviceCompliance[] {PolicyName, CompliantStatus} in v1 and v2,
         compliance_summary.compliance_policy_results[] {policy_name, compliance_status} in v3.
         """
-        return self.rows("DeviceCompliance", "CompliancePolicyResults")
+        return [*self.rows("DeviceCompliance"), *self.rows("CompliancePolicyResults")]
+
+    @property
+    def state(self) -> ComplianceState:
+        """How the device stands to this policy; unknown while its check is pending, or has no result."""
+        word, flag = self.word("ComplianceStatus"), self.veto("CompliantStatus")
+        states = [_read_state(word).state] if word else []
+        if flag is not None:
+            states.append(_PASS if flag else _FAIL)
+        return _OPEN if self.veto("CompliancePending") else max(states, key=_rank, default=_OPEN)
 
     def failing(self, *, detail: bool = False) -> list[str]:
         """The names of the policies that the device fails, with what they demand if `detail`."""
         texts = []
         for policy in self.policies:
-            word = policy.word("ComplianceStatus")
-            failed = policy.veto("CompliantStatus") is False or (word and _read_state(word).state is _FAIL)
-            if not failed or policy.veto("CompliancePending"):
+            if policy.state is not _FAIL:
                 continue
             name = policy.text("PolicyName") or "a policy without a name"
             more = policy.text("PolicyDetail", "PolicyDescription") if detail else None
@@ -229,6 +264,11 @@ def _read_state(word: str) -> Compliance:
     return Compliance(state=state, reasons=(reason,) if reason else (), vendor_state=word)
 
 
+def undecided(word: str) -> bool:
+    """Whether this is one of the server's words for "no verdict"."""
+    return _STATES.get(_plain(word), (_PASS, None))[0] is _OPEN
+
+
 def _strictest(*verdicts: Compliance) -> Compliance:
     """The strictest of several verdicts on one device, the first of equals; without any, unknown."""
     return max(verdicts, key=lambda verdict: _rank(verdict.state), default=Compliance())
@@ -246,7 +286,7 @@ def combine(device: Device, more: Device) -> Device:
     """
     verdict = _strictest(device.compliance, more.compliance)
     boolean = (more.compliance.vendor_state or "").startswith("compliant:")
-    if boolean and device.compliance.state is _OPEN and device.compliance.vendor_state:
+    if boolean and device.compliance.state is _OPEN and undecided(device.compliance.vendor_state or ""):
         verdict = device.compliance
     encrypted = more.disk_encrypted if device.disk_encrypted is None else device.disk_encrypted
     return device.model_copy(

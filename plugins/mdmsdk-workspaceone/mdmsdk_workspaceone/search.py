@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from mdmsdk.errors import FilterIgnoredError, MalformedResponseError
 from mdmsdk.models import ComplianceState
-from mdmsdk_workspaceone.records import Record
+from mdmsdk_workspaceone.records import Record, undecided
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +82,8 @@ def left_out(document: dict[str, Any]) -> bool:
 def select(rows: Sequence[tuple[Record, Device]], *, filtered: bool) -> list[Device]:
     """The noncompliant ones of a page, without those that have left.
 
-    The search does not care for enrolment, and may count what is pending as not compliant.
+    The search does not care for enrolment, and may count what is pending as not compliant. What the server
+    found and the record does not explain stays in the list, with its state unknown.
 
     Args:
         rows: the page.
@@ -98,5 +99,9 @@ def select(rows: Sequence[tuple[Record, Device]], *, filtered: bool) -> list[Dev
     return [
         device
         for record, device in rows
-        if record.enrolled is not False and device.compliance.state is ComplianceState.NONCOMPLIANT
+        if record.enrolled is not False
+        and (
+            device.compliance.state is ComplianceState.NONCOMPLIANT
+            or (filtered and (device.unreadable or not undecided(device.compliance.vendor_state or "")))
+        )
     ]

@@ -709,6 +709,26 @@ def test_devices_that_left_are_no_part_of_the_list(make: Make, info: Info, reply
     assert collect(make(), info(), reply({"Devices": page, "Total": 5})) == [1, 2, 5]
 
 
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        *(({"EnrollmentStatus": word}, "noncompliant") for word in (4, "weird", "UNKNOWN", None)),
+        *(({"ComplianceStatus": word}, "unknown") for word in (7, "Weird")),
+        ({"ComplianceStatus": "Compliant", "CompromisedStatus": True}, "unknown"),
+    ],
+)
+def test_a_row_that_cannot_be_read_stays_in_the_list(
+    make: Make, info: Info, reply: Reply, change: dict[str, Any], state: str
+) -> None:
+    (row,) = rows(2)
+    answer = reply({"Devices": [*rows(1), row | change], "Total": 2})
+    page = play(make().noncompliant_page(info(), None), [answer])
+    assert [(device.id, device.compliance.state) for device in page.items] == [
+        ("1", "noncompliant"),
+        ("2", state),
+    ]
+
+
 @pytest.mark.parametrize("status", ["Compliant", "ALLOWED", ""])
 def test_a_row_that_complies_shows_that_the_filter_was_ignored(
     make: Make, info: Info, reply: Reply, status: str

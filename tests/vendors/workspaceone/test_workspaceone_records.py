@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdmsdk.client.verdict import settle
+from mdmsdk.client.verdict import pick, settle
 from mdmsdk.errors import MalformedResponseError
 from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
 from mdmsdk.models import ComplianceState, Device
-from mdmsdk_workspaceone.records import Record
+from mdmsdk_workspaceone.records import Record, combine
 
 Sample = Callable[[str], dict[str, Any]]
 LONDON = ZoneInfo("Europe/London")
@@ -267,8 +267,52 @@ def test_a_fact_against_the_device_that_cannot_be_read_leaves_no_verdict(
 
 
 @pytest.mark.parametrize("value", [True, 1, "1", "YES", "true", "Y"])
-def test_compromised_is_read_in_every_form(value: Any) -> None:
-    assert judged(GOOD | {"CompromisedStatus": value}).jailbroken is True
+def test_compromised_is_read_in_every_form_and_no_pass(value: Any) -> None:
+    device = judged(GOOD | {"CompromisedStatus": value})
+    assert (device.jailbroken, device.compliance.state) == (True, OPEN)
+    assert device.compliance.reasons == ("The device is compromised (jailbroken or rooted).",)
+
+
+@pytest.mark.parametrize("first", [None, [], [{"PolicyName": "P", "CompliantStatus": True}]])
+@pytest.mark.parametrize("word", ["NonCompliant", "BLOCKED", "NOT_AVAILABLE", "maybe", None])
+def test_both_lists_of_policies_are_read(first: Any, word: str | None) -> None:
+    summary = {"DeviceCompliance": first, "CompliancePolicyResults": [{"ComplianceStatus": word}]}
+    assert judged(GOOD | {"ComplianceSummary": summary}).compliance.state is OPEN
+    summary["CompliancePolicyResults"] = [{"ComplianceStatus": "COMPLIANT"}]
+    assert judged(GOOD | {"ComplianceSummary": summary}).compliance.state is PASS
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"CompliantStatus": None},
+        {"CompliantStatus": False, "CompliancePending": True},
+        {"CompliancePending": 1},
+    ],
+)
+def test_a_policy_without_a_result_is_no_pass(changes: dict[str, Any]) -> None:
+    compliance = judged(GOOD | policy(**changes)).compliance
+    assert compliance.state is OPEN
+    assert compliance.reasons == ("The server calls the device compliant although a policy has no result.",)
+
+
+def test_a_record_is_passed_over_only_if_it_says_that_its_device_left() -> None:
+    def verdict(**changes: Any) -> ComplianceState:
+        bad = {"Id": 2, "ComplianceStatus": "NonCompliant", **changes}
+        chosen = pick([read(GOOD), read(bad)])
+        assert chosen is not None
+        return chosen.compliance.state
+
+    unclear: list[Any] = [*NOISE, None, "", "maybe", "UNKNOWN", 4]
+    assert {verdict(EnrollmentStatus=value) for value in unclear} == {FAIL}
+    assert verdict() is FAIL
+    assert verdict(EnrollmentStatus="RETIRED", enrollment_info={"enrollment_status": "maybe"}) is FAIL
+    assert {verdict(EnrollmentStatus=word) for word in ("Unenrolled", "DEVICE_WIPE_PENDING")} == {PASS}
+
+
+def test_a_boolean_counts_beside_a_pass_that_was_taken_back() -> None:
+    compromised = read(GOOD | {"CompromisedStatus": True})
+    assert combine(compromised, read({"enrollmentInfo": {"compliant": False}})).compliance.state is FAIL
 
 
 def test_two_levels_of_one_record_are_both_read() -> None:
