@@ -45,6 +45,7 @@ nitpick_ignore_regex = [
     # Private helpers in annotations, and private bases that a class's signature names.
     (r"py:class", r"(mdmsdk\.[\w.]*\.)?_\w+"),
     (r"py:class", r"mdmsdk\.(ise\.discovery\.IseDiscovery|models\.FrozenModel|settings\.Settings)"),
+    (r"py:class", r"mdmsdk\._run\.facade\.Facade"),
     # Annotated texts, which a type alias names; before a colon in their docstring a type is expected.
     (r"py:class", r"(mdmsdk\.\w+\.)?(BasicUsername|ServerPath|Url)"),
     # Of the attributes "form, json, body" all but the last are taken for a type.

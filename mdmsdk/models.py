@@ -8,13 +8,15 @@ from __future__ import annotations
 import contextlib
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
 
 from mdmsdk.errors import MdmError
 from mdmsdk.identifiers import Guid, Imei, Key, Mac, Meid, Serial, Udid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "Compliance",
@@ -112,9 +114,13 @@ class Compliance(FrozenModel):
 UNKNOWN_COMPLIANCE = Compliance()
 
 
-def _said(kind: type[Key], text: str | None) -> str | None:
-    """The text of an identifier; None for a placeholder, which says that there is none."""
-    return None if text is None or kind.stands_for_nothing(text) else text
+def _said(kind: type[Key]) -> Callable[[str | None], str | None]:
+    """Gives the text of an identifier; None for a placeholder, which says that there is none."""
+
+    def said(text: str | None) -> str | None:
+        return None if text is None or kind.stands_for_nothing(text) else text
+
+    return said
 
 
 class Device(FrozenModel):
@@ -142,11 +148,11 @@ class Device(FrozenModel):
     provider: str = ""
     id: str | None = None
     name: str | None = None
-    guid: Annotated[str | None, AfterValidator(partial(_said, Guid))] = None
-    udid: Annotated[str | None, AfterValidator(partial(_said, Udid))] = None
-    serial_number: Annotated[str | None, AfterValidator(partial(_said, Serial))] = None
-    imei: Annotated[str | None, AfterValidator(partial(_said, Imei))] = None
-    meid: Annotated[str | None, AfterValidator(partial(_said, Meid))] = None
+    guid: Annotated[str | None, AfterValidator(_said(Guid))] = None
+    udid: Annotated[str | None, AfterValidator(_said(Udid))] = None
+    serial_number: Annotated[str | None, AfterValidator(_said(Serial))] = None
+    imei: Annotated[str | None, AfterValidator(_said(Imei))] = None
+    meid: Annotated[str | None, AfterValidator(_said(Meid))] = None
     mac_addresses: tuple[Mac, ...] = ()
     user: str | None = None
     phone_number: str | None = None

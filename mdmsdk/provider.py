@@ -229,12 +229,12 @@ class MdmProvider(ABC):
     passing: ClassVar[frozenset[str]] = frozenset()
     """Members of `ServerInfo.extra` that change by themselves, such as a quota."""
     partial: ClassVar[Mapping[type[Key], int]] = {}
-    """Kinds of which a record shows only some identifiers of a device, and how many at the most: a record
+    """Kinds of which a record shows only some identifiers of a device, and how many at the most. A record
     that shows so many does not contradict another one."""
     loose: ClassVar[frozenset[type[Key]]] = frozenset()
-    """Kinds by which the server searches loosely: an answer about other devices alone is "not found"."""
+    """Kinds by which the server searches loosely. An answer about other devices alone is "not found"."""
     never_shown: ClassVar[frozenset[type[Key]]] = frozenset()
-    """Kinds that the answer to a search by them never shows, by the vendor's own word: its only record is
+    """Kinds that the answer to a search by them never shows, by the vendor's own word. Its only record is
     taken for the device, unless it shows another key of the kind."""
 
     def __init__(self, settings: ProviderSettings) -> None:
@@ -296,7 +296,7 @@ class MdmProvider(ABC):
         """`find` for at most ``limits.batch_size`` keys of one kind at once (see `mdmsdk.search`).
 
         Returns:
-            An entry for every key: its records, or the error that concerns this key alone.
+            An entry for every key, with its records or the error that concerns this key alone.
         """
         return one_by_one(keys, lambda key: self.find(info, key))
 

@@ -67,7 +67,7 @@ class Row:
 
     @property
     def unreadable(self) -> frozenset[str]:
-        """What could not be read so far: for `Device.unreadable`."""
+        """What could not be read so far, for `Device.unreadable`."""
         return frozenset(self._unreadable)
 
     def _find(self, names: tuple[str, ...]) -> tuple[str, Any]:

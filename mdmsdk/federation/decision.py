@@ -25,7 +25,7 @@ class Decision(StrEnum):
     NOT_REGISTERED = "not_registered"
     """Every server that could know it says that it is not under management."""
     NO_ANSWER = "no_answer"
-    """A server that could know better has not spoken: no verdict."""
+    """A server that could know better has not spoken, so that there is no verdict."""
 
 
 def decide(answer: Answer | LookupResult) -> Decision:
