@@ -207,7 +207,10 @@ def iterate(iterator: AsyncIterator[T]) -> Iterator[T]:
             yield item
             item = drive(_next(iterator, end))
     finally:
-        drive(_close(iterator))
+        # Left by an exception out of a signal handler, it still counts as running on Python 3.11 and cannot
+        # be closed; the garbage collector ends it.
+        if not getattr(iterator, "ag_running", False):
+            drive(_close(iterator))
 
 
 def era() -> object:

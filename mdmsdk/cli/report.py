@@ -22,7 +22,7 @@ import signal
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from mdmsdk.errors import ConfigurationError, MdmError
 from mdmsdk.words import one_line
@@ -109,11 +109,19 @@ def turn_on_debug() -> None:
         def format(self, record: logging.LogRecord) -> str:
             return one_line(super().format(record))
 
-    handler = logging.StreamHandler()
-    handler.setFormatter(PlainFormatter("%(asctime)s %(name)s %(message)s"))
+    class StderrHandler(logging.StreamHandler[TextIO]):
+        def emit(self, record: logging.LogRecord) -> None:
+            self.stream = sys.stderr  # the one of now: a program may run several commands
+            super().emit(record)
+
     logger = logging.getLogger("mdmsdk")
-    logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
+    if any(handler.name == "mdm" for handler in logger.handlers):
+        return
+    handler = StderrHandler()
+    handler.name = "mdm"
+    handler.setFormatter(PlainFormatter("%(asctime)s %(name)s %(message)s"))
+    logger.addHandler(handler)
 
 
 def guarded(run: Callable[[], object]) -> int:

@@ -34,6 +34,7 @@ CLASSES = {plugin.name: load_provider(plugin.name) for plugin in installed()}
 MODES = ("sync", "asyncio")
 KEYS = {Mac: "00:1B:44:11:3A:B7", Guid: "guid:51431193-e6c3-4339-9a2b-8f1ff1fd42a2"}
 HASTY = {"attempts": 1, "timeout": 5.0, "deadline": 5.0, "breaker_failures": 0, "refused_wait": 0.0}
+HASTY["list_patience"] = 5.0
 FAULTS = {
     "status": Fault("status", status=500),
     "refused": Fault("status", status=401),
@@ -236,7 +237,15 @@ def test_the_command_line_prints_no_secret(
     config = tmp_path / "mdm.toml"
     with serve(hostile) as running:
         text = ["[servers.lab]", 'provider = "ise"', f'base_url = "{running.origin}"', 'username = "nac"']
-        config.write_text("\n".join([*text, 'password = "planted-password"', "policy = { attempts = 1 }"]))
+        config.write_text(
+            "\n".join(
+                [
+                    *text,
+                    'password = "planted-password"',
+                    "policy = { attempts = 1, list_patience = 1.0, timeout = 1.0 }",
+                ]
+            )
+        )
         for scenario in SCENARIOS[::3]:
             hostile.scenario, hostile.seen = scenario, set()
             for words, chosen in (

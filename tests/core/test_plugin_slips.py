@@ -247,8 +247,8 @@ def test_what_is_wrong_for_one_flow_is_wrong_in_a_family(tiny: Connect) -> None:
 
 
 def test_a_federation_survives_it(tiny: Connect, origin: str, mdm_mode: str) -> None:
-    good = tiny(kind=TinyProvider)
     for what in ("none", "raises", "yields none"):
+        good = tiny(kind=TinyProvider)  # a federation closes its clients
         kind = type("Slip", (Broken,), {"find": staticmethod(FLOWS[what])})
         bad = open_client(kind(TinySettings(base_url=origin)), mdm_mode, server="bad")
         with open_federation([good, bad], mdm_mode) as federation:

@@ -65,7 +65,7 @@ def test_five_thousand_devices(start: Start, ask: Ask, large: Fleet, source: str
     if source == "conditional-access":  # one state at a time, there is no list of them
         assert running.simulator.requests.total > len(large)
     else:
-        assert running.simulator.requests.total <= 20
+        assert running.simulator.requests.total <= 22  # two of them see at the heartbeat what the source says
     if source == "advanced-search":  # which Jamf Pro would run anew for each page
         assert running.simulator.requests.count("searches/id/") == 2
 
