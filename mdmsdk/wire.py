@@ -166,28 +166,32 @@ class Request:
 _MOST_DIGITS = 40
 
 
+class _UnreliableError(Exception):
+    """A document that follows the grammar, and yet not everybody reads it alike."""
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise ValueError("a member stands there twice")
+        raise _UnreliableError("a member stands there twice")
     return members
 
 
 def _whole(digits: str) -> int:
     if len(digits) > _MOST_DIGITS:
-        raise ValueError("a number is too long")
+        raise _UnreliableError("a number is too long")
     return int(digits)
 
 
 def _finite(digits: str) -> float:
     number = float(digits) if len(digits) <= _MOST_DIGITS else math.inf
     if math.isinf(number):
-        raise ValueError("a number is too large")
+        raise _UnreliableError("a number is too large")
     return number
 
 
 def _constant(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON")
+    raise _UnreliableError(f"{word} is no JSON")
 
 
 _DECODER = json.JSONDecoder(
@@ -207,8 +211,11 @@ def read_json(text: bytes | str, source: str) -> Any:
     Raises:
         MalformedResponseError: it is no JSON, has a member twice, or a number beyond all bounds.
     """
-    with suppress(ValueError, RecursionError):
-        return _DECODER.decode(text.decode("utf-8-sig") if isinstance(text, bytes) else text)
+    # Not every ValueError: an application's signal handler may raise one in the middle of this.
+    with suppress(json.JSONDecodeError, UnicodeDecodeError, RecursionError, _UnreliableError):
+        if isinstance(text, bytes):
+            text = text.removeprefix(codecs.BOM_UTF8).decode()
+        return _DECODER.decode(text)
     # Out here, because the decoder's own error holds the whole document.
     raise MalformedResponseError(f"{source} did not answer with JSON that can be relied on")
 

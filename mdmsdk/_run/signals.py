@@ -12,11 +12,15 @@ if TYPE_CHECKING:
 def from_signal_handler(error: BaseException) -> bool:
     """Whether it is one, such as Celery's soft time limit: then it is no failure of ours, and left alone."""
     handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
-    trace = error.__traceback__
-    while trace:
-        if trace.tb_frame.f_code in handlers:
-            return True
-        trace = trace.tb_next
+    cause: BaseException | None = error
+    while cause is not None:
+        trace = cause.__traceback__
+        while trace:
+            if trace.tb_frame.f_code in handlers:
+                return True
+            trace = trace.tb_next
+        # Codecs put another exception of the same type around it, which has not come from the handler.
+        cause = cause.__cause__ if type(cause.__cause__) is type(error) else None
     return False
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import itertools
+import json
 import os
 import pickle
 import signal
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from mdmsdk import wire
 from mdmsdk.client import AsyncMdmClient, MdmClient
 from mdmsdk.errors import ClientClosedError, MdmError
 from mdmsdk.flow import Flow, call, pause, send, together
@@ -302,6 +305,46 @@ class TestInterrupts:
         before = signal.signal(signal.SIGALRM, handler)
         yield interrupted
         signal.signal(signal.SIGALRM, before)
+
+    @pytest.mark.parametrize("kind", [RuntimeError, ValueError, TimeoutError])
+    @pytest.mark.parametrize("where", ["json", "codec"])
+    def test_one_while_an_answer_is_read_comes_out_as_itself(
+        self, kind: type[Exception], where: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Late(kind):  # type: ignore[valid-type, misc]
+            pass
+
+        def handler(*_: object) -> None:
+            raise Late
+
+        def interrupted(*_: Any) -> Any:
+            signal.raise_signal(signal.SIGALRM)
+            return "", 0
+
+        class Reading(TinyProvider):
+            def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
+                answer = yield from send(self.get("/find"))
+                assert answer.json() if where == "json" else answer.text
+                return []
+
+        class Answering(Wire):
+            def exchange(self, request: Request, seconds: float, max_body: int) -> Response:
+                return Response(200, {"content-type": "text/plain; charset=interrupted"}, b'{"a": 1}')
+
+        if where == "json":
+            monkeypatch.setattr(wire, "_DECODER", json.JSONDecoder(object_pairs_hook=interrupted))
+        found = codecs.CodecInfo(codecs.lookup("utf-8").encode, interrupted, name="interrupted")
+        codecs.register(search := {"interrupted": found}.get)
+        before = signal.signal(signal.SIGALRM, handler)
+        client = MdmClient(Reading(TinySettings(base_url="http://127.0.0.1:9", login="none")), server="tiny")
+        client._inner._runner.shared._http[""] = Answering()
+        try:
+            with pytest.raises(Late):
+                client.lookup(MAC)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+            client.close()
+            codecs.unregister(search)
 
     @pytest.mark.timeout(3600)
     def test_none_leaves_a_lock_held(
