@@ -386,6 +386,12 @@ class WorkspaceOneProvider(MdmProvider):
         return ZoneInfo(self.settings.time_zone) if self.settings.time_zone else UTC
 
     def _device(self, record: Record) -> Device:
+        """What a record says.
+
+        Raises:
+            MalformedResponseError: it has neither number nor UUID, like an error that comes with status 200.
+        """
+        _ = record.order
         return record.device(self.name, self._zone, keep_raw=self.settings.keep_raw)
 
     def _learn(self, rows: Sequence[Any]) -> dict[str, str]:

@@ -272,6 +272,22 @@ def test_a_web_page_is_no_answer(make: Make, info: Info, reply: Reply, status: i
         play(provider.find(info(), Serial("SIMWS10001")), [reply(HTML, status)], provider=provider)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"error": {"code": "Failed"}},
+        {"errorCode": 5002, "message": "no", "activityId": "3f0c7a52"},
+        {"Id": {"Value": 0}, "Uuid": ""},
+        {"SerialNumber": "SIMWS10001", "ComplianceStatus": "Compliant", "EnrollmentStatus": "Enrolled"},
+    ],
+)
+def test_an_answer_that_names_no_record_is_none(make: Make, info: Info, reply: Reply, content: Any) -> None:
+    provider = make()
+    for key in (Serial("SIMWS10001"), Guid(GUID)):
+        with pytest.raises(MalformedResponseError, match="number"):
+            play(provider.find(info(), key), [reply(content)], provider=provider)
+
+
 @pytest.mark.parametrize("value", ["OTHER1", "", None, 7, ["SIMWS10001"]])
 def test_a_record_says_for_itself_which_device_it_is(
     make: Make, info: Info, sample: Sample, reply: Reply, value: Any
