@@ -294,7 +294,6 @@ def _through_client(corpus: Corpus, figures: Figures, mode: str, damages: Sequen
             current.append(damage)
             _take(figures, damage, lambda damage=damage: client.lookup(damage.asked.key), escapes=True)
         client.run(http.close if mode == "sync" else http.aclose)
-        client.run(http.close if mode == "sync" else http.aclose)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
