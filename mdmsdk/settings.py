@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, SupportsIndex
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Self, SupportsIndex
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 
 __all__ = [
     "BasicUsername",
+    "ComplianceSettings",
     "LowerLimits",
     "Policy",
     "ProviderSettings",
+    "Rules",
     "Settings",
     "TlsSettings",
     "Url",
@@ -141,6 +153,102 @@ class LowerLimits(Settings):
     concurrency: int | None = Field(default=None, ge=1)
 
 
+SYSTEMS = (
+    *("macOS", "iOS", "iPadOS", "tvOS", "watchOS", "visionOS"),
+    *("Windows", "Android", "ChromeOS", "Linux"),
+)
+_SYSTEMS = {name.lower(): name for name in SYSTEMS}
+
+
+def _check_system(name: object) -> str:
+    if not (isinstance(name, str) and (known := _SYSTEMS.get(name.lower()))):
+        raise ValueError(f"the systems are: {', '.join(SYSTEMS)}")
+    return known
+
+
+def _check_where(value: object) -> object:
+    if isinstance(value, list | tuple) and value:
+        return tuple(map(_check_system, value))
+    if not isinstance(value, bool):
+        raise ValueError('true, or a list of systems such as ["macOS", "Windows"], is wanted')  # noqa: TRY004
+    return value
+
+
+def _check_minimums(value: object) -> object:
+    if isinstance(value, dict) and len({str(name).lower() for name in value}) < len(value):
+        raise ValueError("a system is named twice")
+    return value
+
+
+Where = Annotated[bool | tuple[str, ...], BeforeValidator(_check_where)]
+"""Whether a rule holds: for every device, or for those with one of the systems."""
+Version = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9}){0,9}$")]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+
+class Rules(Settings):
+    """What a device has to fulfil; a rule that is not set is not looked at. See `mdmsdk.rules.judge`.
+
+    Attributes:
+        minimum_os: the lowest version by system, such as ``{"macOS": "14.7", "iOS": "17.7"}``. An iPad
+            falls under iPadOS where that is named, and under iOS otherwise. Windows counts by builds:
+            10.0.22000 is the first Windows 11.
+        disk_encrypted: true, or the systems whose devices need it, such as ``["macOS", "Windows"]``.
+        passcode_set: the same for a passcode.
+        not_jailbroken: the same for devices that are neither jailbroken nor rooted.
+        registered: being managed is enough, if no other rule is broken. Without it, a device that is not
+            managed is not compliant either.
+        max_days_since_check_in: days since the device last spoke with its server, by the server's clock.
+        required_words: the server's own words for the state (`Compliance.vendor_state`) hold each of these.
+        forbidden_words: they hold none of these.
+    """
+
+    minimum_os: Annotated[
+        dict[Annotated[str, AfterValidator(_check_system)], Version], BeforeValidator(_check_minimums)
+    ] = Field(default_factory=dict)
+    disk_encrypted: Where = False
+    passcode_set: Where = False
+    not_jailbroken: Where = False
+    registered: bool = False
+    max_days_since_check_in: float | None = Field(default=None, gt=0, le=36500)
+    required_words: tuple[Word, ...] = ()
+    forbidden_words: tuple[Word, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not any(getattr(self, name) for name in Rules.model_fields):
+            raise ValueError("at least one rule is wanted")
+        windows = self.minimum_os.get("Windows", "10.0.0")
+        if not re.match(r"10\.0\.[0-9]", windows):
+            raise ValueError(
+                "minimum_os: Windows counts by builds, such as 10.0.19045; 10.0.22000 is the first Windows 11"
+            )
+        return self
+
+
+class ComplianceSettings(Settings):
+    """Where the verdict on a device comes from. A plugin whose vendor has more sources subclasses it.
+
+    Attributes:
+        source: the vendor's own verdict, or rules over what the vendor reports about the device. What the
+            vendor itself says against a device stands in either case.
+        rules: with the source ``rules``.
+    """
+
+    # For type checkers wider than it is, so that a subclass may name its own sources in its `Literal`.
+    if TYPE_CHECKING:
+        source: str = "vendor"
+    else:
+        source: Literal["vendor", "rules"] = "vendor"
+    rules: Rules | None = None
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Self:
+        if (self.source == "rules") != (self.rules is not None):
+            raise ValueError('source = "rules" and the table rules belong together')
+        return self
+
+
 class ProviderSettings(Settings):
     """What every provider's settings have.
 
@@ -153,6 +261,7 @@ class ProviderSettings(Settings):
         keep_raw: keep the vendor's own record in `Device.raw`.
         judges: whether an answer of several servers is complete only with this one; False for an inventory
             beside the MDM, whose silence means nothing.
+        compliance: where the verdict comes from, see `ComplianceSettings`; default: the vendor's own.
     """
 
     base_url: Url
@@ -162,6 +271,7 @@ class ProviderSettings(Settings):
     proxy: SecretStr | None = None
     keep_raw: bool = False
     judges: bool = True
+    compliance: ComplianceSettings | None = None
 
 
 def secret_values(value: Any) -> list[str]:

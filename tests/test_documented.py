@@ -29,7 +29,7 @@ from mdmsdk.identifiers import KEY_KINDS
 from mdmsdk.ise import IseDialectSettings, IseProvider, IseSettings
 from mdmsdk.provider import Capability, Limits
 from mdmsdk.registry import installed, load_provider
-from mdmsdk.settings import LowerLimits, Policy, ProviderSettings, TlsSettings
+from mdmsdk.settings import ComplianceSettings, LowerLimits, Policy, ProviderSettings, TlsSettings
 from mdmsdk.simulator.faults import FaultKind
 from mdmsdk.simulator.ise import IseHabits
 from mdmsdk.testing import plugin as pytest_plugin
@@ -42,7 +42,7 @@ ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
 # The modules that users and plugin authors import from; each is on the API page.
 MODULES = ["client", "config", "errors", "federation", "flow", "identifiers", "ise", "models", "paging"]
-MODULES += ["provider", "registry", "settings", "simulator", "testing", "wire"]
+MODULES += ["provider", "registry", "rules", "settings", "simulator", "testing", "wire"]
 CODE = re.compile(r"`([^`\n]+)`")
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
@@ -140,6 +140,7 @@ def test_every_common_setting_is_told() -> None:
     assert missing_settings(LowerLimits, "settings.md", "limits.") == []
     assert missing_settings(TlsSettings, "settings.md", "tls.") == []
     assert missing_settings(FederationSettings, "settings.md", "federation.") == []
+    assert missing_settings(ComplianceSettings, "settings.md", "compliance.") == []
 
 
 def test_every_default_of_the_policy_is_told() -> None:

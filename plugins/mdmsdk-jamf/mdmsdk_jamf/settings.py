@@ -109,7 +109,7 @@ class JamfSettings(ProviderSettings):
     client_secret: SecretStr | None = None
     username: BasicUsername | None = None
     password: SecretStr | None = None
-    compliance: ComplianceSettings | None = None
+    compliance: ComplianceSettings | None = None  # type: ignore[assignment] # its own rules, for now
     remediation: str | None = None
     secondary_macs: Literal["match", "sweep", "off"] = "match"
     page_size: int = Field(default=1000, ge=16, le=2000)
