@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, SecretStr
 from mdmsdk.client.build import checked, make_provider
 from mdmsdk.errors import ConfigurationError, MdmError, SecretError
 from mdmsdk.registry import load_provider
-from mdmsdk.settings import Settings
+from mdmsdk.settings import Rules, Settings
 from mdmsdk.silence import sealed
 from mdmsdk.trust import is_trusted, own_folder
 from mdmsdk.words import one_line
@@ -39,10 +39,12 @@ class FederationSettings(Settings):
         order: the servers that are asked, the preferred ones first; default: all, as in the file.
         merge: which record stands for a device that several servers know: the one with the
             strictest compliance state deciding, the first in order, or the newest check-in.
+        rules: what a device has to fulfil besides, whatever its servers say of it.
     """
 
     order: tuple[str, ...] = ()
     merge: Literal["strictest", "first", "newest"] = "strictest"
+    rules: Rules | None = None
 
 
 class _File(Settings):

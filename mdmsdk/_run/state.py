@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from mdmsdk._run.clock import Clock
 from mdmsdk._run.gate import Breaker, Gate
 from mdmsdk._run.pool import Pool
 from mdmsdk._run.stop import Stop
@@ -27,6 +28,7 @@ class State:
         breaker: leaves the server alone when it fails.
         tokens: the credentials.
         pool: the threads for what blocks.
+        clock: what time it is for the server.
         describing: held by who asks the server for its description.
     """
 
@@ -40,9 +42,11 @@ class State:
             self.gate = Gate(waits, self.stop, limits.concurrency, limits)
             self.breaker = Breaker()
             self.tokens = Tokens(waits, self.stop)
+            self.clock = Clock()
         else:
             self.gate = before.gate.anew(self.stop)
             self.breaker = before.breaker.anew()
+            self.clock = before.clock
             self.tokens = before.tokens.inherit(self.stop, foreign=before.process != self.process)
 
 

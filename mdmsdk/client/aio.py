@@ -26,10 +26,12 @@ from mdmsdk.provider import Capability
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
+    from datetime import datetime
     from types import ModuleType, TracebackType
 
-    from mdmsdk.provider import MdmProvider
+    from mdmsdk.provider import MdmProvider, Page
     from mdmsdk.search import Found
+    from mdmsdk.settings import Rules
 
 
 _log = logging.getLogger("mdmsdk.client")
@@ -66,6 +68,7 @@ class AsyncMdmClient:
         self._runner = Runner(self._waits, provider, self.server, provider.settings.policy, http)
         self._home = self._runner
         self._described = _Description()
+        self._rules = verdict.rules_of(provider.settings)
 
     async def __aenter__(self) -> Self:
         return self
@@ -84,6 +87,11 @@ class AsyncMdmClient:
     @property
     def _batch_size(self) -> int:
         return self.provider.limits.batch_size if Capability.BATCH in self.provider.capabilities else 1
+
+    @property
+    def server_time(self) -> datetime:
+        """What the server's clock says, as far as its last answer told; otherwise this machine's."""
+        return self._runner.shared.now.clock.now()
 
     @property
     def window(self) -> int:
@@ -116,8 +124,14 @@ class AsyncMdmClient:
 
         Raises:
             MdmError: it is not reachable, not trusted, or does not let us in.
+            ConfigurationError: the rules of the settings say nothing about any of its devices, as far as
+                one page of its inventory tells.
         """
-        return await self._describe("heartbeat", fresh=True)
+        budget = Budget(self._runner.policy.deadline)
+        info = await self._describe("heartbeat", fresh=True, budget=budget)
+        if self._rules and Capability.INVENTORY in self.provider.capabilities:
+            await self._check_rules(self._rules, budget)
+        return info
 
     async def lookup(self, key: Key | str) -> Device | None:
         """The device with this key, or None if the server does not know it.
@@ -158,16 +172,26 @@ class AsyncMdmClient:
             for row in rows:
                 yield row if isinstance(row, LookupResult) else results[row]
 
-    def noncompliant(self) -> AsyncIterator[Device]:
+    def noncompliant(self, *, rules: Rules | None = None) -> AsyncIterator[Device]:
         """The devices that do not comply, as they arrive, page by page.
+
+        Args:
+            rules: what a device has to fulfil besides, whatever the server or the settings say. With these,
+                or rules in the settings, all devices are read and judged.
 
         Raises:
             IncompleteListError: while iterating, rather than ending early; what came before is true,
                 but a device that did not come may be noncompliant all the same.
             FilterIgnoredError: the server listed devices that comply.
+            UnsupportedOperationError: there are rules, which need `Capability.INVENTORY`.
+            ConfigurationError: the rules of the settings say nothing about any device of the server.
             MdmError: the first page already failed.
         """
-        return self._list("noncompliant")
+        if not (self._rules or rules):
+            return self._list("noncompliant")
+        if Capability.INVENTORY not in self.provider.capabilities:
+            raise self._unsupported("offers no inventory, by which alone rules give a noncompliant list")
+        return self._list("noncompliant", verdict.Offenders(self._rules, rules))
 
     def devices(self) -> AsyncIterator[Device]:
         """All devices, as they arrive; with `Capability.INVENTORY`. Raises as `noncompliant` does."""
@@ -181,7 +205,35 @@ class AsyncMdmClient:
         """
         self._require_capability(Capability.REASONS)
         explained: Device = await self._with_info("reasons", "reasons", device)
-        return explained
+        return self._settled(self._judged(explained))
+
+    async def _check_rules(self, rules: Rules, budget: Budget) -> None:
+        """Look whether the rules say anything about the devices of a server that fit on one page.
+
+        Raises:
+            ConfigurationError: they do not.
+        """
+        coverage = verdict.Coverage(rules)
+        try:
+            page: Page[Device] = await self._with_info("heartbeat", "devices_page", None, budget=budget)
+        except MdmError as error:
+            _log.info("%s: looking whether the rules say anything failed: %s", self.server, error.message)
+            return
+        if page.next_cursor is None:
+            for row in page.items:
+                coverage.look(row, self.server_time)
+            try:
+                coverage.check()
+            except MdmError as error:
+                error.locate(server=self.server, provider=self.provider.name, operation="heartbeat")
+                raise
+
+    def _judged(self, row: Device) -> Device:
+        """A provider's record with the verdict of the rules, where there are any."""
+        return verdict.ruled(row, self._rules, self.server_time) if self._rules else row
+
+    def _settled(self, device: Device) -> Device:
+        return verdict.settle(device, self.server, self.provider.name)
 
     def _require(self, key: Key) -> None:
         if type(key) not in self.provider.keys:
@@ -198,11 +250,11 @@ class AsyncMdmClient:
 
     def _accept(self, key: Key, devices: Sequence[Device]) -> list[Device]:
         try:
-            devices = proven(self.provider, key, devices)
+            devices = proven(self.provider, key, [self._judged(device) for device in devices])
         except MdmError as error:
             error.locate(server=self.server, provider=self.provider.name, operation="find")
             raise
-        return [verdict.settle(device, self.server, self.provider.name) for device in devices]
+        return [self._settled(device) for device in devices]
 
     def _read_key(self, text: Key | str) -> Key | LookupResult:
         key = text
@@ -300,15 +352,26 @@ class AsyncMdmClient:
         }
         return said
 
-    async def _list(self, operation: str) -> AsyncIterator[Device]:
+    async def _list(
+        self, operation: str, offenders: verdict.Offenders | None = None
+    ) -> AsyncIterator[Device]:
         policy = self._runner.policy
-        listing = verdict.Listing(policy.max_pages, noncompliant=operation == "noncompliant")
+        by_vendor = operation == "noncompliant" and offenders is None
+        listing = verdict.Listing(policy.max_pages, noncompliant=by_vendor)
+        method = "devices_page" if offenders else f"{operation}_page"
         while listing.more:
             try:
                 budget = Budget(policy.list_patience, patient=True)
-                page = await self._with_info(operation, f"{operation}_page", listing.cursor, budget=budget)
-                for device in listing.take(page):
-                    yield verdict.settle(device, self.server, self.provider.name)
+                page = await self._with_info(operation, method, listing.cursor, budget=budget)
+                for row in listing.take(page):
+                    device = self._settled(self._judged(row))
+                    found = offenders.take(row, device, self.server_time) if offenders else device
+                    if found:
+                        yield found
+                    else:
+                        listing.collected -= 1
+                if offenders and page.next_cursor is None:
+                    offenders.check()
             except MdmError as error:
                 error.locate(server=self.server, provider=self.provider.name, operation=operation)
                 if isinstance(error, IncompleteListError):

@@ -7,8 +7,10 @@ from mdmsdk.models import Device, LookupResult, ServerInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Iterable
+    from datetime import datetime
     from types import TracebackType
     from mdmsdk.provider import MdmProvider
+    from mdmsdk.settings import Rules
 from mdmsdk._run import waits_sync
 from mdmsdk._run.facade import Facade
 from mdmsdk._run.waits_sync import drive, iterate
@@ -56,6 +58,11 @@ class MdmClient(Facade):
         return f"<{type(self).__name__} {self.server} ({self.provider.name})>"
 
     @property
+    def server_time(self) -> datetime:
+        """What the server's clock says, as far as its last answer told; otherwise this machine's."""
+        return self._inner.server_time
+
+    @property
     def window(self) -> int:
         """How many keys `lookup_many` has under way at once."""
         return self._inner.window
@@ -77,6 +84,8 @@ class MdmClient(Facade):
 
         Raises:
             MdmError: it is not reachable, not trusted, or does not let us in.
+            ConfigurationError: the rules of the settings say nothing about any of its devices, as far as
+                one page of its inventory tells.
         """
         return drive(self._inner.heartbeat())
 
@@ -108,16 +117,22 @@ class MdmClient(Facade):
         """
         return iterate(self._inner.lookup_many(keys))
 
-    def noncompliant(self) -> Iterator[Device]:
+    def noncompliant(self, *, rules: Rules | None = None) -> Iterator[Device]:
         """The devices that do not comply, as they arrive, page by page.
+
+        Args:
+            rules: what a device has to fulfil besides, whatever the server or the settings say. With these,
+                or rules in the settings, all devices are read and judged.
 
         Raises:
             IncompleteListError: while iterating, rather than ending early; what came before is true,
                 but a device that did not come may be noncompliant all the same.
             FilterIgnoredError: the server listed devices that comply.
+            UnsupportedOperationError: there are rules, which need `Capability.INVENTORY`.
+            ConfigurationError: the rules of the settings say nothing about any device of the server.
             MdmError: the first page already failed.
         """
-        return iterate(self._inner.noncompliant())
+        return iterate(self._inner.noncompliant(rules=rules))
 
     def devices(self) -> Iterator[Device]:
         """All devices, as they arrive; with `Capability.INVENTORY`. Raises as `noncompliant` does."""

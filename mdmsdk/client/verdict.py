@@ -7,15 +7,25 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from mdmsdk.errors import FilterIgnoredError, IncompleteListError, InvalidIdentifierError
+from mdmsdk.errors import (
+    ConfigurationError,
+    FilterIgnoredError,
+    IncompleteListError,
+    InvalidIdentifierError,
+)
 from mdmsdk.identifiers import KEY_KINDS, Key, parse_key
 from mdmsdk.models import ComplianceState, Device
+from mdmsdk.rules import judge
+from mdmsdk.settings import ComplianceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from mdmsdk.errors import MdmError
-    from mdmsdk.provider import Page
+    from mdmsdk.models import Compliance
+    from mdmsdk.provider import Page, ProviderSettings
+    from mdmsdk.settings import Rules
 
 _BUCKETS = 4096
 # Pages in a row whose rows all came before. Several lists that overlap may have a few of them.
@@ -54,6 +64,100 @@ def as_keys(keys: Iterable[Key | str]) -> Iterator[Key | str]:
     if isinstance(keys, str | bytes | Key) or not isinstance(keys, Iterable):
         raise InvalidIdentifierError(f"several keys are wanted, and this is one {type(keys).__name__}")
     return iter(keys)
+
+
+def rules_of(settings: ProviderSettings) -> Rules | None:
+    """The administrator's rules for a server; None where its own verdict counts."""
+    compliance = settings.compliance
+    return compliance.rules if isinstance(compliance, ComplianceSettings) else None
+
+
+def ruled(device: Device, rules: Rules, now: datetime) -> Device:
+    """A provider's record with the verdict of rules, before it is proven and settled.
+
+    What its vendor says against the device stands: noncompliant, grace, or an unknown with reasons. Its
+    "compliant", and an unknown that only says that the vendor has no verdict, give way to the rules.
+    """
+    own, found = device.compliance, judge(rules, device, now)
+    silent = own.state is ComplianceState.UNKNOWN and not own.reasons
+    if silent or own.state is ComplianceState.COMPLIANT:
+        changes = {"vendor_state": own.vendor_state, "remediation": own.remediation}
+        verdict = found.model_copy(update=changes)
+    else:
+        verdict = _stricter(own, found)
+    return device.model_copy(update={"compliance": verdict})
+
+
+def tightened(device: Device, rules: Rules, now: datetime) -> Device:
+    """A settled record with the verdict of rules where that is stricter than its own."""
+    verdict = _stricter(device.compliance, judge(rules, device, now))
+    return device.model_copy(update={"compliance": verdict})
+
+
+def _stricter(own: Compliance, found: Compliance) -> Compliance:
+    """The vendor's verdict and that of rules as one: the stricter state, and the reasons for it."""
+    changes: dict[str, object] = {}
+    if SEVERITY[found.state] > SEVERITY[own.state]:
+        changes = {"state": found.state, "source": found.source}
+    elif found.state is not own.state:
+        return own
+    reasons = tuple(dict.fromkeys((*own.reasons, *found.reasons)))
+    return own.model_copy(update={**changes, "reasons": reasons})
+
+
+class Coverage:
+    """Whether rules say anything about the devices that there are: those that do not prove nothing."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._managed = 0
+        self._told = False
+
+    def look(self, device: Device, now: datetime) -> None:
+        """Take a device into account, as its provider gave it."""
+        if device.registered and not self._told:
+            self._managed += 1
+            self._told = judge(self._rules, device, now).state is not ComplianceState.UNKNOWN
+
+    def check(self) -> None:
+        """Accept that these were all.
+
+        Raises:
+            ConfigurationError: the rules say nothing about any managed device.
+        """
+        if self._managed and not self._told:
+            raise ConfigurationError(
+                f"the rules say nothing about any of the {self._managed} managed devices of this server",
+                hint="Rules for other systems, or over facts that this vendor does not report, prove nothing "
+                "about anybody: look at what `mdm lookup` says of a device, and correct compliance.rules.",
+            )
+
+
+class Offenders:
+    """Picks those that do not comply out of a list of all devices.
+
+    Args:
+        rules: those of the settings, by which the devices were judged.
+        more: others besides, which only make verdicts stricter.
+    """
+
+    def __init__(self, rules: Rules | None, more: Rules | None) -> None:
+        self._coverage = Coverage(rules) if rules else None
+        self._more = more
+
+    def take(self, row: Device, device: Device, now: datetime) -> Device | None:
+        """The device if it does not comply; `row` is what the provider gave."""
+        if self._coverage:
+            self._coverage.look(row, now)
+        if self._more:
+            device = tightened(device, self._more, now)
+        guilty = device.registered and device.compliance.state is ComplianceState.NONCOMPLIANT
+        return device if guilty else None
+
+    def check(self) -> None:
+        """Accept that the list is at its end; raises as `Coverage.check` does."""
+        if self._coverage:
+            self._coverage.check()
 
 
 def settle(device: Device, server: str, provider: str) -> Device:
@@ -138,13 +242,14 @@ class Listing:
     Attributes:
         cursor: where the next page is.
         more: whether there is a next page.
-        collected: how many devices were handed out.
+        collected: how many devices were handed out; who leaves one out afterwards takes it off.
     """
 
     def __init__(self, max_pages: int, *, noncompliant: bool) -> None:
         self.cursor: str | None = None
         self.more = True
         self.collected = 0
+        self._came = 0
         self._noncompliant = noncompliant
         self._pages_left = max_pages
         self._cursors: set[int] = set()
@@ -160,21 +265,22 @@ class Listing:
             IncompleteListError: the pages go in circles, have no end, or fewer rows came than the
                 server counts.
         """
-        before = self.collected
+        before = self._came
         for device in page.items:
             if self._noncompliant and device.compliance.state is ComplianceState.COMPLIANT:
                 raise FilterIgnoredError("the noncompliant list holds a device that complies")
             if self._is_new(device):
+                self._came += 1
                 self.collected += 1
                 yield device
         self._pages_left -= 1
         self.cursor, self.more = page.next_cursor, page.next_cursor is not None
         if self.more:
             # A page without rows may have had some that the provider left out.
-            self._stale = self._stale + 1 if page.items and self.collected == before else 0
+            self._stale = self._stale + 1 if page.items and self._came == before else 0
             self._check_progress(hash(page.next_cursor))
-        elif page.total is not None and self.collected < page.total:
-            raise self._incomplete(f"the server counts {page.total} devices, only {self.collected} came")
+        elif page.total is not None and self._came < page.total:
+            raise self._incomplete(f"the server counts {page.total} devices, only {self._came} came")
 
     def broken_off(self, error: MdmError) -> IncompleteListError:
         """The error for a list of which some devices had been handed out."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 from mdmsdk._run import waits_aio
 from mdmsdk.client.aio import AsyncMdmClient
-from mdmsdk.client.verdict import as_key, as_keys
+from mdmsdk.client.verdict import as_key, as_keys, tightened
 from mdmsdk.config import load_config
 from mdmsdk.errors import ConfigurationError, IncompleteListError, MdmError
 from mdmsdk.federation.merge import Answer, Heartbeat, Merge, Outcome, merged
@@ -21,10 +21,16 @@ if TYPE_CHECKING:
 
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device, LookupResult
+    from mdmsdk.settings import Rules
 
 
 class AsyncMdmFederation:
     """Several MDM servers, asked as one: all at once, one outcome each, no failure hides an answer.
+
+    Args:
+        merge: which record stands for a device that several know (see `mdmsdk.config.FederationSettings`).
+        rules: what a device has to fulfil besides, whatever its servers say of it. The record that stands
+            for it is judged; noncompliant lists need the inventory of every server.
 
     Attributes:
         clients: the servers by name, in order of preference.
@@ -34,13 +40,16 @@ class AsyncMdmFederation:
     _waits: ModuleType = waits_aio
     _client: type[AsyncMdmClient] = AsyncMdmClient
 
-    def __init__(self, clients: Iterable[AsyncMdmClient], *, merge: Merge = "strictest") -> None:
+    def __init__(
+        self, clients: Iterable[AsyncMdmClient], *, merge: Merge = "strictest", rules: Rules | None = None
+    ) -> None:
         self.clients = {}
         for client in clients:
             if client.server in self.clients:
                 raise ConfigurationError(f"two servers are named {client.server!r}", hint="Pass server=NAME.")
             self.clients[client.server] = client
         self._merge = merge
+        self._rules = rules
 
     @classmethod
     def from_config(cls, path: str | Path | None = None, *, servers: Iterable[str] = ()) -> Self:
@@ -55,7 +64,7 @@ class AsyncMdmFederation:
         """
         config = load_config(path)
         clients = [cls._client(config.provider(name), server=name) for name in config.names(servers)]
-        return cls(clients, merge=config.federation.merge)
+        return cls(clients, merge=config.federation.merge, rules=config.federation.rules)
 
     async def __aenter__(self) -> Self:
         return self
@@ -112,7 +121,7 @@ class AsyncMdmFederation:
         failures: list[MdmError] = []
         for client in self.clients.values():
             try:
-                async for device in client.noncompliant():
+                async for device in client.noncompliant(rules=self._rules):
                     collected += 1
                     yield device
             except MdmError as error:
@@ -138,6 +147,8 @@ class AsyncMdmFederation:
                 for client, result in zip(self.clients.values(), results, strict=True)
             )
             device = merged(outcomes, self._merge)
+            if device and self._rules:
+                device = tightened(device, self._rules, self.clients[device.server].server_time)
             answers.append(Answer(key=results[0].key, device=device, outcomes=outcomes))
         return answers
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device
+    from mdmsdk.settings import Rules
 from mdmsdk._run import waits_sync
 from mdmsdk._run.facade import Facade
 from mdmsdk._run.waits_sync import drive, iterate
@@ -26,6 +27,11 @@ class _Inner(AsyncMdmFederation):
 class MdmFederation(Facade):
     """Several MDM servers, asked as one: all at once, one outcome each, no failure hides an answer.
 
+    Args:
+        merge: which record stands for a device that several know (see `mdmsdk.config.FederationSettings`).
+        rules: what a device has to fulfil besides, whatever its servers say of it. The record that stands
+            for it is judged; noncompliant lists need the inventory of every server.
+
     Attributes:
         clients: the servers by name, in order of preference.
     """
@@ -37,8 +43,10 @@ class MdmFederation(Facade):
         """The servers by name, in order of preference."""
         return {name: MdmClient._around(client) for name, client in self._inner.clients.items()}
 
-    def __init__(self, clients: Iterable[MdmClient], *, merge: Merge = "strictest") -> None:
-        self._adopt(_Inner([client._inner for client in clients], merge=merge))
+    def __init__(
+        self, clients: Iterable[MdmClient], *, merge: Merge = "strictest", rules: Rules | None = None
+    ) -> None:
+        self._adopt(_Inner([client._inner for client in clients], merge=merge, rules=rules))
 
     @classmethod
     def from_config(cls, path: str | Path | None = None, *, servers: Iterable[str] = ()) -> Self:
