@@ -14,13 +14,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
 from mdmsdk.errors import IncompleteListError, MalformedResponseError
 from mdmsdk.flow import Flow, together
+from mdmsdk.progress import shrinking
+from mdmsdk.provider import Page
 
-__all__ = ["Search", "Slice", "collect", "numbered", "walk"]
+__all__ = ["Search", "Slice", "collect", "numbered", "page_of", "walk"]
 
 T = TypeVar("T")
 
@@ -134,7 +137,7 @@ def walk(
             f"{place.lost} of the records cannot be read: the server fails at them", hint=_LOST_HINT
         )
     scope, where = place.scopes[0], f"{noun} {place.scopes[0]}".rstrip()
-    offset, part = yield from _fetch(search, place)
+    offset, part, size = yield from _fetch(search, place)
     fresh, met = _unseen(place, offset, part, where, ordered=ordered)
     end = offset + len(part.rows) + len(part.lost)
     gone = place.gone + sum(position >= place.end for position in part.lost)
@@ -152,7 +155,7 @@ def walk(
         total = place.total if place.end else part.total
         last = fresh[-1][0] if fresh else place.last
         following = replace(place, end=end, seen=seen, last=last, total=total, met=met, gone=gone)
-        return rows, replace(following, limit=part.limit or place.limit).cursor()
+        return rows, replace(following, limit=part.limit or size).cursor()
     if part.total is not None and part.more is None and part.total < end:
         raise IncompleteListError(f"{where} counts {part.total} devices, but gave {end}")
     if part.total is not None and min(end, seen + gone) < part.total:
@@ -163,6 +166,12 @@ def walk(
     if not rest.scopes and recount and place.done:
         yield from _check_unmoved(search, dict(place.done), noun)
     return rows, rest.cursor() if rest.scopes or rest.lost else None
+
+
+def page_of(items: Sequence[T], cursor: str | None) -> Page[T]:
+    """A page of what `walk` gave, its cursor included, without the rows that a provider leaves out."""
+    # That every page brings something new, or ends a scope, is seen to by `walk`.
+    return Page(items, cursor, moved=True)
 
 
 def collect(
@@ -240,16 +249,19 @@ def _is_last(ask: Callable[[int, int], Flow[Slice[T]]], part: Slice[T], page: in
     return page > 0 or (given < _LEAST and not (yield from ask(1, given)).rows)
 
 
-def _fetch(search: Search[T], place: _Place) -> Flow[tuple[int, Slice[T]]]:
-    """The slice that begins at or before the last row that was read, and its position."""
-    asked = max(0, place.end - 1)
+def _fetch(search: Search[T], place: _Place) -> Flow[tuple[int, Slice[T], int]]:
+    """The slice that begins at or before the last row that was read, its position, and the size asked for.
+
+    Where a page does not come in time, a smaller one is asked for.
+    """
+    asked, size = max(0, place.end - 1), place.limit
     while True:
-        part = yield from search(place.scopes[0], asked, place.limit)
+        part, size = yield from shrinking(partial(search, place.scopes[0], asked), size)
         offset = asked if part.offset is None else part.offset
         # Rows before it are gone where it does not begin with a row that was seen: go back until it does.
         if not offset or place.met is not None or offset in part.lost or _reaches_back(part, place.last):
-            return offset, part
-        back = offset - max(1, (len(part.rows) or place.limit) // 2)
+            return offset, part, size
+        back = offset - max(1, (len(part.rows) or size) // 2)
         asked = max(0, back if part.total is None else min(back, part.total - 1))
 
 

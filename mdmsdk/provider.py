@@ -142,11 +142,16 @@ class Page(Generic[T]):
     Attributes:
         next_cursor: what to pass for the next page; None on the last one.
         total: how many rows the whole list has, where the server says so.
+        sent: what tells each row that the server sent, such as its id, where a provider leaves some of them
+            out of `items`: a page may bring progress without an item. None where they are all.
+        moved: whether the list got further even without a new row, such as to the next of several networks.
     """
 
     items: Sequence[T]
     next_cursor: str | None = None
     total: int | None = None
+    sent: Sequence[str | None] | None = None
+    moved: bool = False
 
 
 def retry_after_seconds(response: Response) -> float | None:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"wire", "links", "models", "identifiers", "certificates", "errors", "silence", "words"},
     {"flow"},
-    {"provider", "settings", "rules", "rows", "proof", "search", "paging"},
+    {"provider", "settings", "rules", "rows", "proof", "search", "paging", "progress"},
     {"registry", "ise"},
     {"_run"},
     {"client"},

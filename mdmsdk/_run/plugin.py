@@ -248,6 +248,11 @@ def _wrong_page(result: Any, _: tuple[Any, ...]) -> str | None:
         return f"a Page whose next_cursor is a {_kind(cursor)}"
     if not isinstance(total, int | None):
         return f"a Page whose total is a {_kind(total)}"
+    sent: Any = result.sent
+    if sent is not None and not (
+        isinstance(sent, list | tuple) and all(isinstance(name, str | None) for name in sent)
+    ):
+        return "a Page whose sent is no list of texts"
     return (wrong := _wrong_rows(result.items)) and f"a Page with {wrong}"
 
 

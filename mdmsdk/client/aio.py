@@ -17,6 +17,7 @@ from mdmsdk.errors import (
     EndpointNotFoundError,
     IncompleteListError,
     MdmError,
+    MdmTimeoutError,
     UnsupportedOperationError,
 )
 from mdmsdk.identifiers import Key
@@ -374,6 +375,8 @@ class AsyncMdmClient:
                     offenders.check()
             except MdmError as error:
                 error.locate(server=self.server, provider=self.provider.name, operation=operation)
+                if isinstance(error, MdmTimeoutError):
+                    error.hint = verdict.patience_hint(self.provider.settings)
                 if isinstance(error, IncompleteListError):
                     error.collected = listing.collected
                 elif listing.collected:

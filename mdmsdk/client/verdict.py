@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from array import array
-from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from mdmsdk.errors import (
     ConfigurationError,
     FilterIgnoredError,
-    IncompleteListError,
     InvalidIdentifierError,
 )
 from mdmsdk.identifiers import KEY_KINDS, Key, parse_key
 from mdmsdk.models import ComplianceState, Device
+from mdmsdk.progress import Progress, Seen, row_identity
 from mdmsdk.rules import judge
 from mdmsdk.settings import ComplianceSettings
 
@@ -22,14 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from mdmsdk.errors import MdmError
+    from mdmsdk.errors import IncompleteListError, MdmError
     from mdmsdk.models import Compliance
     from mdmsdk.provider import Page, ProviderSettings
     from mdmsdk.settings import Rules
 
-_BUCKETS = 4096
-# Pages in a row whose rows all came before. Several lists that overlap may have a few of them.
-_MOST_STALE = 10
 _IDENTIFIER_FIELDS = frozenset(kind.field for kind in KEY_KINDS.values())
 _PASSES = frozenset({ComplianceState.COMPLIANT, ComplianceState.GRACE})
 
@@ -236,7 +231,13 @@ def chunks(keys: Sequence[Key], size: int) -> list[list[Key]]:
     return [group[start : start + size] for group in kinds.values() for start in range(0, len(group), size)]
 
 
-class Listing:
+def patience_hint(settings: ProviderSettings) -> str:
+    """What to do about a list, a page of which does not come in time."""
+    lower = ", or lower page_size" if "page_size" in type(settings).model_fields else ""
+    return f"The server needs longer for a page: raise policy.timeout{lower}."
+
+
+class Listing(Progress):
     """Keeps account of a list that comes page by page, so that it is complete or fails.
 
     Attributes:
@@ -248,74 +249,38 @@ class Listing:
     def __init__(self, max_pages: int, *, noncompliant: bool) -> None:
         self.cursor: str | None = None
         self.more = True
-        self.collected = 0
+        super().__init__(max_pages)
         self._came = 0
         self._noncompliant = noncompliant
-        self._pages_left = max_pages
-        self._cursors: set[int] = set()
-        self._stale = 0
-        # In small buckets of bare numbers: a set of them would take ten times the memory.
-        self._rows: defaultdict[int, array[int]] = defaultdict(lambda: array("q"))
+        self._listed, self._sent = Seen(), Seen()
 
     def take(self, page: Page[Device]) -> Iterator[Device]:
         """The devices of a page that did not come before; afterwards the list is one page further.
 
         Raises:
             FilterIgnoredError: a device that complies stands in the noncompliant list.
-            IncompleteListError: the pages go in circles, have no end, or fewer rows came than the
-                server counts.
+            IncompleteListError: the pages go in circles, bring nothing new, have no end, or fewer rows came
+                than the server counts.
         """
         before = self._came
         for device in page.items:
             if self._noncompliant and device.compliance.state is ComplianceState.COMPLIANT:
                 raise FilterIgnoredError("the noncompliant list holds a device that complies")
-            if self._is_new(device):
+            if self._listed.add(row_identity(device)):
                 self._came += 1
                 self.collected += 1
                 yield device
-        self._pages_left -= 1
         self.cursor, self.more = page.next_cursor, page.next_cursor is not None
-        if self.more:
-            # A page without rows may have had some that the provider left out.
-            self._stale = self._stale + 1 if page.items and self._came == before else 0
-            self._check_progress(hash(page.next_cursor))
+        if page.next_cursor is not None:
+            fresh = self._sent.add_all(page.sent or ()) or self._came > before
+            self.go_on(page.next_cursor, fresh=fresh or page.moved)
         elif page.total is not None and self._came < page.total:
-            raise self._incomplete(f"the server counts {page.total} devices, only {self._came} came")
+            raise self.incomplete(f"the server counts {page.total} devices, only {self._came} came")
 
     def broken_off(self, error: MdmError) -> IncompleteListError:
         """The error for a list of which some devices had been handed out."""
-        failure = self._incomplete(f"the list broke off after {self.collected} devices: {error.message}")
+        failure = self.incomplete(f"the list broke off after {self.collected} devices: {error.message}")
         failure.locate(server=error.server, provider=error.provider, operation=error.operation)
         failure.hint = error.hint or failure.hint
         failure.retryable = error.retryable
         return failure
-
-    def _is_new(self, device: Device) -> bool:
-        if (identity := row_identity(device)) is None:
-            return True
-        bucket = self._rows[identity % _BUCKETS]
-        if identity in bucket:
-            return False
-        bucket.append(identity)
-        return True
-
-    def _check_progress(self, cursor: int) -> None:
-        if cursor in self._cursors:
-            raise self._incomplete("the server repeats a page")
-        self._cursors.add(cursor)
-        if self._stale >= _MOST_STALE:
-            raise self._incomplete(f"the last {self._stale} pages brought nothing new")
-        if not self._pages_left:
-            raise self._incomplete("the list has more pages than policy.max_pages allows")
-
-    def _incomplete(self, message: str) -> IncompleteListError:
-        return IncompleteListError(message, collected=self.collected)
-
-
-def row_identity(device: Device) -> int | None:
-    """What tells a row of a list from the others, small enough to keep one for each of very many.
-
-    None where the record has nothing by which to tell it.
-    """
-    identity = (device.id, device.guid, device.udid, device.serial_number, device.mac_addresses)
-    return hash(identity) if any(identity) else None

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mdmsdk.errors import (
     FilterIgnoredError,
-    IncompleteListError,
     ResponseError,
     UnsupportedOperationError,
 )
@@ -16,6 +15,7 @@ from mdmsdk.ise.devices import MOST_MACS, read_device, row_verdict
 from mdmsdk.ise.discovery import IseDiscovery
 from mdmsdk.ise.protocol import CRITERIA, FIRST_PAGE, IDENTIFIER_SINCE, Criterion, Query, devices_request
 from mdmsdk.ise.settings import IseSettings
+from mdmsdk.progress import Progress, Seen, row_identity
 from mdmsdk.proof import proven, shows
 from mdmsdk.provider import Capability, Page, basic_token
 
@@ -67,26 +67,23 @@ class IseDialect(IseDiscovery):
         Raises:
             UnsupportedOperationError: this kind of key is not part of the version that the server speaks.
             FilterIgnoredError: the server answered about other devices, or it cannot be told.
-            IncompleteListError: the pages of the answer go in circles.
+            IncompleteListError: the pages of the answer go in circles or have no end.
         """
         criterion = self._criterion(info, key)
         query = Query(criterion.name, criterion.value_of(key), filter=self.settings.filter)
         devices: list[Device] = []
-        seen = {FIRST_PAGE}
+        progress, seen = Progress(self.settings.policy.max_pages, FIRST_PAGE), Seen()
         token: str | None = FIRST_PAGE
         while token is not None:
             answer = yield from self._ask_devices(info, query, token)
-            devices += [self.to_device(row) for row in self.rows(answer, lookup=True)]
+            more = [self.to_device(row) for row in self.rows(answer, lookup=True)]
+            devices += more
             # Page by page: a server that ignores the key would otherwise hand out everything first.
             self._check_answer(key, devices)
             token = answer.next_token
-            if token is None:
-                break
-            if token in seen or len(seen) >= self.settings.policy.max_pages:
-                raise IncompleteListError(
-                    "the server's pages for one key do not come to an end", collected=len(devices)
-                )
-            seen.add(token)
+            fresh, progress.collected = seen.add_all(map(row_identity, more)), len(devices)
+            if token is not None:
+                progress.go_on(token, fresh=fresh)
         return devices
 
     def _check_answer(self, key: Key, devices: Sequence[Device]) -> None:

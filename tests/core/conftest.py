@@ -98,7 +98,7 @@ class TinyProvider(MdmProvider):
         page = (yield from send(self.get("/page", cursor=cursor or "start"))).json()
         verdict = Compliance.model_validate({"state": page.get("state", "noncompliant")})
         rows = [Device(registered=True, id=str(row), compliance=verdict) for row in page["rows"]]
-        return Page(rows, page.get("next"), page.get("total"))
+        return Page(rows, page.get("next"), page.get("total"), page.get("sent"), moved="moved" in page)
 
     devices_page = noncompliant_page
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import threading
 import time
 from dataclasses import replace
@@ -21,13 +22,16 @@ from mdmsdk.errors import (
     ConfigurationError,
     DeadlineExceededError,
     EndpointNotFoundError,
+    IncompleteListError,
     InvalidIdentifierError,
     MdmError,
+    MdmTimeoutError,
     ServerError,
 )
 from mdmsdk.flow import Flow, call, send, together
 from mdmsdk.identifiers import Serial
 from mdmsdk.models import Device, ServerInfo
+from mdmsdk.paging import Slice, page_of, walk
 from mdmsdk.provider import Capability, Limits
 from mdmsdk.settings import LowerLimits
 from tests.core.conftest import Answer, Script, TinyProvider
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mdmsdk.identifiers import Key
+    from mdmsdk.provider import Page
     from mdmsdk.testing import Modal
 
     Connect = Callable[..., Modal]
@@ -384,11 +389,56 @@ class TestLists:
             found.extend(tiny().noncompliant())
         assert script.counts["/page"] == 11
 
-    def test_pages_without_rows_do_not(self, tiny: Connect, script: Script) -> None:
-        numbers = iter(range(30))
-        empty = (f'{{"rows": [], "next": "{number}"}}' for number in numbers)
-        script.routes["/page"] = lambda _: next(empty, '{"rows": [5]}')
+    @pytest.mark.parametrize("rows", ['"rows": []', '"rows": [], "sent": ["7", "8"]'])
+    def test_so_do_pages_without_rows_and_with_rows_that_were_left_out_before(
+        self, tiny: Connect, script: Script, rows: str
+    ) -> None:
+        numbers = iter(range(10_000))
+        script.routes["/page"] = lambda _: f'{{{rows}, "next": "{next(numbers)}"}}'
+        with pytest.raises(IncompleteListError, match="the last 10 pages brought nothing new"):
+            list(tiny().noncompliant())
+        assert script.counts["/page"] <= 11
+
+    @pytest.mark.parametrize("progress", ['"sent": ["{}"]', '"moved": {}'])
+    def test_pages_of_which_all_rows_were_left_out_do_not(
+        self, tiny: Connect, script: Script, progress: str
+    ) -> None:
+        pages = (f'{{"rows": [], "next": "{n}", {progress.format(n)}}}'.replace("{{", "{") for n in range(30))
+        script.routes["/page"] = lambda _: next(pages, '{"rows": [5]}')
         assert [device.id for device in tiny().noncompliant()] == ["5"]
+
+    def test_a_page_that_does_not_come_in_time_names_the_settings(
+        self, tiny: Connect, script: Script
+    ) -> None:
+        script.routes["/page"] = Answer('{"rows": [1]}', wait=1)
+        client = tiny(policy={"timeout": 0.1, "attempts": 1})
+        with pytest.raises(MdmTimeoutError) as caught:
+            list(client.noncompliant())
+        assert caught.value.hint == "The server needs longer for a page: raise policy.timeout."
+
+    def test_a_page_that_does_not_come_in_time_is_asked_for_in_smaller_ones(
+        self, tiny: Connect, script: Script
+    ) -> None:
+        class Large(TinyProvider):
+            def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+                rows, following = yield from walk(self.part, [""], cursor, 1000, ordered=True)
+                return page_of([Device(registered=True, id=str(row)) for row in rows], following)
+
+            def part(self, scope: str, offset: int, limit: int) -> Flow[Slice[int]]:
+                answer = yield from send(self.get("/part", offset=str(offset), limit=str(limit)))
+                return Slice([(row, row) for row in answer.json()], 300)
+
+        def part(request: Any) -> Any:
+            offset, limit = (int(request.query_params[name]) for name in ("offset", "limit"))
+            return Answer(json.dumps(list(range(300))[offset : offset + limit]), wait=1 if limit > 100 else 0)
+
+        script.routes["/part"] = part
+        client = tiny(kind=Large, policy={"timeout": 0.2, "attempts": 1})
+        assert [device.id for device in client.noncompliant()] == [str(row) for row in range(300)]
+        asked = [
+            int(request.query_params["limit"]) for request in script.requests if "part" in request.url.path
+        ]
+        assert asked == [1000, 250, 62, 62, 62, 62, 62]  # what was learnt holds for the pages after it
 
 
 class TestLimitsOfTheAdministrator:

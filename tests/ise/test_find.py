@@ -527,6 +527,11 @@ class TestPages:
             look(Username("jane"), *(xml.answer(xml.row(), paging_info=token) for token in tokens))
         assert caught.value.collected == len(tokens)
 
+    def test_pages_that_bring_nothing_new_end_in_an_error(self, look: Any, xml: type[Xml]) -> None:
+        answers = [xml.answer(xml.row(), paging_info=n + 1) for n in range(11)]
+        with pytest.raises(IncompleteListError, match="brought nothing new"):
+            look(Username("jane"), *answers)
+
     def test_pages_have_a_cap(self, look: Any, xml: type[Xml]) -> None:
         answers = [xml.answer(paging_info=n + 1) for n in range(3)]
         with pytest.raises(IncompleteListError):

@@ -6,10 +6,11 @@ import unicodedata
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from urllib.parse import quote
 
-from mdmsdk.errors import EndpointNotFoundError, FilterIgnoredError, MalformedResponseError, MdmError
+from mdmsdk.errors import EndpointNotFoundError, FilterIgnoredError, MdmError
 from mdmsdk.flow import attempt, send, together
 from mdmsdk.identifiers import DeviceId, Guid, Hostname, Imei, Key, Mac, Serial, Username
 from mdmsdk.models import Device, ServerInfo
+from mdmsdk.progress import Progress, shrinking
 from mdmsdk.proof import proven, shows
 from mdmsdk.provider import Capability, Limits, Page
 from mdmsdk.search import Found, one_by_one
@@ -230,12 +231,14 @@ class IntuneProvider(IntuneIseProvider):
         """The ids of the devices on these pages, and on those after them, that have the key.
 
         Raises:
+            IncompleteListError: the pages of a search bring nothing new, or have no end.
             FilterIgnoredError: there are other devices; but of those whose text is the same for a search that
                 ignores case, accents and punctuation, the exact ones count.
         """
         found, strays = dict[Key, None](), False
         for first in pages:
             page, seen = _known(first), dict[Key, None]()
+            progress = Progress(self.settings.policy.max_pages)
             while page is not None:
                 own = dict[Key, None]()
                 for row in map(GraphRow, rows_of(page)):
@@ -246,8 +249,8 @@ class IntuneProvider(IntuneIseProvider):
                     else:
                         raise _ignored(name)
                 link = next_link(page, self.settings.base_url)
-                if link and own.keys() <= seen.keys():
-                    raise MalformedResponseError("Graph repeats a page of a search")
+                if link:
+                    progress.go_on(link, fresh=not own.keys() <= seen.keys())
                 seen |= own
                 page = (yield from send(_follow(link))) if link else None
             found |= seen
@@ -294,7 +297,7 @@ class IntuneProvider(IntuneIseProvider):
             next_cursor: str | None = f"{position} {following}"
         else:
             next_cursor = f"{int(position) + 1} " if state != _LISTED[-1] else None
-        return Page(page.items, next_cursor)
+        return Page(page.items, next_cursor, sent=page.sent, moved=following is None)
 
     def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
         """One page of all devices; their compliance is Graph's alone."""
@@ -303,11 +306,20 @@ class IntuneProvider(IntuneIseProvider):
         return (yield from self._page(info, cursor or "", None))
 
     def _page(self, info: ServerInfo, link: str, state: str | None) -> Flow[Page[Device]]:
-        options: dict[str, str | int] = {"select": FIELDS, "top": self.settings.page_size}
+        options: dict[str, str | int] = {"select": FIELDS}
         if state is not None:
             options = {"filter": f"complianceState eq {_quoted(state)}", **options}
-        answer = yield from send(_follow(link) if link else self._devices(**options))
+
+        def begin(size: int) -> Flow[Response]:
+            return send(self._devices(**options, top=size))
+
+        # Microsoft Graph, "Paging": a link is followed as it stands, so that the first page decides the size.
+        if link:
+            answer = yield from send(_follow(link))
+        else:
+            answer, _ = yield from shrinking(begin, self.settings.page_size)
         rows = rows_of(answer)
+        sent = [str(row.get("id")) for row in rows]
         if state is not None and any(str(row.get("complianceState")).lower() != state for row in rows):
             raise FilterIgnoredError(f"Graph lists devices in other states than {state}")
         if state is not None:
@@ -318,7 +330,7 @@ class IntuneProvider(IntuneIseProvider):
             details = answers_in((yield from read_many(self, requests)))
             rows = [_with_details(row, detail) for row, detail in zip(rows, details, strict=True)]
         items = [self._to_graph_device(info, row, answer) for row in rows]
-        return Page(items, next_link(answer, self.settings.base_url))
+        return Page(items, next_link(answer, self.settings.base_url), sent=sent)
 
     def reasons(self, info: ServerInfo, device: Device) -> Flow[Device]:
         """The device with the policies and settings that failed; costs a request, and one more for each."""

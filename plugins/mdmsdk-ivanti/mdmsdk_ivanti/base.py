@@ -21,8 +21,8 @@ from mdmsdk.errors import (
 from mdmsdk.flow import attempt, done, send, together
 from mdmsdk.identifiers import Guid, Imei, Mac, Serial, Udid
 from mdmsdk.models import ComplianceState
-from mdmsdk.paging import walk
-from mdmsdk.provider import Capability, Limits, MdmProvider, Page, basic_token, check_status
+from mdmsdk.paging import page_of, walk
+from mdmsdk.provider import Capability, Limits, MdmProvider, basic_token, check_status
 from mdmsdk.search import search, spoils_one
 from mdmsdk.wire import Request
 from mdmsdk.words import safe_words
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device, ServerInfo
     from mdmsdk.paging import Slice
-    from mdmsdk.provider import Token
+    from mdmsdk.provider import Page, Token
     from mdmsdk.search import Found
     from mdmsdk.wire import Response
     from mdmsdk_ivanti.records import JsonObject, Masked
@@ -317,7 +317,7 @@ class IvantiProvider(MdmProvider):
         rows, following = yield from self._walk(
             info, self.noncompliant_query(info), self.scopes(info), cursor
         )
-        return Page([device for row in rows if (device := self.listed(info, row))], following)
+        return page_of([device for row in rows if (device := self.listed(info, row))], following)
 
     def inventory_scopes(self, info: ServerInfo) -> Sequence[str]:
         """The scopes that together hold all devices."""
@@ -326,7 +326,7 @@ class IvantiProvider(MdmProvider):
     def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
         """One page of all devices, those included that have left."""
         rows, following = yield from self._walk(info, "", self.inventory_scopes(info), cursor)
-        return Page([self._read(info, row)[0] for row in rows], following)
+        return page_of([self._read(info, row)[0] for row in rows], following)
 
     def listed(self, info: ServerInfo, record: JsonObject) -> Device | None:
         """The device of a row of the noncompliant list; None for one that a product lets slip in."""

@@ -26,8 +26,8 @@ from mdmsdk.errors import (
 from mdmsdk.flow import done, send, together
 from mdmsdk.identifiers import Hostname, Mac, Username
 from mdmsdk.models import ComplianceState, ServerInfo
-from mdmsdk.paging import Slice, collect, numbered, walk
-from mdmsdk.provider import Capability, Limits, MdmProvider, Page, check_status
+from mdmsdk.paging import Slice, collect, numbered, page_of, walk
+from mdmsdk.provider import Capability, Limits, MdmProvider, check_status
 from mdmsdk.rows import Row
 from mdmsdk.search import one_by_one, search, spoils_one
 from mdmsdk.wire import Request
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device
     from mdmsdk.paging import Search
-    from mdmsdk.provider import Token
+    from mdmsdk.provider import Page, Token
     from mdmsdk.search import Found
     from mdmsdk.wire import Response
     from mdmsdk_jamf.coverage import Counts
@@ -323,12 +323,12 @@ class JamfProvider(MdmProvider):
             coverage.check(seen, f"compliance ({self._source.word})")
         failed = [one for one in devices if one.compliance.state is ComplianceState.NONCOMPLIANT]
         cursor = None if following is None else json.dumps([following, seen])
-        return Page([one for one in failed if one.registered or "managed" in one.unreadable], cursor)
+        return page_of([one for one in failed if one.registered or "managed" in one.unreadable], cursor)
 
     def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
         """One page of all computers and mobile devices, also of those that are no longer managed."""
         _, devices, following = yield from self._page(info, list(REALMS), cursor)
-        return Page(devices, following)
+        return page_of(devices, following)
 
     def _page(
         self, info: ServerInfo, realms: Sequence[str], cursor: str | None

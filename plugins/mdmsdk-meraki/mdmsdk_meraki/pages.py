@@ -33,6 +33,11 @@ class RawPage:
     next_url: str | None
     now: datetime | None
 
+    @property
+    def names(self) -> list[str | None]:
+        """The ids of the rows, None for one without."""
+        return [row.text("id") for row in self.rows]
+
     def tags(self, field: str) -> set[str]:
         """All tags in one field of the rows."""
         return {tag for row in self.rows for tag in row.texts(field) or ()}

@@ -203,15 +203,15 @@ class MerakiProvider(MerakiScope):
         if source.source == "rules" or fits(source, page.tags(*needed_fields(source))):
             said = "+"
         if following is not None:
-            return Page(guilty, f"{said}{following}")
+            return Page(guilty, f"{said}{following}", sent=page.names, moved=page.next_url is None)
         if said == "-" and (yield from self.deciding_tags(Description.of(info).networks)):
             raise IncompleteListError("the tags of the devices changed while the list was being read")
         return Page(guilty)
 
     def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
         """One page of one network."""
-        _, devices, following = yield from self._walk(info, cursor)
-        return Page(devices, following)
+        page, devices, following = yield from self._walk(info, cursor)
+        return Page(devices, following, moved=page.next_url is None)
 
     def _walk(self, info: ServerInfo, cursor: str | None) -> Flow[tuple[RawPage, list[Device], str | None]]:
         """One page of the walk through all networks; the cursor names the walk, the network and the page."""

@@ -12,19 +12,19 @@ from dataclasses import replace
 from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING, ClassVar, TypeVar
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from pydantic import BaseModel
 
 from mdmsdk.errors import (
     ConfigurationError,
-    IncompleteListError,
     MalformedResponseError,
     PermissionDeniedError,
     RedirectError,
 )
 from mdmsdk.flow import send, together
 from mdmsdk.models import ServerInfo
+from mdmsdk.progress import Progress, Seen, shrinking
 from mdmsdk.provider import MdmProvider
 from mdmsdk.wire import Request
 from mdmsdk.words import safe_words
@@ -134,28 +134,35 @@ class MerakiScope(MdmProvider):
             raise
 
     def page(self, request: Request, url: str = "") -> Flow[RawPage]:
-        """Ask for one page; `url` is that of a further one, as the page before named it."""
+        """Ask for one page; `url` is that of a further one, as the page before named it, size included.
+
+        A first page that does not come in time is asked for with fewer rows; those after it are as large.
+        """
+
+        def ask(size: int) -> Flow[Response]:
+            return self.get(replace(request, params={**request.params, "perPage": size}))
+
+        if not url and "perPage" in request.params:
+            return read_page(*(yield from shrinking(ask, _PAGE_SIZE)))
         if url:
             request = replace(request, url=url, params={})
-        size = request.params.get("perPage", _PAGE_SIZE)
-        return read_page((yield from self.get(request)), int(size) if isinstance(size, int) else _PAGE_SIZE)
+        return read_page((yield from self.get(request)), _size_in(request.url))
 
     def pages(self, request: Request, read: Callable[[RawPage], list[T]]) -> Flow[list[T]]:
         """Ask for all pages and read each; what `read` raises ends it at once.
 
         Raises:
-            IncompleteListError: the pages go in circles or have no end.
+            IncompleteListError: the pages go in circles, bring nothing new, or have no end.
         """
         found: list[T] = []
-        seen: set[str] = set()
+        progress, seen = Progress(self.settings.policy.max_pages), Seen()
         page = yield from self.page(request)
         while True:
             found += read(page)
             if not (url := page.next_url):
                 return found
-            if url in seen or len(seen) >= self.settings.policy.max_pages:
-                raise IncompleteListError("the server's pages do not come to an end", collected=len(found))
-            seen.add(url)
+            progress.collected = len(found)
+            progress.go_on(url, fresh=seen.add_all(page.names))
             page = yield from self.page(request, url)
 
     def heartbeat(self) -> Flow[ServerInfo]:
@@ -211,7 +218,8 @@ class MerakiScope(MdmProvider):
         open_ = [(self.devices_request(network, {}, [field]), "") for network in networks]
         tags: set[str] = set()
         some = False
-        for _ in range(self.settings.policy.max_pages):
+        progress, seen = Progress(self.settings.policy.max_pages), Seen()
+        while True:
             pages = yield from together(*(self.page(request, url) for request, url in open_))
             some = check_sent(source, [row for page in pages for row in page.rows]) or some
             tags.update(*(page.tags(field) for page in pages))
@@ -222,6 +230,8 @@ class MerakiScope(MdmProvider):
             ]
             if fits(source, tags) or not open_:
                 break
+            fresh = seen.add_all(name for page in pages for name in page.names)
+            progress.go_on(" ".join(url for _, url in open_), fresh=fresh)
         if some and not fits(source, tags):
             raise ConfigurationError(
                 "the tag patterns of the setting compliance fit no tag of any device",
@@ -281,6 +291,12 @@ class MerakiScope(MdmProvider):
                 "administrator may read it, and the setting organizations.",
             )
         return [network for network in networks if not wanted or network.id in wanted]
+
+
+def _size_in(url: str) -> int:
+    """The rows that a page link asks for."""
+    size = dict(parse_qsl(urlsplit(url).query)).get("perPage", "")
+    return int(size) if size.isascii() and size.isdigit() else _PAGE_SIZE
 
 
 def check_sent(source: ComplianceSettings, rows: Collection[Row]) -> bool:

@@ -27,9 +27,9 @@ from mdmsdk.errors import (
 from mdmsdk.flow import call, send
 from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
 from mdmsdk.models import ServerInfo
-from mdmsdk.paging import Slice, numbered, walk
+from mdmsdk.paging import Slice, numbered, page_of, walk
 from mdmsdk.proof import proven
-from mdmsdk.provider import Capability, Limits, MdmProvider, Page, Token, basic_token
+from mdmsdk.provider import Capability, Limits, MdmProvider, Token, basic_token
 from mdmsdk.search import one_by_one, search, spoils_one
 from mdmsdk.wire import Request
 from mdmsdk_workspaceone.answers import (
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from mdmsdk.flow import Flow
     from mdmsdk.models import Device
+    from mdmsdk.provider import Page
     from mdmsdk.search import Found
     from mdmsdk.wire import Response
 
@@ -333,7 +334,7 @@ class WorkspaceOneProvider(MdmProvider):
         items = list(map(self._device, records))
         if noncompliant:
             items = select(list(zip(records, items, strict=True)), filtered=bool(names.compliance))
-        return Page(items, following)
+        return page_of(items, following)
 
     # API help, mdm v1, GET /devices/{id}/compliance and, by another key, GET /devices/compliance.
     def reasons(self, info: ServerInfo, device: Device) -> Flow[Device]:

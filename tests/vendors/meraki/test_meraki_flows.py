@@ -428,7 +428,7 @@ def test_pages_of_a_lookup_end(dashboard: Any, ask: Any) -> None:
             [dashboard.row()], link=f"<{dashboard.base}/again>; rel=next", url=request.full_url
         )
 
-    with pytest.raises(IncompleteListError, match="do not come to an end"):
+    with pytest.raises(IncompleteListError, match="repeats a page"):
         ask(provider, provider.find(info(), Guid("128")), circle)
 
     numbers = iter(range(100_000))
@@ -437,8 +437,11 @@ def test_pages_of_a_lookup_end(dashboard: Any, ask: Any) -> None:
         link = f"<{dashboard.base}/page/{next(numbers)}>; rel=next"
         return dashboard.answer([dashboard.row()], link=link, url=request.full_url)
 
+    with pytest.raises(IncompleteListError, match="brought nothing new"):
+        ask(provider, provider.find(info(), Guid("128")), endless)
+    assert next(numbers) <= 12
     provider = dashboard.provider(policy={"max_pages": 5})
-    with pytest.raises(IncompleteListError):
+    with pytest.raises(IncompleteListError, match="max_pages"):
         ask(provider, provider.find(info(), Guid("128")), endless)
 
 
@@ -461,6 +464,15 @@ def test_the_list_walks_through_all_networks(dashboard: Any, ask: Any) -> None:
         cursor = page.next_cursor
     assert cursor is None
     assert listed == ["1", "4"]
+
+
+def test_pages_tell_what_the_server_sent_and_where_a_network_ends(dashboard: Any, ask: Any) -> None:
+    provider = dashboard.provider(compliance=TAGGED)
+    row = dashboard.row(autoTags=["Base compliant"])
+    answers = {N_1: dashboard.answer([row], link=f"<{dashboard.base}/two>; rel=next"), "/two": [row], N_2: []}
+    pages = pages_of(ask, provider, answers, "N_1", "N_2")
+    assert [page.items for page in pages] == [[], [], []]
+    assert [(page.sent, page.moved) for page in pages[:2]] == [([row["id"]], False), ([row["id"]], True)]
 
 
 def pages_of(ask: Any, provider: Any, answers: Any, *networks: str) -> list[Any]:
