@@ -49,7 +49,8 @@ class Seen:
 
     def add_all(self, names: Iterable[Hashable | None]) -> bool:
         """Whether one of these did not come before."""
-        return any(self.add(name) for name in names)  # all of them are to be kept
+        fresh = [self.add(name) for name in names]  # all of them are to be kept
+        return any(fresh)
 
 
 class Progress:

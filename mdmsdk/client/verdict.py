@@ -247,9 +247,9 @@ class Listing(Progress):
     """
 
     def __init__(self, max_pages: int, *, noncompliant: bool) -> None:
+        super().__init__(max_pages)
         self.cursor: str | None = None
         self.more = True
-        super().__init__(max_pages)
         self._came = 0
         self._noncompliant = noncompliant
         self._listed, self._sent = Seen(), Seen()

@@ -430,10 +430,10 @@ class TestLists:
 
         def part(request: Any) -> Any:
             offset, limit = (int(request.query_params[name]) for name in ("offset", "limit"))
-            return Answer(json.dumps(list(range(300))[offset : offset + limit]), wait=1 if limit > 100 else 0)
+            return Answer(json.dumps(list(range(300))[offset : offset + limit]), wait=5 if limit > 100 else 0)
 
         script.routes["/part"] = part
-        client = tiny(kind=Large, policy={"timeout": 0.2, "attempts": 1})
+        client = tiny(kind=Large, policy={"timeout": 0.5, "attempts": 1})
         assert [device.id for device in client.noncompliant()] == [str(row) for row in range(300)]
         asked = [
             int(request.query_params["limit"]) for request in script.requests if "part" in request.url.path

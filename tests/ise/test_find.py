@@ -528,7 +528,7 @@ class TestPages:
         assert caught.value.collected == len(tokens)
 
     def test_pages_that_bring_nothing_new_end_in_an_error(self, look: Any, xml: type[Xml]) -> None:
-        answers = [xml.answer(xml.row(), paging_info=n + 1) for n in range(11)]
+        answers = [xml.answer(xml.row(guid=1), paging_info=n + 1) for n in range(11)]
         with pytest.raises(IncompleteListError, match="brought nothing new"):
             look(Username("jane"), *answers)
 

@@ -50,6 +50,7 @@ _FILTERS: dict[type[Key], str] = {
 }
 _PAGE_SIZE = 1000
 _LONGEST_QUERY = 6000  # characters; servers and proxies commonly take 8 KiB of URL
+_BATCH = 139  # MAC addresses that such a query holds
 
 
 class MerakiProvider(MerakiScope):
@@ -63,7 +64,7 @@ class MerakiProvider(MerakiScope):
     # organisation, 10 more in the first second, and 100 a second for each source address. Half of the burst
     # is left to other applications, and to what the network does to the distances between requests.
     limits: ClassVar[Limits] = Limits(
-        rate=10, burst=5, total_rate=100, concurrency=20, batch_size=100, page_size=_PAGE_SIZE
+        rate=10, burst=5, total_rate=100, concurrency=20, batch_size=_BATCH, page_size=_PAGE_SIZE
     )
 
     def __init__(self, settings: ProviderSettings) -> None:

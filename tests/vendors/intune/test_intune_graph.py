@@ -15,6 +15,7 @@ from mdmsdk.errors import (
     AuthenticationError,
     EndpointNotFoundError,
     FilterIgnoredError,
+    IncompleteListError,
     MalformedResponseError,
     MdmError,
     PermissionDeniedError,
@@ -589,8 +590,16 @@ def test_a_damaged_record_spoils_its_own_answer_alone(make: Make, damaged: Any) 
 def test_a_search_over_pages_that_go_in_circles_ends(make: Make) -> None:
     link = f"{DEVICES}?$skiptoken=x"
     page = json.dumps({"value": [], "@odata.nextLink": link}).encode()
-    with pytest.raises(MalformedResponseError):
+    with pytest.raises(IncompleteListError, match="repeats a page"):
         play(make(backends=["graph"]).find(INFO, Serial("S-1")), lambda _: page)
+    numbers = iter(range(1000))
+
+    def endless(_: Any) -> bytes:
+        return json.dumps({"value": [], "@odata.nextLink": f"{link}{next(numbers)}"}).encode()
+
+    with pytest.raises(IncompleteListError, match="brought nothing new"):
+        play(make(backends=["graph"]).find(INFO, Serial("S-1")), endless)
+    assert next(numbers) <= 12
 
 
 def test_another_record_than_the_one_asked_for_is_no_answer(make: Make) -> None:

@@ -27,7 +27,7 @@ from mdmsdk.models import ComplianceState, Device, ServerInfo
 from mdmsdk.testing import Played, play
 from mdmsdk.wire import Request, Response
 from mdmsdk_ivanti import IvantiCoreProvider
-from mdmsdk_ivanti.core.query import MAX_QUERY, MAX_TERMS, noncompliant, terms
+from mdmsdk_ivanti.core.query import BATCH, MAX_QUERY, noncompliant, terms
 from mdmsdk_ivanti.core.records import FIELDS
 
 Make = Callable[..., IvantiCoreProvider]
@@ -236,7 +236,7 @@ def test_batches_are_as_wide_as_the_limit_allows(core: Make) -> None:
     def widest(keys: Sequence[Key]) -> int:
         return next(count for count in range(1, 20) if len(asked(core(), keys[: count + 1])) > 1)
 
-    assert widest([Serial(f"S{number:07}") for number in range(1, 20)]) == MAX_TERMS
+    assert widest([Serial(f"S{number:07}") for number in range(1, 20)]) == BATCH // 4
     assert widest([Imei(f"{number:015}") for number in range(10**14, 10**14 + 200, 10)]) == 2
     assert widest([Guid(f"{number:08}-0000-4000-8000-000000000000") for number in range(1, 20)]) == 4
     assert widest([Serial(f"SIM{number:09}") for number in range(1, 20)]) == 6

@@ -51,7 +51,7 @@ def test_the_declared_limits_are_merakis() -> None:
     limits = MerakiProvider.limits
     assert (limits.rate, limits.total_rate) == (10, 100)
     assert limits.burst <= 10
-    assert limits.batch_size == 100
+    assert limits.batch_size == 139
     assert limits.page_size == 1000
 
 

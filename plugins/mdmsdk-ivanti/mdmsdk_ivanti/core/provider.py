@@ -26,7 +26,7 @@ from mdmsdk_ivanti.advice import CORE_ADDRESS, CORE_LOGIN
 from mdmsdk_ivanti.answers import integer, numbered, objects
 from mdmsdk_ivanti.base import IvantiProvider
 from mdmsdk_ivanti.core import v1
-from mdmsdk_ivanti.core.query import MAX_QUERY, MAX_TERMS, OR, noncompliant, terms
+from mdmsdk_ivanti.core.query import BATCH, MAX_QUERY, OR, noncompliant, terms
 from mdmsdk_ivanti.core.records import (
     FIELDS,
     MANAGED,
@@ -65,7 +65,7 @@ class IvantiCoreProvider(IvantiProvider):
 
     name = "ivanti-core"
     settings_type: ClassVar[type[IvantiCoreSettings]] = IvantiCoreSettings
-    limits: ClassVar[Limits] = Limits(concurrency=5, batch_size=MAX_TERMS, page_size=PAGE_SIZE)
+    limits: ClassVar[Limits] = Limits(concurrency=5, batch_size=BATCH, page_size=PAGE_SIZE)
     hints: ClassVar[Mapping[int, str]] = {
         401: CORE_LOGIN,
         403: _ROLE_HINT,

@@ -14,12 +14,13 @@ from mdmsdk_ivanti.core.records import MANAGED
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ["MAX_QUERY", "MAX_TERMS", "OR", "noncompliant", "terms"]
+__all__ = ["BATCH", "MAX_QUERY", "OR", "noncompliant", "terms"]
 
 MAX_QUERY: Final = 255
 """Characters. API v2 guide, "Devices: search": the longest query that is accepted."""
-MAX_TERMS: Final = 7
-"""As many serial numbers fit into one query; of all other kinds fewer do."""
+BATCH: Final = 28
+"""Four queries full of serial numbers, seven of GUIDs. More might not be answered within one deadline: of MAC
+addresses only one fits into a query."""
 OR: Final = " OR "
 _FIELDS: Final[dict[type[Key], Sequence[str]]] = {
     Guid: ("common.uuid",),
