@@ -7,11 +7,11 @@ import os
 import subprocess
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field, SecretStr
 
-from mdmsdk.client.build import checked, make_provider
+from mdmsdk.client.build import checked, kinds_of, make_provider
 from mdmsdk.errors import ConfigurationError, MdmError, SecretError
 from mdmsdk.registry import load_provider
 from mdmsdk.settings import Rules, Settings
@@ -209,14 +209,6 @@ def _load(place: Path, *, named: bool) -> Config:
     )
     config.names()
     return config
-
-
-def kinds_of(annotation: Any) -> set[Any]:
-    """The types that an annotation mentions."""
-    if isinstance(annotation, list):  # the arguments of a Callable
-        return set().union(*map(kinds_of, annotation))
-    inner = get_args(annotation)
-    return set().union(*map(kinds_of, inner)) if inner else {annotation}
 
 
 def read_secret(source: dict[str, Any], folder: Path = Path()) -> str:

@@ -24,7 +24,8 @@ from pydantic import BaseModel
 import mdmsdk
 import mdmsdk.errors
 from mdmsdk.cli.report import DEFECT, FAILED, INTERRUPTED, NOT_WRITTEN, OK, READER_GONE, UNKNOWN, WRONG
-from mdmsdk.config import FederationSettings, kinds_of
+from mdmsdk.client.build import kinds_of
+from mdmsdk.config import FederationSettings
 from mdmsdk.identifiers import KEY_KINDS
 from mdmsdk.ise import IseDialectSettings, IseProvider, IseSettings
 from mdmsdk.provider import Capability, Limits

@@ -236,7 +236,7 @@ class Operation:
             response = await self._exchange_once(request)
             if not rules.is_redirect(response):
                 if request.audience is not None:  # a login may be another server's
-                    self._state.clock.hear(response)
+                    self._runner.shared.clock.hear(response)
                 return self._checked(rules.without_secrets(request, response, self._runner.secrets))
             request = rules.next_hop(request, response, self._plugin.trusts)
         raise RedirectError(f"the server redirects more than {rules.MAX_HOPS} times")

@@ -28,7 +28,6 @@ class State:
         breaker: leaves the server alone when it fails.
         tokens: the credentials.
         pool: the threads for what blocks.
-        clock: what time it is for the server.
         describing: held by who asks the server for its description.
     """
 
@@ -42,11 +41,9 @@ class State:
             self.gate = Gate(waits, self.stop, limits.concurrency, limits)
             self.breaker = Breaker()
             self.tokens = Tokens(waits, self.stop)
-            self.clock = Clock()
         else:
             self.gate = before.gate.anew(self.stop)
             self.breaker = before.breaker.anew()
-            self.clock = before.clock
             self.tokens = before.tokens.inherit(self.stop, foreign=before.process != self.process)
 
 
@@ -58,11 +55,13 @@ class Shared:
 
     Attributes:
         closed: whether new work is refused.
+        clock: what time it is for the server.
     """
 
     def __init__(self, waits: ModuleType, provider: MdmProvider, http: Any = None) -> None:
         self.waits = waits
         self.closed = False
+        self.clock = Clock()
         self.given_http = http
         self._settings = provider.settings
         self._limits = provider.limits.lowered(provider.settings.limits)

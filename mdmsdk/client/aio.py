@@ -92,7 +92,7 @@ class AsyncMdmClient:
     @property
     def server_time(self) -> datetime:
         """What the server's clock says, as far as its last answer told; otherwise this machine's."""
-        return self._runner.shared.now.clock.now()
+        return self._runner.shared.clock.now()
 
     @property
     def window(self) -> int:

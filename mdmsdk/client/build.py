@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -48,15 +48,23 @@ def _explain(place: tuple[int | str, ...], kind: str, message: str, model: type[
     return f"{name or 'all'}: {message.removeprefix('Value error, ')}"
 
 
-def _places(model: type[BaseModel]) -> dict[str, str]:
-    """The settings by their own names, with where they stand: those of `policy` inside it."""
+def kinds_of(annotation: Any) -> set[Any]:
+    """The types that an annotation mentions."""
+    if isinstance(annotation, list):  # the arguments of a Callable
+        return set().union(*map(kinds_of, annotation))
+    inner = get_args(annotation)
+    return set().union(*map(kinds_of, inner)) if inner else {annotation}
+
+
+def _places(model: type[BaseModel], path: str = "") -> dict[str, str]:
+    """The settings by their own names and by their paths, with where they stand."""
     places: dict[str, str] = {}
     for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            places |= {word: f"{name}.{word}" for word in inner.model_fields}
-            places |= {f"{name}.{word}": f"{name}.{word}" for word in inner.model_fields}
-    return places | {name: name for name in model.model_fields}
+        for kind in kinds_of(field.annotation):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                places |= _places(kind, f"{path}{name}.")
+    own = {name: f"{path}{name}" for name in model.model_fields}
+    return places | {place: place for place in own.values()} | own
 
 
 def make_provider(name: str, settings: Mapping[str, Any]) -> MdmProvider:

@@ -17,7 +17,7 @@ from vcr.errors import CannotOverwriteExistingCassetteException
 from vcr.request import Request as VcrRequest
 
 from mdmsdk._run.http import AsyncHttp, Http
-from mdmsdk.config import kinds_of
+from mdmsdk.client.build import kinds_of
 from mdmsdk.identifiers import parse_key
 from mdmsdk.testing.scrub import REDACTED, Pseudonyms
 from mdmsdk.wire import Response

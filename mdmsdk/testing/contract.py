@@ -16,11 +16,11 @@ from __future__ import annotations
 import logging
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import pytest
 
-from mdmsdk.client.build import make_provider
+from mdmsdk.client.build import kinds_of, make_provider
 from mdmsdk.errors import (
     AuthenticationError,
     IncompleteListError,
@@ -34,7 +34,7 @@ from mdmsdk.ise import IseDialect
 from mdmsdk.models import ComplianceState, Device, ServerInfo
 from mdmsdk.provider import Capability, Limits, MdmProvider
 from mdmsdk.registry import load_provider, load_simulator
-from mdmsdk.settings import ProviderSettings
+from mdmsdk.settings import ComplianceSettings, ProviderSettings
 from mdmsdk.simulator.faults import Fault
 from mdmsdk.simulator.fleet import Fleet, SimDevice
 from mdmsdk.simulator.server import RunningSimulator, serve
@@ -428,6 +428,32 @@ class BaseProviderContract:
                     seen = self.attempt(client.lookup, first), self.attempt(client.lookup, other)
                 found = seen[1]
                 assert found is None or found.compliance.state != "compliant", f"{other!r} after {first!r}"
+
+    def test_rules_excuse_nothing_and_prove_nothing(
+        self, connect: Callable[..., Modal], running: RunningSimulator[Any], fleet: Fleet
+    ) -> None:
+        field = load_provider(self.provider).settings_type.model_fields["compliance"]
+        kinds = [kind for kind in kinds_of(field.annotation) if issubclass(kind, ComplianceSettings)]
+        if not kinds:
+            return  # a provider whose settings have no rules of core
+        client = connect(compliance={"source": "rules", "rules": {"registered": True}})
+        kind = min(client.provider.keys, key=lambda kind: kind.kind)
+        # A vendor without a verdict of its own has none to excuse.
+        judges = "vendor" in get_args(kinds[0].model_fields["source"].annotation)
+        bad = [device for device in fleet if judges and running.simulator.verdict(device) == "noncompliant"]
+        left = [device for device in fleet if not device.registered]
+        for device in (*bad[: _SAMPLES // 2], *left[: _SAMPLES // 2]):
+            key = self.key(kind, device, running)
+            if key and self.alone(device, key, running) and (found := client.lookup(key)):
+                assert found.compliance.state is not ComplianceState.COMPLIANT
+                assert found.compliance.state is ComplianceState.NONCOMPLIANT or device not in bad
+        if Capability.INVENTORY in client.provider.capabilities:
+            assert {self.truth_of(found, fleet) for found in client.noncompliant()} == {
+                device.id for device in bad if device.registered
+            }
+        else:
+            with pytest.raises(UnsupportedOperationError):
+                list(client.noncompliant())
 
     @staticmethod
     def attempt(call: Callable[..., Device | None], *args: Any) -> Device | None:

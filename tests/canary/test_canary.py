@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from mdmsdk.cli import main
-from mdmsdk.config import kinds_of
+from mdmsdk.client.build import kinds_of
 from mdmsdk.errors import MdmError
 from mdmsdk.identifiers import Guid, Mac
 from mdmsdk.models import error_summary

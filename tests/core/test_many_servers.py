@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import SecretStr
 
-from mdmsdk.config import find_config, kinds_of, load_config, read_secret
+from mdmsdk.client.build import kinds_of
+from mdmsdk.config import find_config, load_config, read_secret
 from mdmsdk.errors import (
     ConfigurationError,
     ConnectError,
