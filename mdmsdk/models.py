@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Compliance",
     "ComplianceState",
+    "Description",
     "Device",
     "LookupResult",
     "ServerInfo",
@@ -194,6 +195,25 @@ class Device(FrozenModel):
         return None if kind is Mac or getattr(self, kind.field) is None else False
 
 
+class Description(FrozenModel):
+    """What a provider's other methods need of what its heartbeat learnt; a provider states the fields.
+
+    Two descriptions are equal if the server is still what it was. What changes by itself, such as a quota,
+    belongs into `ServerInfo.extra`, for people to read.
+    """
+
+    @classmethod
+    def of(cls, info: ServerInfo) -> Self:
+        """The description in a heartbeat's answer.
+
+        Raises:
+            TypeError: it is another provider's.
+        """
+        if not isinstance(info.description, cls):
+            raise TypeError(f"no {cls.__name__} is in this answer to a heartbeat")
+        return info.description
+
+
 class ServerInfo(FrozenModel):
     """What a server says about itself at a heartbeat.
 
@@ -201,7 +221,8 @@ class ServerInfo(FrozenModel):
         api_version: the version of the API that is spoken from here on.
         query_max_size: the most rows that the server puts on one page, where it says so.
         messaging: whether the server can pass messages on to users, where it says so.
-        extra: what only this vendor has, such as paths, quotas and hints.
+        extra: what else this vendor says, such as paths, quotas and hints, for people to read.
+        description: what the provider needs of it; not part of dumps.
     """
 
     server: str = ""
@@ -213,6 +234,14 @@ class ServerInfo(FrozenModel):
     query_max_size: int | None = None
     messaging: bool | None = None
     extra: dict[str, Any] = Field(default_factory=dict)
+    description: Description | None = Field(default=None, exclude=True, repr=False)
+
+    def same_as(self, other: ServerInfo | None) -> bool:
+        """Whether another answer says the same of what does not change by itself."""
+        if other is None or self.description != other.description:
+            return False
+        beside = set() if self.description is None else {"extra"}
+        return self.model_dump(exclude=beside) == other.model_dump(exclude=beside)
 
 
 class LookupResult(FrozenModel):

@@ -1,17 +1,18 @@
-"""Lists that are read by position while the server goes on working: complete, or an error.
+"""Lists that are read while the server goes on working: complete, or an error.
+
+A provider describes one request, `read_page`, and walks: `walk` where a server counts rows (with `numbered`
+where it counts pages), `walk_links` where it names the next page by an address or a token. Both go through
+several scopes, one after the other, such as device spaces or networks. Their cursors are values that travel
+in `mdmsdk.provider.Page`. Nothing here does I/O.
 
 A position counts rows that others may delete meanwhile; what follows then moves up, and a page would begin
 too late. So every page begins with the last row of the page before, or a little earlier. Where the rows come
 in the order of their numbers, that shows a shift, and where to go on. Where they do not, a list that changes
 is given up.
-
-A provider describes one request in a `Search`, and `walk` does the rest; `numbered` is for servers that count
-pages instead of rows. Nothing here does I/O.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,10 +21,22 @@ from typing import Any, Generic, TypeVar
 
 from mdmsdk.errors import IncompleteListError, MalformedResponseError
 from mdmsdk.flow import Flow, together
-from mdmsdk.progress import shrinking
+from mdmsdk.progress import Progress, shrinking
 from mdmsdk.provider import Page
 
-__all__ = ["Search", "Slice", "collect", "numbered", "page_of", "walk"]
+__all__ = [
+    "Link",
+    "Place",
+    "ReadLinked",
+    "ReadPage",
+    "Slice",
+    "collect",
+    "collect_links",
+    "numbered",
+    "page_of",
+    "walk",
+    "walk_links",
+]
 
 T = TypeVar("T")
 
@@ -57,13 +70,13 @@ class Slice(Generic[T]):
     lost: frozenset[int] = frozenset()
 
 
-Search = Callable[[str, int, int], Flow[Slice[T]]]
+ReadPage = Callable[[str, int, int], Flow[Slice[T]]]
 """One query, which asks in a scope, from a position on, for a number of rows."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """How far a list has been read; travels in the cursor.
+class Place:
+    """The cursor of `walk`: how far a list has been read.
 
     Attributes:
         scopes: those that are still to be read; the first one is under way.
@@ -89,32 +102,21 @@ class _Place:
     done: tuple[tuple[str, int], ...] = ()
     lost: int = 0
 
-    def cursor(self) -> str:
-        values = [self.scopes, self.limit, self.end, self.seen, self.last, self.total, self.met]
-        return json.dumps([*values, self.gone, self.done, self.lost], separators=(",", ":"))
-
-    @classmethod
-    def read(cls, cursor: str) -> _Place:
-        scopes, limit, end, seen, last, total, met, gone, done, lost = json.loads(cursor)
-        known = None if met is None else tuple(met)
-        counts = tuple((scope, count) for scope, count in done)
-        return cls(tuple(scopes), limit, end, seen, last, total, known, gone, counts, lost)
-
 
 def walk(
-    search: Search[T],
+    read_page: ReadPage[T],
     scopes: Sequence[str],
-    cursor: str | None,
+    cursor: Place | None,
     limit: int,
     *,
     noun: str = "list",
     ordered: bool = False,
     recount: bool = False,
-) -> Flow[tuple[list[T], str | None]]:
+) -> Flow[tuple[list[T], Place | None]]:
     """Read the next page of a list that lies in one scope or in several, one after the other.
 
     Args:
-        search: asks for a part of the list.
+        read_page: asks for a part of the list.
         scopes: where to look; at least one.
         cursor: where to go on, from the page before; None at the beginning.
         limit: rows to ask for at once.
@@ -131,13 +133,13 @@ def walk(
         IncompleteListError: the list changed so that rows may be missing, the server broke it off, or it
             could not give some of the rows. That is told after all others were handed out.
     """
-    place = _Place.read(cursor) if cursor is not None else _Place(tuple(scopes), limit)
+    place = cursor or Place(tuple(scopes), limit)
     if not place.scopes:
         raise IncompleteListError(
             f"{place.lost} of the records cannot be read: the server fails at them", hint=_LOST_HINT
         )
     scope, where = place.scopes[0], f"{noun} {place.scopes[0]}".rstrip()
-    offset, part, size = yield from _fetch(search, place)
+    offset, part, size = yield from _fetch(read_page, place)
     fresh, met = _unseen(place, offset, part, where, ordered=ordered)
     end = offset + len(part.rows) + len(part.lost)
     gone = place.gone + sum(position >= place.end for position in part.lost)
@@ -155,27 +157,27 @@ def walk(
         total = place.total if place.end else part.total
         last = fresh[-1][0] if fresh else place.last
         following = replace(place, end=end, seen=seen, last=last, total=total, met=met, gone=gone)
-        return rows, replace(following, limit=part.limit or size).cursor()
+        return rows, replace(following, limit=part.limit or size)
     if part.total is not None and part.more is None and part.total < end:
         raise IncompleteListError(f"{where} counts {part.total} devices, but gave {end}")
     if part.total is not None and min(end, seen + gone) < part.total:
         raise IncompleteListError(
             f"{where} counts {part.total} devices, but the list ended after {min(end, seen)}"
         )
-    rest = _Place(place.scopes[1:], limit, done=(*place.done, (scope, seen)), lost=place.lost + gone)
+    rest = Place(place.scopes[1:], limit, done=(*place.done, (scope, seen)), lost=place.lost + gone)
     if not rest.scopes and recount and place.done:
-        yield from _check_unmoved(search, dict(place.done), noun)
-    return rows, rest.cursor() if rest.scopes or rest.lost else None
+        yield from _check_unmoved(read_page, dict(place.done), noun)
+    return rows, rest if rest.scopes or rest.lost else None
 
 
-def page_of(items: Sequence[T], cursor: str | None) -> Page[T]:
+def page_of(items: Sequence[T], cursor: Any) -> Page[T]:
     """A page of what `walk` gave, its cursor included, without the rows that a provider leaves out."""
     # That every page brings something new, or ends a scope, is seen to by `walk`.
     return Page(items, cursor, moved=True)
 
 
 def collect(
-    search: Search[T],
+    read_page: ReadPage[T],
     scopes: Sequence[str],
     limit: int,
     *,
@@ -186,7 +188,7 @@ def collect(
     """All records of a list that is expected to be short, as far as they are to be kept.
 
     Args:
-        search: as for `walk`, like scopes, limit and ordered.
+        read_page: as for `walk`, like scopes, limit and ordered.
         scopes: where to look.
         limit: rows to ask for at once.
         ordered: the query asks for the rows in the order of their numbers.
@@ -199,7 +201,7 @@ def collect(
     found: list[T] = []
     cursor = None
     for _ in range(max_pages):
-        rows, cursor = yield from walk(search, scopes, cursor, limit, ordered=ordered)
+        rows, cursor = yield from walk(read_page, scopes, cursor, limit, ordered=ordered)
         found += filter(keep, rows)
         if cursor is None:
             return found
@@ -249,14 +251,14 @@ def _is_last(ask: Callable[[int, int], Flow[Slice[T]]], part: Slice[T], page: in
     return page > 0 or (given < _LEAST and not (yield from ask(1, given)).rows)
 
 
-def _fetch(search: Search[T], place: _Place) -> Flow[tuple[int, Slice[T], int]]:
+def _fetch(read_page: ReadPage[T], place: Place) -> Flow[tuple[int, Slice[T], int]]:
     """The slice that begins at or before the last row that was read, its position, and the size asked for.
 
     Where a page does not come in time, a smaller one is asked for.
     """
     asked, size = max(0, place.end - 1), place.limit
     while True:
-        part, size = yield from shrinking(partial(search, place.scopes[0], asked), size)
+        part, size = yield from shrinking(partial(read_page, place.scopes[0], asked), size)
         offset = asked if part.offset is None else part.offset
         # Rows before it are gone where it does not begin with a row that was seen: go back until it does.
         if not offset or place.met is not None or offset in part.lost or _reaches_back(part, place.last):
@@ -271,7 +273,7 @@ def _reaches_back(part: Slice[Any], last: int | str) -> bool:
 
 
 def _unseen(
-    place: _Place, offset: int, part: Slice[T], where: str, *, ordered: bool
+    place: Place, offset: int, part: Slice[T], where: str, *, ordered: bool
 ) -> tuple[Sequence[tuple[int | str, T]], tuple[int | str, ...] | None]:
     """The rows that did not come before, and what tells all that did, for a list that is not sorted."""
     names = [name for name, _ in part.rows]
@@ -304,11 +306,74 @@ def _changed(where: str) -> IncompleteListError:
     return IncompleteListError(f"{where} changed while it was read", hint=_UNSORTED_HINT)
 
 
-def _check_unmoved(search: Search[T], counts: Mapping[str, int], noun: str) -> Flow[None]:
+def _check_unmoved(read_page: ReadPage[T], counts: Mapping[str, int], noun: str) -> Flow[None]:
     """Count once more: a row may have moved into a scope that was read already."""
-    parts = yield from together(*(search(scope, 0, 1) for scope in counts))
+    parts = yield from together(*(read_page(scope, 0, 1) for scope in counts))
     for (scope, seen), part in zip(counts.items(), parts, strict=True):
         if part.total is not None and part.total > seen:
             raise IncompleteListError(
                 f"{noun} {scope} counts {part.total} devices now, but {seen} when it was read"
             )
+
+
+ReadLinked = Callable[[str, str | None], Flow[tuple[T, str | None]]]
+"""One request, in a scope, for its first page (None) or for the one that an answer named, by an address or a
+token. Gives what was read, and what names the page after; None on the last page of the scope. A name that
+cannot be read is an error there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The cursor of `walk_links`.
+
+    Attributes:
+        scopes: those that are still to be read; the first one is under way.
+        name: what names the next page; None for the first page of the scope.
+    """
+
+    scopes: tuple[str, ...]
+    name: str | None = None
+
+
+def walk_links(
+    read_page: ReadLinked[T], scopes: Sequence[str], cursor: Link | None, *, noun: str = "list"
+) -> Flow[tuple[T, Link | None]]:
+    """Read the next page of a list whose pages name the next one, in one scope or in several.
+
+    Args:
+        read_page: asks for one page.
+        scopes: where to look; at least one.
+        cursor: where to go on, from the page before; None at the beginning.
+        noun: what a scope is, for messages.
+
+    Returns:
+        What was read, and the cursor of the page after.
+
+    Raises:
+        IncompleteListError: the scopes are no longer what they were when the list began.
+    """
+    place = cursor or Link(tuple(scopes))
+    if place.scopes != tuple(scopes)[len(scopes) - len(place.scopes) :]:
+        raise IncompleteListError(f"the {noun}s to look into changed while the list was being read")
+    part, name = yield from read_page(place.scopes[0], place.name)
+    if name is not None:
+        return part, replace(place, name=name)
+    rest = place.scopes[1:]
+    return part, Link(rest) if rest else None
+
+
+def collect_links(read_page: ReadLinked[T], scope: str = "", *, max_pages: int) -> Flow[list[T]]:
+    """What all pages of one scope say, where a list is expected to be short.
+
+    Raises:
+        IncompleteListError: the pages go in circles, bring nothing, or have no end.
+    """
+    found: list[T] = []
+    progress = Progress(max_pages)
+    name: str | None = None
+    while True:
+        part, name = yield from read_page(scope, name)
+        found.append(part)
+        if name is None:
+            return found
+        progress.go_on(name, fresh=bool(part))

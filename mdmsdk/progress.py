@@ -60,14 +60,14 @@ class Progress:
         collected: how many rows were handed out, for errors.
     """
 
-    def __init__(self, max_pages: int, *cursors: str) -> None:
+    def __init__(self, max_pages: int, *cursors: Hashable) -> None:
         """Begin with a list of at most `max_pages` pages, of which some cursors were used already."""
         self.collected = 0
         self._pages_left = max_pages
         self._cursors = set(map(hash, cursors))
         self._stale = 0
 
-    def go_on(self, cursor: str, *, fresh: bool) -> None:
+    def go_on(self, cursor: Hashable, *, fresh: bool) -> None:
         """Note that the page is read and another one follows.
 
         Args:

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import base64
+import inspect
+import warnings
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import InitVar, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from mdmsdk.errors import (
-    AuthenticationError,
-    EndpointNotFoundError,
-    PermissionDeniedError,
-    ProtocolError,
-    RateLimitedError,
-    ResponseError,
-    ServerError,
-    TokenError,
-    UnsupportedOperationError,
-)
+from mdmsdk.errors import TokenError, UnsupportedOperationError
 from mdmsdk.flow import Flow, done
+from mdmsdk.refusals import Complaint, Refusal, check_status, check_with, retry_after_seconds
 from mdmsdk.search import Found, one_by_one
 from mdmsdk.settings import LowerLimits, ProviderSettings
-from mdmsdk.wire import Request, Response, http_date, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device, ServerInfo
+    from mdmsdk.rows import Row
+    from mdmsdk.wire import Request, Response
 
 __all__ = [
     "Capability",
@@ -40,10 +33,12 @@ __all__ = [
     "Token",
     "basic_token",
     "check_status",
+    "contract_of",
     "retry_after_seconds",
 ]
 
 T = TypeVar("T")
+_LOGIN_PARAMETERS = 3  # self, audience, previous
 
 
 class Capability(StrEnum):
@@ -55,10 +50,6 @@ class Capability(StrEnum):
     """A list of all devices."""
     REASONS = "reasons"
     """Failure reasons in detail, at the cost of more requests."""
-    LOCK = "lock"
-    CORPORATE_WIPE = "corporate-wipe"
-    FULL_WIPE = "full-wipe"
-    MESSAGE = "message"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +62,6 @@ class Limits:
         total_rate: requests a second over all lanes, None for no limit.
         concurrency: requests that may be under way at once.
         batch_size: keys that `find_batch` takes at once.
-        page_size: rows to ask for on one page, where the server does not say.
-        shortest_poll: seconds between two noncompliant lists.
     """
 
     rate: float | None = None
@@ -80,8 +69,17 @@ class Limits:
     total_rate: float | None = None
     concurrency: int = 10
     batch_size: int = 1
-    page_size: int = 100
-    shortest_poll: float = 0.0
+    # Of contract version 1; nothing reads them any more.
+    page_size: InitVar[int | None] = None
+    shortest_poll: InitVar[float | None] = None
+
+    def __post_init__(self, page_size: int | None, shortest_poll: float | None) -> None:
+        if page_size is not None or shortest_poll is not None:
+            warnings.warn(
+                "page_size and shortest_poll are no limits since contract version 2: leave them out",
+                DeprecationWarning,
+                stacklevel=3,
+            )
 
     def lowered(self, by: LowerLimits) -> Limits:
         """The same, or less where the administrator allows less."""
@@ -103,7 +101,8 @@ class Token:
         expires_in: seconds from now, None if it does not expire.
         static: a password or API key: logging in again would only send the same one, so a refusal
             is final, and it is not sent a second time.
-        extra: what `MdmProvider.authorize` or `logout` needs besides.
+        extra: what `MdmProvider.authorize`, `logout` or the next `login` needs besides.
+        rotates: what gets the next token is good for one use, and so belongs to one process.
 
     Raises:
         TokenError: the value holds characters that no header can carry.
@@ -114,6 +113,7 @@ class Token:
     expires_in: float | None = None
     static: bool = False
     extra: Any = field(default=None, repr=False)
+    rotates: bool = False
 
     def __post_init__(self) -> None:
         if not (self.value.isascii() and self.value.isprintable()):
@@ -140,7 +140,8 @@ class Page(Generic[T]):
     """One page of a list.
 
     Attributes:
-        next_cursor: what to pass for the next page; None on the last one.
+        next_cursor: what to pass for the next page, a frozen value that only the provider understands; None
+            on the last one.
         total: how many rows the whole list has, where the server says so.
         sent: what tells each row that the server sent, such as its id, where a provider leaves some of them
             out of `items`: a page may bring progress without an item. None where they are all.
@@ -148,70 +149,18 @@ class Page(Generic[T]):
     """
 
     items: Sequence[T]
-    next_cursor: str | None = None
+    next_cursor: Any = None
     total: int | None = None
     sent: Sequence[str | None] | None = None
     moved: bool = False
 
 
-def retry_after_seconds(response: Response) -> float | None:
-    """The wait that the server asks for, in seconds (RFC 9110, section 10.2.3), or None.
-
-    A date is measured from the server's own clock where the answer has a Date header.
-    """
-    text = (response.header("retry-after") or "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    if (until := http_date(text)) is None:
-        return None
-    return max(0.0, (until - (response.date or datetime.now(UTC))).total_seconds())
-
-
-_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "client-request-id", "x-correlation-id", "x-trace-id")
-
-
-def check_status(response: Response, *, hint: str | None = None, may_be_empty: bool = False) -> Response:
-    """Turn every status but 200 into the error that says what to do about it (RFC 9110, section 15).
-
-    Args:
-        response: the answer, redirects already followed.
-        hint: what to do instead of the error's general advice.
-        may_be_empty: whether the vendor documents 204 (No Content) as an answer to this request.
-
-    Raises:
-        ResponseError: for 4xx and 5xx.
-        ProtocolError: for 2xx and 3xx: part of an answer, one that was changed on its way (203), or none.
-    """
-    status = response.status
-    if status == 200 or (status == 204 and may_be_empty):  # noqa: PLR2004 - HTTP's own numbers
-        return response
-    url = redact_url(response.url)
-    retry_after = retry_after_seconds(response)
-    kinds: dict[int, tuple[type[ResponseError], str]] = {
-        401: (AuthenticationError, "refused the credential"),
-        403: (PermissionDeniedError, "denies the account this request"),
-        404: (EndpointNotFoundError, "has no such address"),
-        429: (RateLimitedError, "asks for fewer requests"),
-    }
-    kind, words = kinds.get(status, (ResponseError, "refused the request"))
-    if status == 503 and retry_after is not None:  # noqa: PLR2004
-        kind, words = RateLimitedError, "asks to wait"
-    elif status >= 500:  # noqa: PLR2004
-        kind, words = ServerError, "failed"
-    elif status < 400:  # noqa: PLR2004
-        raise ProtocolError(
-            f"status {status} from {url} is no whole answer",
-            hint="Something between here and the server may change its answers: look for a proxy or gateway.",
-        )
-    raise kind(
-        f"the server {words} ({status}) at {url}",
-        status=status,
-        retry_after=retry_after,
-        url=url,
-        request_id=next((found for name in _REQUEST_ID_HEADERS if (found := response.header(name))), None),
-        retryable=False if status in {501, 505} else None,
-        hint=hint,
-    )
+def contract_of(provider: type[MdmProvider]) -> int:
+    """The version of the contract that a class is written for, by itself and by the form of its `login`."""
+    version = provider.contract_version
+    if version > 1 and len(inspect.signature(provider.login).parameters) < _LOGIN_PARAMETERS:
+        return 1  # it takes no `previous`
+    return version
 
 
 class MdmProvider(ABC):
@@ -222,7 +171,8 @@ class MdmProvider(ABC):
     empty list and not an error.
     """
 
-    contract_version: ClassVar[int] = 1
+    contract_version: ClassVar[int] = 2
+    """The version that a plugin is written for (docs/explanation/compatibility.md)."""
     name: ClassVar[str]
     """The entry-point name, such as ``"jamf"``."""
     vendor: ClassVar[str]
@@ -231,8 +181,8 @@ class MdmProvider(ABC):
     """What it can look up by without walking the whole tenant."""
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     limits: ClassVar[Limits] = Limits()
-    passing: ClassVar[frozenset[str]] = frozenset()
-    """Members of `ServerInfo.extra` that change by themselves, such as a quota."""
+    refusals: Sequence[Refusal] = ()
+    """What the vendor's error answers mean (see `mdmsdk.refusals`); the first that fits counts."""
     partial: ClassVar[Mapping[type[Key], int]] = {}
     """Kinds of which a record shows only some identifiers of a device, and how many at the most. A record
     that shows so many does not contradict another one."""
@@ -261,8 +211,12 @@ class MdmProvider(ABC):
         return False
 
     @abstractmethod
-    def login(self, audience: str) -> Flow[Token]:
-        """Get a credential for `audience`.
+    def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
+        """Get a credential for `audience` (see `mdmsdk.logins`).
+
+        Args:
+            audience: whose token is wanted.
+            previous: the token before, which ends or was refused, with its `Token.extra`; None at first.
 
         Raises:
             AuthenticationError, TokenError: the server or its login service refused.
@@ -278,8 +232,17 @@ class MdmProvider(ABC):
         return token.on(request)
 
     def check(self, response: Response) -> Response:
-        """Turn an error status into an error. Pure; the one place for a vendor's status quirks."""
-        return check_status(response)
+        """Turn an error status into an error. Pure; the one place for a vendor's status quirks.
+
+        By default as `refusals` and `complaint` say. It does not see the answers to requests that bring a
+        `Request.check` of their own.
+        """
+        return check_with(self.refusals, self.complaint, response)
+
+    def complaint(self, response: Response, row: Row) -> Complaint:
+        """What the server says in an error answer, the JSON object of which is `row`. Pure."""
+        del response, row
+        return Complaint()
 
     @abstractmethod
     def heartbeat(self) -> Flow[ServerInfo]:
@@ -306,14 +269,14 @@ class MdmProvider(ABC):
         return one_by_one(keys, lambda key: self.find(info, key))
 
     @abstractmethod
-    def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
-        """One page of the devices that do not comply; `cursor` is None for the first.
+    def noncompliant_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
+        """One page of the devices that do not comply; `cursor` is None for the first (see `Page`).
 
         Raises:
             ConfigurationError: the settings name no source of compliance.
         """
 
-    def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+    def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of all devices; with `Capability.INVENTORY`."""
         del info, cursor
         raise self._unsupported(Capability.INVENTORY)

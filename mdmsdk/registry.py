@@ -5,6 +5,7 @@ Nothing is imported but the one plugin that is asked for; a broken plugin harms 
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points, metadata
 from typing import Any
@@ -12,12 +13,14 @@ from typing import Any
 from stevedore.named import NamedExtensionManager
 
 from mdmsdk.errors import ProviderLoadError, UnknownProviderError
-from mdmsdk.provider import Limits, MdmProvider
+from mdmsdk.provider import Limits, MdmProvider, contract_of
 
 __all__ = ["PROVIDERS", "SIMULATORS", "PluginInfo", "installed", "load_provider", "load_simulator"]
 
 PROVIDERS = "mdmsdk.providers"
 SIMULATORS = "mdmsdk.simulators"
+_OLDEST = 1
+"""The oldest version of the contract whose plugins still work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +105,31 @@ def load_provider(name: str) -> type[MdmProvider]:
             provider=name,
             hint="Report it to its publisher.",
         )
-    if loaded.contract_version != MdmProvider.contract_version:
-        raise ProviderLoadError(
-            f"{name!r} is written for contract version {loaded.contract_version}, "
-            f"this is version {MdmProvider.contract_version}",
-            provider=name,
-            hint="Update mdmsdk and the plugin to releases that fit together.",
-        )
+    _check_contract(name, loaded)
     return loaded
+
+
+def _check_contract(name: str, loaded: type[MdmProvider]) -> None:
+    version, current = contract_of(loaded), MdmProvider.contract_version
+    if version > current:
+        raise ProviderLoadError(
+            f"{name!r} is written for contract version {version}, this mdmsdk knows {_OLDEST} to {current}",
+            provider=name,
+            hint="Update mdmsdk: pip install --upgrade mdmsdk",
+        )
+    if version < _OLDEST:
+        raise ProviderLoadError(
+            f"{name!r} is written for contract version {version}, this mdmsdk knows {_OLDEST} to {current}",
+            provider=name,
+            hint="Update the plugin, or ask its publisher for a release that fits this mdmsdk.",
+        )
+    if version < current:
+        warnings.warn(
+            f"the provider {name!r} is written for contract version {version}; the next version of mdmsdk "
+            f"will refuse it: let login() take a second argument, previous",
+            DeprecationWarning,
+            stacklevel=3,
+        )
 
 
 def load_simulator(name: str) -> Any:

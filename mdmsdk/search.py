@@ -1,7 +1,8 @@
 """Finding many keys at once: one bad key spoils its own answer alone. Pure.
 
 A server that is asked for many keys in one request may refuse the whole request for one of them, or answer
-one of them loosely. Then the keys are asked for in halves, as long as that costs few requests.
+one of them loosely. Then the keys are asked for in halves, as long as that costs few requests. A provider
+states in a `Search` how its server is asked; `find_with` does the rest.
 """
 
 from __future__ import annotations
@@ -18,19 +19,21 @@ from mdmsdk.errors import (
     ResponseError,
 )
 from mdmsdk.flow import Flow, attempt, together
-from mdmsdk.proof import assign
+from mdmsdk.proof import assign, shows
 
 if TYPE_CHECKING:
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device
     from mdmsdk.provider import MdmProvider
 
-__all__ = ["Ask", "Found", "one_by_one", "search", "spoils_one"]
+__all__ = ["Ask", "Found", "Search", "find_with", "of_one", "one_by_one", "search", "spoils_one"]
 
 Ask = Callable[[Sequence["Key"]], Flow[Sequence["Device"]]]
 """Asks for some keys of one kind at once, and gives all records of the answer."""
 Found = Mapping["Key", "list[Device] | MdmError"]
 """For each key its records, or the error that concerns this key alone."""
+Texts = Mapping["Key", Sequence[str]]
+"""For each key the texts to ask for, under which the server may hold it."""
 
 _MORE_REQUESTS = 24
 """What one batch may cost beyond its first request: one bad key of 500 takes 18 to find."""
@@ -42,6 +45,120 @@ def spoils_one(error: MdmError) -> bool:
     if isinstance(error, ResponseError):
         return error.status in _REFUSED
     return isinstance(error, FilterIgnoredError | MalformedResponseError | InvalidIdentifierError)
+
+
+def _spellings(key: Key) -> Sequence[str]:
+    return key.spellings
+
+
+def _length(texts: Sequence[str]) -> int:
+    return sum(map(len, texts))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """How a server is asked for keys of one kind.
+
+    Attributes:
+        ask: one request (or one for each place to look) for some keys in the texts given; gives all records
+            of the answer.
+        spellings: the texts under which the server may hold a key; none where it can hold no such key.
+            May raise `InvalidIdentifierError` or `UnsupportedOperationError`, for this key alone.
+        at_once: ask for all spellings of a key in the same request; else for one after the other, and only
+            for the keys that were not found by then.
+        most: keys in one request.
+        longest: how much of `size` fits into one request; None for no limit.
+        size: what the texts of one key take up in a request; default: their characters.
+        splits: whether to ask for fewer keys at once after a failure.
+        more_requests: what that may cost for each request.
+    """
+
+    ask: Callable[[Texts], Flow[Sequence[Device]]]
+    spellings: Callable[[Key], Sequence[str]] = _spellings
+    at_once: bool = False
+    most: int | None = None
+    longest: int | None = None
+    size: Callable[[Sequence[str]], int] = _length
+    splits: Callable[[MdmError], bool] = spoils_one
+    more_requests: int = _MORE_REQUESTS
+
+    def groups(self, texts: Texts) -> list[dict[Key, Sequence[str]]]:
+        """The keys in groups that fit into a request; the texts of a key stay together."""
+        groups: list[dict[Key, Sequence[str]]] = []
+        room = 0
+        for key, own in texts.items():
+            needed = self.size(own)
+            full = not groups or len(groups[-1]) == self.most
+            if full or (self.longest is not None and needed > room):
+                groups.append({})
+                room = self.longest or 0
+            groups[-1][key] = own
+            room -= needed
+        return groups
+
+
+def find_with(provider: MdmProvider, how: Search, keys: Sequence[Key]) -> Flow[Found]:
+    """The answers to keys of one kind: in few requests, in every spelling, and each key for itself.
+
+    Args:
+        provider: whose rules tell which records belong to which key.
+        how: how the server is asked.
+        keys: what to ask for.
+
+    Raises:
+        MdmError: what `Search.ask` raises and no smaller question can mend.
+    """
+    found: dict[Key, list[Device] | MdmError] = {}
+    open_: dict[Key, Sequence[str]] = {}
+    for key in keys:
+        try:
+            open_[key], found[key] = how.spellings(key), []
+        except MdmError as error:
+            found[key] = error
+    rounds = 1 if how.at_once else max((len(own) for own in open_.values()), default=0)
+    for turn in range(rounds):
+        texts = {
+            key: own if how.at_once else (own[turn],)
+            for key, own in open_.items()
+            if turn < len(own) and _is_open(provider, key, found[key])
+        }
+        answers = (yield from _find_texts(provider, how, texts)) if texts else {}
+        found |= {key: answer for key, answer in answers.items() if answer != []}
+    return found
+
+
+def _is_open(provider: MdmProvider, key: Key, answer: list[Device] | MdmError) -> bool:
+    """Whether another spelling may still find the device: all that was found are others."""
+    return not isinstance(answer, MdmError) and all(shows(provider, key, one) is False for one in answer)
+
+
+def _find_texts(provider: MdmProvider, how: Search, texts: Texts) -> Flow[Found]:
+    def ask(some: Sequence[Key]) -> Flow[Sequence[Device]]:
+        return how.ask({key: texts[key] for key in some})
+
+    def find(group: Sequence[Key]) -> Flow[Found]:
+        return search(provider, group, ask, splits=how.splits, more_requests=how.more_requests)
+
+    groups = [[*group] for group in how.groups(texts)]
+    if len(groups) == 1:
+        return (yield from find(groups[0]))
+    answers = yield from together(*(attempt(find(group)) for group in groups))
+    found: dict[Key, list[Device] | MdmError] = {}
+    for group, answer in zip(groups, answers, strict=True):
+        found |= dict.fromkeys(group, answer) if isinstance(answer, MdmError) else answer
+    return found
+
+
+def of_one(found: Found, key: Key) -> list[Device]:
+    """The records of one key.
+
+    Raises:
+        MdmError: the one that is the answer to this key.
+    """
+    answer = found[key]
+    if isinstance(answer, MdmError):
+        raise answer
+    return answer
 
 
 @dataclass

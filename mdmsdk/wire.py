@@ -17,7 +17,7 @@ from mdmsdk.errors import MalformedResponseError
 from mdmsdk.links import find_link
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
     "Request",
@@ -118,8 +118,9 @@ class Request:
         form, json, body: the content, at most one of them.
         audience: whose token goes with it; None sends no credential.
         idempotent: whether it may be sent again after a failure.
-        timeout: seconds for this request, where the policy's do not fit.
         lane: which of the server's rate limits it counts against, such as an organisation's.
+        check: looks at the answer instead of `mdmsdk.provider.MdmProvider.check`, where another service than
+            the provider's API gives it, such as a login service.
     """
 
     method: str
@@ -131,8 +132,8 @@ class Request:
     body: bytes | None = None
     audience: str | None = "api"
     idempotent: bool = True
-    timeout: float | None = None
     lane: str = ""
+    check: Callable[[Response], Response] | None = field(default=None, repr=False, compare=False)
 
     @property
     def full_url(self) -> str:

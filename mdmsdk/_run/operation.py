@@ -223,10 +223,10 @@ class Operation:
     async def _token(self, audience: str) -> Token:
         return await self._state.tokens.get(audience, self._budget, self._login, self._policy.refused_wait)
 
-    async def _login(self, audience: str) -> Token:
+    async def _login(self, audience: str, previous: Token | None) -> Token:
         secrets = self._runner.secrets
         with sealed(secrets):
-            token: Token = await self.ask("login", audience)
+            token: Token = await self.ask("login", audience, previous)
         secrets.add(token.value, *secret_values(token.extra))
         return token
 
@@ -237,13 +237,13 @@ class Operation:
             if not rules.is_redirect(response):
                 if request.audience is not None:  # a login may be another server's
                     self._runner.shared.clock.hear(response)
-                return self._checked(rules.without_secrets(request, response, self._runner.secrets))
+                return self._checked(request, rules.without_secrets(request, response, self._runner.secrets))
             request = rules.next_hop(request, response, self._plugin.trusts)
         raise RedirectError(f"the server redirects more than {rules.MAX_HOPS} times")
 
-    def _checked(self, response: Response) -> Response:
+    def _checked(self, request: Request, response: Response) -> Response:
         try:
-            response = self._plugin.check(response)
+            response = self._plugin.check(request, response)
         except ServerError:
             self._budget.failed = True
             raise
@@ -256,7 +256,7 @@ class Operation:
     async def _exchange_once(self, request: Request) -> Response:
         shared, state, budget, policy = self._runner.shared, self._state, self._budget, self._policy
         turn = state.gate.turn(request.lane)
-        most = request.timeout or policy.timeout
+        most = policy.timeout
         left = seconds = most
         try:
             await turn.take(budget)

@@ -13,7 +13,7 @@ from mdmsdk._run.signals import from_signal_handler
 from mdmsdk.errors import MalformedResponseError, MdmError, PluginError
 from mdmsdk.flow import Call, Flow, Pause, Send, Step, Together
 from mdmsdk.models import Device, ServerInfo
-from mdmsdk.provider import Page, Token, check_status
+from mdmsdk.provider import Page, Token, check_status, contract_of
 from mdmsdk.wire import Request, Response
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Plugin:
 
     def __init__(self, provider: MdmProvider) -> None:
         self._provider = provider
+        self._knows_previous = contract_of(type(provider)) > 1
 
     def start(self, method: str, *args: Any) -> Flow[Any]:
         """The flow of a method, not begun.
@@ -38,6 +39,8 @@ class Plugin:
         Raises:
             PluginError: it is none, or the method failed.
         """
+        if method == "login" and not self._knows_previous:
+            args = args[:1]
         flow = self._call(method, *args)
         if isinstance(flow, Generator):
             return flow
@@ -99,28 +102,28 @@ class Plugin:
             raise self._slip("authorize", f"gave {wrong}")
         return authorized
 
-    def check(self, response: Response) -> Response:
-        """The response, or the error that its status stands for.
+    def check(self, request: Request, response: Response) -> Response:
+        """The response to a request, or the error that its status stands for.
 
         Whatever a provider thinks of it, a success other than 200 and 204 is no whole answer.
         """
         if 200 < response.status < 300 and response.status != 204:  # noqa: PLR2004 - HTTP's own numbers
             check_status(response)
-        return self._pure("check", Response, response)
+        return self._pure("check", Response, response, instead=request.check)
 
     def trusts(self, *place: Any) -> bool:
         """Whether the provider declares a place as its own."""
         return self._pure("trusts", bool, *place)
 
-    def _pure(self, method: str, kind: type[T], *args: Any) -> T:
-        result = self._call(method, *args)
+    def _pure(self, method: str, kind: type[T], *args: Any, instead: Callable[..., Any] | None = None) -> T:
+        result = self._call(method, *args, instead=instead)
         if not isinstance(result, kind):
             raise self._slip(method, f"returned a {_kind(result)} and no {kind.__name__}")
         return result
 
-    def _call(self, method: str, *args: Any) -> Any:
+    def _call(self, method: str, *args: Any, instead: Callable[..., Any] | None = None) -> Any:
         try:
-            return getattr(self._provider, method)(*args)
+            return (instead or getattr(self._provider, method))(*args)
         except MdmError:
             raise
         except Exception as error:
@@ -173,8 +176,9 @@ def _wrong_request(request: Any) -> str | None:
     for name in ("method", "url", "lane"):
         if not isinstance(getattr(request, name), str):
             return f"sends a request whose {name} is a {_kind(getattr(request, name))}"
-    if request.timeout is not None and not (_is_seconds(request.timeout) and request.timeout > 0):
-        return f"sends a request with a timeout of {request.timeout!r:.40} seconds"
+    check: Any = request.check
+    if not (check is None or callable(check)):
+        return f"sends a request whose check is a {_kind(check)}"
     try:
         request.full_url.encode()
         request.content()
@@ -239,13 +243,21 @@ def _wrong_batch(result: Any, args: tuple[Any, ...]) -> str | None:
     return None
 
 
+def _is_frozen(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
 def _wrong_page(result: Any, _: tuple[Any, ...]) -> str | None:
     if not isinstance(result, Page):
         return f"a {_kind(result)} and no Page"
     cursor: Any = result.next_cursor
     total: Any = result.total
-    if not isinstance(cursor, str | None):
-        return f"a Page whose next_cursor is a {_kind(cursor)}"
+    if not _is_frozen(cursor):
+        return f"a Page whose next_cursor is a {_kind(cursor)} that can change: a frozen value is wanted"
     if not isinstance(total, int | None):
         return f"a Page whose total is a {_kind(total)}"
     sent: Any = result.sent

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mdmsdk._run.stop import Stop
     from mdmsdk.provider import Token
 
-    Login = Callable[[str], Awaitable[Token]]
+    Login = Callable[[str, Token | None], Awaitable[Token]]
 
 _log = logging.getLogger("mdmsdk.run")
 
@@ -27,6 +27,8 @@ _log = logging.getLogger("mdmsdk.run")
 _RENEW_EARLY = 60.0
 # Seconds; a server may name a longer life, too large a number to reckon with.
 _FOR_EVER = 1e9
+_ONE_PROCESS = "the refresh token belongs to the process that logged in, and each is good for one use"
+_ONE_PROCESS_HINT = "Make the client after the fork, with a refresh token of its own for each process."
 
 
 @dataclass
@@ -35,6 +37,7 @@ class _Entry:
 
     lock: Gate
     token: Token | None = None
+    previous: Token | None = None
     inherited: bool = False
     renew_at: float = 0.0
     expires_at: float = 0.0
@@ -81,8 +84,11 @@ class Tokens:
 
     async def _renew(self, entry: _Entry, audience: str, login: Login) -> Token:
         began = time.monotonic()
+        previous = entry.token or entry.previous
         try:
-            token = await login(audience)
+            if previous and previous.rotates and entry.inherited:
+                raise TokenError(_ONE_PROCESS, step="refresh", hint=_ONE_PROCESS_HINT)
+            token = await login(audience, previous)
         except MdmError as error:
             error.locate(server=None, provider=None, operation="login")
             if entry.token and began < entry.expires_at and error.retryable:
@@ -95,7 +101,7 @@ class Tokens:
         entry.renew_at = (
             entry.expires_at - min(_RENEW_EARLY, life / 5) if token.expires_in else entry.expires_at
         )
-        entry.token, entry.refusal, entry.inherited = token, None, False
+        entry.token, entry.previous, entry.refusal, entry.inherited = token, token, None, False
         return token
 
     @staticmethod

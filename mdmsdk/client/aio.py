@@ -341,17 +341,9 @@ class AsyncMdmClient:
             if info is not known:
                 raise
             info = await self._describe(operation, fresh=True, budget=budget)
-            if self._matters(info) == self._matters(known):
+            if info.same_as(known):
                 raise
             return await self._runner.run(operation, budget, method, info, *args)
-
-    def _matters(self, info: ServerInfo) -> dict[str, Any]:
-        """What a description says apart from what changes by itself."""
-        said = info.model_dump()
-        said["extra"] = {
-            name: value for name, value in info.extra.items() if name not in self.provider.passing
-        }
-        return said
 
     async def _list(
         self, operation: str, offenders: verdict.Offenders | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mdmsdk.errors import (
     ConfigurationError,
@@ -248,7 +248,7 @@ class Listing(Progress):
 
     def __init__(self, max_pages: int, *, noncompliant: bool) -> None:
         super().__init__(max_pages)
-        self.cursor: str | None = None
+        self.cursor: Any = None
         self.more = True
         self._came = 0
         self._noncompliant = noncompliant

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mdmsdk.errors import (
     FilterIgnoredError,
@@ -102,7 +102,7 @@ class IseDialect(IseDiscovery):
             )
 
     # Cisco ISE MDM API, device attributes: querycriteria=compliance&value=false; v3 adds deviceidentifier.
-    def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+    def noncompliant_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of the noncompliant list.
 
         Without the setting `bulk_identifier`, an identifier that is refused (400) or gives an empty first
@@ -132,7 +132,7 @@ class IseDialect(IseDiscovery):
             f"{self.vendor} has no identifier for the noncompliant list"
         )
 
-    def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+    def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of all devices."""
         # Cisco ISE MDM API v1/v2, device attributes: no criterion; that version 3 keeps this is inferred.
         query = Query(filter=self.settings.filter)
@@ -188,9 +188,9 @@ class IseProvider(IseDialect):
     settings: IseSettings
 
     # Cisco ISE MDM API v3: an Authorization header of user name and password; all vendors but Intune take it.
-    def login(self, audience: str) -> Flow[Token]:
+    def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
         """The user name and password of the settings; costs no request."""
-        del audience
+        del audience, previous
         return done(basic_token(self.settings.username, self.settings.password.get_secret_value()))
 
 

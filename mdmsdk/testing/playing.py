@@ -113,6 +113,7 @@ def _checked(outcome: Outcome, request: Request, provider: MdmProvider | None) -
     if not response.url:
         response = replace(response, url=request.full_url)
     if provider is None:
-        return response
+        return request.check(response) if request.check else response
+    check = request.check or provider.check
     secrets = Secrets(secret_values(provider.settings))
-    return provider.check(without_secrets(request, response, secrets))
+    return check(without_secrets(request, response, secrets))

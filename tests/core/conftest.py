@@ -71,7 +71,7 @@ class TinyProvider(MdmProvider):
     limits = Limits(concurrency=8)
     settings: TinySettings
 
-    def login(self, audience: str) -> Flow[Token]:
+    def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
         secret = self.settings.password.get_secret_value()
         if self.settings.login == "basic":
             return (yield from done(basic_token("tiny", secret)))
@@ -94,7 +94,7 @@ class TinyProvider(MdmProvider):
         answer = yield from send(self.get(f"/find{info.version or ''}", **{key.kind: key.value}))
         return [Device(registered=True, id=line, serial_number=line) for line in answer.text.split()]
 
-    def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+    def noncompliant_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         page = (yield from send(self.get("/page", cursor=cursor or "start"))).json()
         verdict = Compliance.model_validate({"state": page.get("state", "noncompliant")})
         rows = [Device(registered=True, id=str(row), compliance=verdict) for row in page["rows"]]

@@ -294,7 +294,7 @@ class TestLists:
         self, tiny: Connect, script: Script
     ) -> None:
         class GivesUp(TinyProvider):
-            def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+            def noncompliant_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
                 if cursor:
                     raise IncompleteListError("rows moved")
                 return (yield from super().noncompliant_page(info, cursor))

@@ -111,13 +111,13 @@ FLOWS: dict[str, Callable[..., Any]] = {
     "a header in Greek": request(headers={"X-A": "\u03b1"}),
     "a header name with a blank": request(headers={"X A": "1"}),
     "headers as list": request(headers=[("a", "b")]),
-    "a timeout in words": request(timeout="5"),
+    "a check that is none": request(check="5"),
     "no lane": request(lane=None),
 }
 """What no method may be; each is tried as the method that a lookup needs."""
 
 PAGES: list[Any] = [[], None, {"items": []}, [{}], Page(cast("Any", None)), Page(cast("Any", [{"id": "1"}]))]
-PAGES += [Page([], cast("Any", 7)), Page([], None, cast("Any", "9")), Page(cast("Any", "text"))]
+PAGES += [Page([], cast("Any", [7])), Page([], None, cast("Any", "9")), Page(cast("Any", "text"))]
 RESULTS: dict[str, list[Any]] = {
     "login": [None, "token", {"token": "t"}, Token("t", expires_in=cast("Any", "3600"))]
     + [Token("t", expires_in=math.nan), Token("t", scheme=cast("Any", None)), Token("t", scheme="Be\narer")],

@@ -133,7 +133,7 @@ class Cloud(IseDialect):
     audience = "nac"
     bulk_identifiers = ("macaddress",)
 
-    def login(self, audience: str) -> Flow[Token]:
+    def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
         return done(Token(audience))
 
     def heartbeat(self) -> Flow[ServerInfo]:

@@ -15,7 +15,7 @@ from mdmsdk.errors import EndpointNotFoundError, RedirectError, VersionMismatchE
 from mdmsdk.flow import send
 from mdmsdk.identifiers import Guid, Mac
 from mdmsdk.ise import IseDialect
-from mdmsdk.provider import Limits, check_status
+from mdmsdk.provider import check_status
 from mdmsdk.wire import https_place
 from mdmsdk_intune.graph import VERSION, RecordNotFoundError, check_graph, get, rows_of
 from mdmsdk_intune.login import check_login, is_login, login
@@ -76,7 +76,6 @@ class IntuneIseProvider(IseDialect):
     settings_type: ClassVar[type[IntuneIseSettings]] = IntuneIseSettings
     keys: ClassVar[frozenset[type[Key]]] = frozenset({Mac, Guid})
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
-    limits = Limits(shortest_poll=POLL_SECONDS)
     # Microsoft, "Network access control (NAC) integration with Intune" (address above), and Cisco, "Integrate
     # MDM and UEM Servers with Cisco ISE": a record is named by the GUID, and does not repeat the address.
     never_shown: ClassVar[frozenset[type[Key]]] = frozenset({Mac})
@@ -96,8 +95,9 @@ class IntuneIseProvider(IseDialect):
         domain = self.settings.place.intune
         return host == domain or host.endswith(f".{domain}") or host in self.settings.own_hosts
 
-    def login(self, audience: str) -> Flow[Token]:
+    def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
         """A token for ``graph`` or for ``nac``, from Entra ID."""
+        del previous
         return login(self.settings, audience)
 
     def heartbeat(self) -> Flow[ServerInfo]:

@@ -35,7 +35,7 @@ from mdmsdk_intune.graph import (
     rows_of,
 )
 from mdmsdk_intune.ise import IntuneIseProvider, is_device_id
-from mdmsdk_intune.settings import PAGE_SIZE, IntuneSettings
+from mdmsdk_intune.settings import IntuneSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -80,7 +80,7 @@ class IntuneProvider(IntuneIseProvider):
     )
     # Microsoft Graph, "Service-specific throttling limits", Intune devices: 2000 requests in 20 seconds for
     # each application and tenant.
-    limits = Limits(rate=100.0, burst=100, batch_size=BATCH_SIZE, page_size=PAGE_SIZE)
+    limits = Limits(rate=100.0, burst=100, batch_size=BATCH_SIZE)
     # Microsoft Graph, "managedDevice": wiFiMacAddress; ethernetMacAddress is not there for every device.
     partial: ClassVar[Mapping[type[Key], int]] = {Mac: 1}
 
@@ -281,7 +281,7 @@ class IntuneProvider(IntuneIseProvider):
             keep_raw=self.settings.keep_raw,
         )
 
-    def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+    def noncompliant_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of the devices that do not comply: by Graph, or without it by Compliance Retrieval.
 
         Raises:
@@ -299,7 +299,7 @@ class IntuneProvider(IntuneIseProvider):
             next_cursor = f"{int(position) + 1} " if state != _LISTED[-1] else None
         return Page(page.items, next_cursor, sent=page.sent, moved=following is None)
 
-    def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+    def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of all devices; their compliance is Graph's alone."""
         if not self.settings.graphs:
             return (yield from super().devices_page(info, cursor))

@@ -28,7 +28,6 @@ from mdmsdk.wire import Request
 from mdmsdk.words import safe_words
 from mdmsdk_ivanti.answers import HEADERS, integer, mapping, objects, refusal
 from mdmsdk_ivanti.records import IvantiRow, unmasked
-from mdmsdk_ivanti.settings import PAGE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -68,7 +67,7 @@ class IvantiProvider(MdmProvider):
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.INVENTORY, Capability.BATCH})
     # Neither product publishes a general limit. Its sister interface is shared by all tenants of a cluster,
     # and the vendor asks its users to be gentle: Common Platform Services API guide, "Rate limits".
-    limits: ClassVar[Limits] = Limits(concurrency=5, page_size=PAGE_SIZE)
+    limits: ClassVar[Limits] = Limits(concurrency=5)
 
     hints: ClassVar[Mapping[int, str]] = {}
     """What an administrator should do about an error status."""
@@ -114,9 +113,9 @@ class IvantiProvider(MdmProvider):
 
     # --- login and errors ---
 
-    def login(self, audience: str) -> Flow[Token]:
+    def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
         """The user name and password of the settings; costs no request."""
-        del audience
+        del audience, previous
         settings: Any = self.settings  # those of either product, which see to it that both are there
         return done(basic_token(settings.username, settings.password.get_secret_value()))
 
@@ -307,7 +306,7 @@ class IvantiProvider(MdmProvider):
         """Rows to ask for on one page."""
         return self.settings.page_size
 
-    def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+    def noncompliant_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of the registered devices that do not comply, one device space after the other.
 
         Raises:
@@ -323,7 +322,7 @@ class IvantiProvider(MdmProvider):
         """The scopes that together hold all devices."""
         return self.scopes(info)
 
-    def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+    def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of all devices, those included that have left."""
         rows, following = yield from self._walk(info, "", self.inventory_scopes(info), cursor)
         return page_of([self._read(info, row)[0] for row in rows], following)
@@ -340,8 +339,8 @@ class IvantiProvider(MdmProvider):
         raise FilterIgnoredError("the list of noncompliant devices holds one that complies or has left")
 
     def _walk(
-        self, info: ServerInfo, query: str, scopes: Sequence[str], cursor: str | None
-    ) -> Flow[tuple[list[JsonObject], str | None]]:
+        self, info: ServerInfo, query: str, scopes: Sequence[str], cursor: Any
+    ) -> Flow[tuple[list[JsonObject], Any]]:
         def ask(scope: str, offset: int, limit: int) -> Flow[Slice[JsonObject]]:
             part = yield from self.rows(info, query, scope=scope, offset=offset, limit=limit)
             if not all(isinstance(number, int) for number, _ in part.rows):

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from mdmsdk.flow import Flow
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device
-    from mdmsdk.paging import Search
+    from mdmsdk.paging import ReadPage
     from mdmsdk.provider import Page, Token
     from mdmsdk.search import Found
     from mdmsdk.wire import Response
@@ -89,7 +89,7 @@ class JamfProvider(MdmProvider):
     keys: ClassVar[frozenset[type[Key]]] = frozenset(chain(*(realm.fields for realm in REALMS.values())))
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.BATCH, Capability.INVENTORY})
     # "Jamf Pro API Scalability Best Practices": no limiter, but at most five connections at once.
-    limits: ClassVar[Limits] = Limits(concurrency=5, batch_size=1000, page_size=1000)
+    limits: ClassVar[Limits] = Limits(concurrency=5, batch_size=1000)
     # "Filtering with RSQL": texts are compared without case, beyond ASCII, too; accents may go with it.
     loose: ClassVar[frozenset[type[Key]]] = frozenset({Hostname, Username})
 
@@ -102,13 +102,13 @@ class JamfProvider(MdmProvider):
 
     # --- login ---
 
-    def login(self, audience: str) -> Flow[Token]:
+    def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
         """The token of the API client, or of the user: from the password, afterwards from the token before.
 
         Raises:
             TokenError, AuthenticationError: the server refuses the client or the user.
         """
-        del audience
+        del audience, previous
         given = self.settings
         if given.client_id and given.client_secret:
             return (yield from login.by_client(given.base_url, given.client_id, given.client_secret))
@@ -305,7 +305,7 @@ class JamfProvider(MdmProvider):
 
     # --- lists ---
 
-    def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+    def noncompliant_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """The devices of one page of the inventory that do not comply and did not leave; pages may be empty.
 
         Raises:
@@ -325,14 +325,14 @@ class JamfProvider(MdmProvider):
         cursor = None if following is None else json.dumps([following, seen])
         return page_of([one for one in failed if one.registered or "managed" in one.unreadable], cursor)
 
-    def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+    def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of all computers and mobile devices, also of those that are no longer managed."""
         _, devices, following = yield from self._page(info, list(REALMS), cursor)
         return page_of(devices, following)
 
     def _page(
-        self, info: ServerInfo, realms: Sequence[str], cursor: str | None
-    ) -> Flow[tuple[list[Record], list[Device], str | None]]:
+        self, info: ServerInfo, realms: Sequence[str], cursor: Any
+    ) -> Flow[tuple[list[Record], list[Device], Any]]:
         size = self.settings.page_size
         if self._source.one_by_one:
             size = min(size, _STATES_AT_ONCE)
@@ -365,7 +365,7 @@ class JamfProvider(MdmProvider):
         records = self._records(info, search)
         return (yield from collect(records, [realm.name], size, max_pages=most, ordered=True, keep=keep))
 
-    def _records(self, info: ServerInfo, search: str = "") -> Search[Record]:
+    def _records(self, info: ServerInfo, search: str = "") -> ReadPage[Record]:
         """The records of an inventory that a filter lets through, from a position on."""
 
         def ask(scope: str, offset: int, limit: int) -> Flow[Slice[Record]]:

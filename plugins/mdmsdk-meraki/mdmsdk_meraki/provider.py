@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from mdmsdk.errors import (
@@ -63,9 +63,7 @@ class MerakiProvider(MerakiScope):
     # "Rate limit", https://developer.cisco.com/meraki/api-v1/rate-limit/: 10 requests a second for each
     # organisation, 10 more in the first second, and 100 a second for each source address. Half of the burst
     # is left to other applications, and to what the network does to the distances between requests.
-    limits: ClassVar[Limits] = Limits(
-        rate=10, burst=5, total_rate=100, concurrency=20, batch_size=_BATCH, page_size=_PAGE_SIZE
-    )
+    limits: ClassVar[Limits] = Limits(rate=10, burst=5, total_rate=100, concurrency=20, batch_size=_BATCH)
 
     def __init__(self, settings: ProviderSettings) -> None:
         super().__init__(settings)
@@ -75,9 +73,9 @@ class MerakiProvider(MerakiScope):
         """Meraki's own domains, because the API redirects to shards, and the hosts of the settings."""
         return is_meraki_host(host) or host in self.settings.redirect_hosts
 
-    def login(self, audience: str) -> Flow[Token]:
+    def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
         """The API key or access token; with a refresh token, a new one each time."""
-        del audience
+        del audience, previous
         return self._login.token()
 
     def check(self, response: Response) -> Response:
@@ -180,7 +178,7 @@ class MerakiProvider(MerakiScope):
         own = dict.fromkeys([*device.mac_addresses, *chain.from_iterable(lists)])
         return device.model_copy(update={"mac_addresses": tuple(own)})
 
-    def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+    def noncompliant_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of one network, without the devices that are not known to violate anything.
 
         Raises:
@@ -209,7 +207,7 @@ class MerakiProvider(MerakiScope):
             raise IncompleteListError("the tags of the devices changed while the list was being read")
         return Page(guilty)
 
-    def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+    def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of one network."""
         page, devices, following = yield from self._walk(info, cursor)
         return Page(devices, following, moved=page.next_url is None)

@@ -73,6 +73,7 @@ _RECORD_NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
 # What a server without a version may answer; 503 is what one tenant's gateway does.
 _NO_SUCH_VERSION: Final = frozenset({400, 404, 406, 415, 501, 503})
 _POLICY_PAGES: Final = 20
+_PAGE_SIZE: Final = 500
 _PROBED: Final = 10
 """Devices that the heartbeat asks for: among so many, each kind of identifier is likely to be there."""
 
@@ -90,15 +91,15 @@ class WorkspaceOneProvider(MdmProvider):
     passing = frozenset({"quota", "known"})
     # No rate is documented beyond the daily quota. The bulk call names no size: that of a page is taken, with
     # room for one more value (see `_bulk`).
-    limits: ClassVar[Limits] = Limits(concurrency=8, batch_size=499, page_size=500)
+    limits: ClassVar[Limits] = Limits(concurrency=8, batch_size=499)
 
     settings: WorkspaceOneSettings
 
     # --- login ---
 
-    def login(self, audience: str) -> Flow[Token]:
+    def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
         """By user name and password or certificate without a request; by OAuth from the token service."""
-        del audience
+        del audience, previous
         settings = self.settings
         if settings.certificate:
             signer = yield from call(partial(load_signer, settings.certificate))
@@ -164,7 +165,7 @@ class WorkspaceOneProvider(MdmProvider):
             product=str(about.get("ProductName") or "Workspace ONE UEM"),
             version=str(product) if product else None,
             api_version=str(version),
-            query_max_size=self.limits.page_size,
+            query_max_size=_PAGE_SIZE,
             extra={"api_versions": offered, "quota": read_quota(answer), "known": self._learn(rows)},
         )
 
@@ -303,7 +304,7 @@ class WorkspaceOneProvider(MdmProvider):
 
     # --- lists ---
 
-    def noncompliant_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+    def noncompliant_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of the enrolled devices that do not comply.
 
         Raises:
@@ -312,11 +313,11 @@ class WorkspaceOneProvider(MdmProvider):
         """
         return (yield from self._page(info, cursor, noncompliant=True))
 
-    def devices_page(self, info: ServerInfo, cursor: str | None) -> Flow[Page[Device]]:
+    def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of all devices, those that have left included."""
         return (yield from self._page(info, cursor, noncompliant=False))
 
-    def _page(self, info: ServerInfo, cursor: str | None, *, noncompliant: bool) -> Flow[Page[Device]]:
+    def _page(self, info: ServerInfo, cursor: Any, *, noncompliant: bool) -> Flow[Page[Device]]:
         version = int(info.api_version or 2)
         names = SearchNames.of(version)
 
@@ -350,7 +351,7 @@ class WorkspaceOneProvider(MdmProvider):
         failing: list[str] = []
         seen = 0
         for page in range(_POLICY_PAGES):
-            request = self._get(path, 1, {**params, "page": page, "pagesize": self.limits.page_size})
+            request = self._get(path, 1, {**params, "page": page, "pagesize": _PAGE_SIZE})
             try:
                 document = read_document((yield from send(request)))
             except UnknownRecordError:

@@ -123,6 +123,5 @@ def test_a_back_end_that_is_off_is_not_offered(make: Make) -> None:
     assert graph.keys == both.keys - {Mac}
     assert retrieval.keys == {Mac, Guid}
     assert retrieval.capabilities == frozenset()
-    assert retrieval.limits.shortest_poll == 4 * 3600
     assert graph.capabilities == both.capabilities == type(both).capabilities
     assert type(both).keys == both.keys

@@ -52,7 +52,6 @@ def test_the_declared_limits_are_merakis() -> None:
     assert (limits.rate, limits.total_rate) == (10, 100)
     assert limits.burst <= 10
     assert limits.batch_size == 139
-    assert limits.page_size == 1000
 
 
 @pytest.mark.parametrize("retry_after", [0.05, None], ids=["with", "without"])

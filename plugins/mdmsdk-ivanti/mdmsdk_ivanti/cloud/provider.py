@@ -22,7 +22,7 @@ from mdmsdk_ivanti.answers import complaints, integer, mapping, numbered
 from mdmsdk_ivanti.base import IvantiProvider, spoils_query
 from mdmsdk_ivanti.cloud.records import MASKED, MAX_QUERY, NONCOMPLIANT, OR, condition, read
 from mdmsdk_ivanti.records import IvantiRow
-from mdmsdk_ivanti.settings import PAGE_SIZE, IvantiCloudSettings
+from mdmsdk_ivanti.settings import IvantiCloudSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ class IvantiCloudProvider(IvantiProvider):
 
     name = "ivanti-cloud"
     settings_type: ClassVar[type[IvantiCloudSettings]] = IvantiCloudSettings
-    limits: ClassVar[Limits] = Limits(concurrency=5, batch_size=_BATCH, page_size=PAGE_SIZE)
+    limits: ClassVar[Limits] = Limits(concurrency=5, batch_size=_BATCH)
     hints: ClassVar[Mapping[int, str]] = {401: CLOUD_LOGIN, 403: _ROLE_HINT, 404: CLOUD_ADDRESS}
     complaint_hints: ClassVar[Sequence[tuple[str, str]]] = (
         (r"\brows\b|between 1 and", "Lower page_size: this server takes smaller pages."),
@@ -70,10 +70,10 @@ class IvantiCloudProvider(IvantiProvider):
 
     settings: IvantiCloudSettings
 
-    def login(self, audience: str) -> Flow[Token]:
+    def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
         """The token, or else the user name and password, of the settings; costs no request."""
         if self.settings.token is None:
-            return super().login(audience)
+            return super().login(audience, previous)
         return done(Token(self.settings.token.get_secret_value(), static=True))
 
     def check(self, response: Response) -> Response:

@@ -37,7 +37,7 @@ from mdmsdk_ivanti.core.records import (
     read_v2,
 )
 from mdmsdk_ivanti.records import IvantiRow
-from mdmsdk_ivanti.settings import PAGE_SIZE, IvantiCoreSettings
+from mdmsdk_ivanti.settings import IvantiCoreSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,7 +65,7 @@ class IvantiCoreProvider(IvantiProvider):
 
     name = "ivanti-core"
     settings_type: ClassVar[type[IvantiCoreSettings]] = IvantiCoreSettings
-    limits: ClassVar[Limits] = Limits(concurrency=5, batch_size=BATCH, page_size=PAGE_SIZE)
+    limits: ClassVar[Limits] = Limits(concurrency=5, batch_size=BATCH)
     hints: ClassVar[Mapping[int, str]] = {
         401: CORE_LOGIN,
         403: _ROLE_HINT,

@@ -36,7 +36,7 @@ class JamfIseProvider(IseProvider):
     name = "jamf-ise"
     vendor = "Jamf Pro"
     # "Jamf Pro API Scalability Best Practices": at most five connections at once.
-    limits: ClassVar[Limits] = Limits(concurrency=5, page_size=1000)
+    limits: ClassVar[Limits] = Limits(concurrency=5)
     hints: ClassVar[Mapping[int, str]] = {401: _LOGIN_HINT, 403: _ROLE_HINT, 404: _INSTANCE_HINT}
 
     # Cisco, "Integrate ISE 3.3 with Jamf": below the instance /networkIntegrationEndpoint/ID the server names

@@ -1,0 +1,252 @@
+"""Finding many keys: few requests, every spelling, each key for itself; and requests in envelopes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mdmsdk.batch import Batch, send_batch
+from mdmsdk.errors import (
+    EndpointNotFoundError,
+    IncompleteListError,
+    InvalidIdentifierError,
+    MalformedResponseError,
+    MdmError,
+    RateLimitedError,
+    ResponseError,
+    ServerError,
+)
+from mdmsdk.flow import done
+from mdmsdk.identifiers import Serial
+from mdmsdk.models import Device
+from mdmsdk.paging import Link, collect_links, walk_links
+from mdmsdk.search import Search, find_with, of_one
+from mdmsdk.testing import Played, play
+from mdmsdk.wire import Request, Response
+from tests.core.conftest import TinyProvider, TinySettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mdmsdk.flow import Flow
+    from mdmsdk.identifiers import Key
+
+PROVIDER = TinyProvider(TinySettings(base_url="https://mdm.example"))
+
+
+class Server:
+    """Holds serial numbers as written, and refuses a request for a bad one."""
+
+    def __init__(self, *held: str, bad: str | None = None, down: str | None = None) -> None:
+        self.held, self.bad, self.down = held, bad, down
+        self.asked: list[list[str]] = []
+
+    def ask(self, texts: Mapping[Key, Sequence[str]]) -> Flow[list[Device]]:
+        wanted = [text for own in texts.values() for text in own]
+        self.asked.append(wanted)
+        if self.bad in wanted:
+            raise ResponseError("bad", status=400)
+        if self.down in wanted:
+            raise ServerError("down", status=500)
+        return done([Device(registered=True, serial_number=text) for text in wanted if text in self.held])
+
+
+def either_case(key: Key) -> list[str]:
+    return [key.value, key.value.lower()]
+
+
+def find(how: Search, *values: str) -> dict[str, Any]:
+    keys = [Serial(value) for value in values]
+    found = play(find_with(PROVIDER, how, keys), [])
+    assert list(found) == keys
+    return {
+        key.value: answer if isinstance(answer, MdmError) else [device.serial_number for device in answer]
+        for key, answer in found.items()
+    }
+
+
+def test_spellings_are_asked_for_in_turn_and_only_for_what_was_not_found() -> None:
+    server = Server("SN0001", "sn0002")
+    found = find(Search(ask=server.ask, spellings=either_case), "SN0001", "SN0002", "SN0003")
+    assert found == {"SN0001": ["SN0001"], "SN0002": ["sn0002"], "SN0003": []}
+    assert server.asked == [["SN0001", "SN0002", "SN0003"], ["sn0002", "sn0003"]]
+
+
+def test_or_all_at_once() -> None:
+    server = Server("sn0002")
+    found = find(Search(ask=server.ask, spellings=either_case, at_once=True), "SN0001", "SN0002")
+    assert found == {"SN0001": [], "SN0002": ["sn0002"]}
+    assert server.asked == [["SN0001", "sn0001", "SN0002", "sn0002"]]
+
+
+def test_a_record_about_another_device_does_not_end_the_search() -> None:
+    class Loose(Server):
+        def ask(self, texts: Mapping[Key, Sequence[str]]) -> Flow[list[Device]]:
+            found = yield from super().ask(texts)
+            return found or [Device(registered=True, serial_number="ANOTHER1")]
+
+    server = Loose("sn0002")
+    assert find(Search(ask=server.ask, spellings=either_case), "SN0002") == {"SN0002": ["sn0002"]}
+    assert find(Search(ask=Loose().ask, spellings=either_case), "SN0002") == {"SN0002": ["ANOTHER1"]}
+
+
+def test_a_key_that_cannot_be_asked_for_fails_alone() -> None:
+    def some(key: Key) -> list[str]:
+        if key.value == "SN0002":
+            raise InvalidIdentifierError("no")
+        return [] if key.value == "SN0003" else [key.value]
+
+    server = Server("SN0001")
+    found = find(Search(ask=server.ask, spellings=some), "SN0001", "SN0002", "SN0003")
+    assert isinstance(found["SN0002"], InvalidIdentifierError)
+    assert (found["SN0001"], found["SN0003"]) == (["SN0001"], [])
+    assert server.asked == [["SN0001"]]
+
+
+def test_one_bad_key_of_many_spoils_its_own_answer_within_a_budget() -> None:
+    names = [f"SN{number:04}" for number in range(500)]
+    server = Server(*names, bad="SN0377")
+    found = find(Search(ask=server.ask), *names)
+    assert isinstance(found.pop("SN0377"), ResponseError)
+    assert all(found[name] == [name] for name in found)
+    assert len(server.asked) <= 25
+
+
+def test_a_group_that_fails_does_not_spoil_the_others_but_a_server_that_is_down_does() -> None:
+    how = Search(ask=Server("SN0001", "SN0003", down="SN0002").ask, most=1)
+    found = find(how, "SN0001", "SN0002", "SN0003")
+    assert isinstance(found["SN0002"], ServerError)
+    assert (found["SN0001"], found["SN0003"]) == (["SN0001"], ["SN0003"])
+    with pytest.raises(ServerError):
+        find(Search(ask=Server(down="SN0002").ask), "SN0001", "SN0002")
+
+
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=40),
+    st.integers(1, 9) | st.none(),
+    st.integers(5, 80) | st.none(),
+)
+def test_groups_hold_every_key_once_and_fit(sizes: list[int], most: int | None, longest: int | None) -> None:
+    texts: dict[Key, Sequence[str]] = {
+        Serial(f"SN{place:04}"): ["x" * size] for place, size in enumerate(sizes)
+    }
+    groups = Search(ask=Server().ask, most=most, longest=longest).groups(texts)
+    assert [key for group in groups for key in group] == list(texts)
+    for group in groups:
+        assert most is None or len(group) <= most
+        length = sum(len(own[0]) for own in group.values())
+        assert longest is None or length <= longest or len(group) == 1
+
+
+def test_the_records_or_the_error_of_one_key() -> None:
+    key, other = Serial("SN0001"), Serial("SN0002")
+    found: dict[Key, list[Device] | MdmError] = {key: [], other: ServerError("down")}
+    assert of_one(found, key) == []
+    with pytest.raises(ServerError):
+        of_one(found, other)
+
+
+PAGES = {("a", None): ([1], "2"), ("a", "2"): ([2], None), ("b", None): ([3], None)}
+
+
+def read_page(scope: str, name: str | None) -> Flow[tuple[list[int], str | None]]:
+    return done(PAGES[scope, name])
+
+
+def test_linked_pages_of_several_scopes() -> None:
+    cursor: Link | None = None
+    found: list[int] = []
+    while True:
+        rows, cursor = play(walk_links(read_page, ["a", "b"], cursor), [])
+        found += rows
+        if cursor is None:
+            break
+    assert found == [1, 2, 3]
+
+
+@pytest.mark.parametrize("now", [["a"], ["b", "a"], ["a", "b", "c"], ["a", "c"]])
+def test_scopes_that_changed_end_the_list(now: list[str]) -> None:
+    _, cursor = play(walk_links(read_page, ["a", "b"], None), [])
+    with pytest.raises(IncompleteListError, match="changed"):
+        play(walk_links(read_page, now, cursor), [])
+
+
+def test_links_that_go_in_circles_or_never_end() -> None:
+    assert play(collect_links(read_page, "a", max_pages=2), []) == [[1], [2]]
+    with pytest.raises(IncompleteListError):
+        play(collect_links(read_page, "a", max_pages=1), [])
+    with pytest.raises(IncompleteListError):
+        play(collect_links(lambda *_: done(([], "again")), max_pages=99), [])
+
+
+def pack(requests: Sequence[Request]) -> Request:
+    return Request("POST", "https://mdm.example/batch", json=[request.url for request in requests])
+
+
+def unpack(answer: Response, requests: Sequence[Request]) -> list[Response | MdmError]:
+    parts = answer.json()
+    if len(parts) != len(requests):
+        raise MalformedResponseError("not whole")
+    return [
+        Response(status, {"retry-after": "1"} if status == 429 else {}, b"{}", request.url)
+        for status, request in zip(parts, requests, strict=True)
+    ]
+
+
+def send_all(count: int, statuses: dict[int, list[int]], **how: Any) -> tuple[list[Any], Played]:
+    record = Played()
+
+    def answer(request: Request) -> str | MdmError:
+        numbers = [int(url.rpartition("/")[2]) for url in request.json or [request.url]]
+        if how.get("bad") in numbers:
+            return ResponseError("bad", status=400)
+        return json.dumps(
+            [
+                statuses.get(number, [200])[0:1][0]
+                if len(statuses.get(number, [200])) == 1
+                else statuses[number].pop(0)
+                for number in numbers
+            ]
+        )
+
+    requests = [Request("GET", f"https://mdm.example/{number}") for number in range(count)]
+    batch = Batch(most=how.get("most", 20), pack=pack, unpack=unpack)
+    return play(send_batch(PROVIDER, batch, requests), answer, record=record), record
+
+
+def test_parts_are_sent_in_envelopes_and_come_in_order() -> None:
+    outcomes, record = send_all(45, {})
+    assert [outcome.url for outcome in outcomes] == [f"https://mdm.example/{number}" for number in range(45)]
+    assert [len(request.json) for request in record.requests] == [20, 20, 5]
+
+
+def test_a_part_that_is_throttled_is_sent_again_alone_after_the_wait() -> None:
+    outcomes, record = send_all(5, {3: [429, 200], 4: [404]})
+    assert [type(outcome) for outcome in outcomes[:4]] == [Response] * 4
+    assert isinstance(outcomes[4], EndpointNotFoundError)
+    assert [len(request.json) for request in record.requests] == [5, 1]
+    assert [pause.seconds for pause in record.pauses] == [1]
+
+
+def test_a_part_that_goes_on_failing_is_its_own_error() -> None:
+    outcomes, _ = send_all(3, {1: [429], 2: [500]})
+    assert isinstance(outcomes[0], Response)
+    assert isinstance(outcomes[1], RateLimitedError)
+    assert isinstance(outcomes[2], ServerError)
+
+
+def test_an_envelope_that_is_refused_for_one_part_is_halved() -> None:
+    outcomes, record = send_all(20, {}, bad=7)
+    assert isinstance(outcomes[7], ResponseError)
+    assert all(isinstance(outcome, Response) for place, outcome in enumerate(outcomes) if place != 7)
+    assert len(record.requests) <= 12
+
+
+def test_a_single_request_needs_no_envelope() -> None:
+    outcomes, record = send_all(1, {})
+    assert isinstance(outcomes[0], Response)
+    assert record.requests[0].method == "GET"
