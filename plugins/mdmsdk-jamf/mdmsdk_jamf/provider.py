@@ -315,14 +315,15 @@ class JamfProvider(MdmProvider):
         if self.settings.compliance is None:
             raise ConfigurationError("there is no source of compliance", hint=_NO_SOURCE_HINT)
         realms = self._source.realms(info.extra["compliance"])
-        place, seen = json.loads(cursor) if cursor else (None, {})
+        place, told = cursor or (None, "{}")
+        seen = json.loads(told)
         records, devices, following = yield from self._page(info, realms, place)
         verdicts = [(record, device.compliance) for record, device in zip(records, devices, strict=True)]
         seen = coverage.count(seen, self._source, verdicts)
         if following is None:
             coverage.check(seen, f"compliance ({self._source.word})")
         failed = [one for one in devices if one.compliance.state is ComplianceState.NONCOMPLIANT]
-        cursor = None if following is None else json.dumps([following, seen])
+        cursor = None if following is None else (following, json.dumps(seen))
         return page_of([one for one in failed if one.registered or "managed" in one.unreadable], cursor)
 
     def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
