@@ -30,7 +30,7 @@ from mdmsdk.errors import (
 )
 from mdmsdk.flow import Flow, call, send, together
 from mdmsdk.identifiers import Serial
-from mdmsdk.models import Device, ServerInfo
+from mdmsdk.models import Description, Device, ServerInfo
 from mdmsdk.paging import Slice, page_of, walk
 from mdmsdk.provider import Capability, Limits
 from mdmsdk.settings import LowerLimits
@@ -476,11 +476,9 @@ class TestDescription:
         numbers = iter(range(100))
 
         class Metered(TinyProvider):
-            passing = frozenset({"quota"})
-
             def heartbeat(self) -> Flow[ServerInfo]:
                 yield from send(self.get("/info"))
-                return ServerInfo(extra={"quota": next(numbers)})
+                return ServerInfo(extra={"quota": next(numbers)}, description=Description())
 
         client = tiny(kind=Metered)
         client.heartbeat()
