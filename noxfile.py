@@ -32,9 +32,6 @@ PARALLEL = ("-n", "4")
 OVER_HTTP = ["tests/core", "tests/transports", "tests/ise", "tests/vendors/intune/test_intune_contract.py"]
 OVER_HTTP += ["tests/vendors/workspaceone/test_workspaceone_contract.py", "tests/test_documented.py"]
 
-# Over httpx2, a fork under TLS and the many interrupts of a lookup still fail now and then: to be mended.
-UNSTEADY = ["--ignore=tests/core/test_processes.py", "--ignore=tests/transports/test_processes.py"]
-
 
 def newest() -> str | None:
     """The newest Python at hand, by its path; None if that is the one that runs this file."""
@@ -78,7 +75,7 @@ def tests(session: nox.Session, http: str) -> None:
     """Run the test suite, and over httpx2 what depends on it."""
     extras = (*EXTRAS, "httpx2") if http == "httpx2" else EXTRAS
     install(session, *group("test", "servers"), *CONSTRAINTS, extras=extras)
-    part = [*existing(*OVER_HTTP), *UNSTEADY] if http == "httpx2" else []
+    part = existing(*OVER_HTTP) if http == "httpx2" else []
     session.run("pytest", *(session.posargs or [*PARALLEL, *part]), env={"MDMSDK_HTTP": http})
 
 

@@ -120,16 +120,11 @@ class Connections:
         idle = self._idle.get(where)
         if idle is None:
             idle = self._idle.setdefault(where, deque())
-        self._drop_old(idle)
+        with contextlib.suppress(IndexError):  # another thread was faster
+            _drop_old(idle)
         idle.append(line)
         if self.closed:  # perhaps too late for `close` to find this one
             line.drop()
-
-    def _drop_old(self, idle: deque[Line]) -> None:
-        """Close those that nobody asked for in time, or that are too many."""
-        with contextlib.suppress(IndexError):  # another thread was faster
-            while len(idle) >= _MOST_IDLE or time.monotonic() - idle[0].idle_since > IDLE_SECONDS:
-                idle.popleft().drop()
 
     def _begin_anew(self, loop: object) -> None:
         process, self._process, self._loop = self._process, os.getpid(), loop
@@ -165,6 +160,12 @@ def _reusable(line: Line) -> bool:
         and line.http.is_available()
         and not line.http.has_expired()
     )
+
+
+def _drop_old(idle: deque[Line]) -> None:
+    """Close those that nobody asked for in time, or that are too many, until there is none left."""
+    while len(idle) >= _MOST_IDLE or time.monotonic() - idle[0].idle_since > IDLE_SECONDS:
+        idle.popleft().drop()
 
 
 def _drop_all(idle: dict[Any, deque[Line]]) -> None:

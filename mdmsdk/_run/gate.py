@@ -53,12 +53,9 @@ class _Lane:
 
     def head(self) -> Turn | None:
         """The first that waits and lives."""
-        while self.queue:
-            turn = next(iter(self.queue))
-            if not turn.owner.over:
-                return turn
+        while (turn := next(iter(self.queue), None)) and turn.owner.over:
             self.queue.pop(turn, None)
-        return None
+        return turn
 
 
 class Gate:
@@ -74,7 +71,8 @@ class Gate:
         self._all = _Lane(limits.total_rate if limits else None, 1)
         self._lanes: dict[str, _Lane] = {}
         self._held_until = 0.0
-        self._lock = threading.Lock()
+        # The garbage collector may end a turn that was left over, in the middle of anything in here.
+        self._lock = threading.RLock()
         self._under_way: set[Turn] = set()
 
     def anew(self, stop: Stop) -> Gate:
@@ -142,8 +140,9 @@ class Gate:
     def _has_room(self) -> bool:
         if len(self._under_way) < self._concurrency:
             return True
-        for turn in [turn for turn in self._under_way if turn.owner.over and not turn.lent]:
-            self._under_way.discard(turn)
+        for turn in list(self._under_way):
+            if turn.owner.over and not turn.lent:
+                self._under_way.discard(turn)
         return len(self._under_way) < self._concurrency
 
     def leave(self, turn: Turn) -> None:
@@ -155,9 +154,13 @@ class Gate:
                     lane.give_back()
                     self._all.give_back()
             self._under_way.discard(turn)
-            waiting = [head for lane in self._lanes.values() if lane.queue and (head := lane.head())]
+            waiting = self._heads()
         for head in waiting:
             head.wake()
+
+    def _heads(self) -> list[Turn]:
+        """The first of each lane."""
+        return [head for lane in list(self._lanes.values()) if lane.queue and (head := lane.head())]
 
 
 class Turn:
@@ -187,19 +190,21 @@ class Turn:
             DeadlineExceededError: they do not come in time.
             ClientClosedError: the client is closed meanwhile.
         """
-        wait = self._gate.enter(self, budget)
-        if wait is None:
+        if self._gate.enter(self, budget) is None:
             return
         self._park, stop = self._gate.waits.Park(), self._gate.stop
         try:
             stop.add(self.wake)
-            while wait is not None:
-                stop.check()
-                await self._park.wait(min(wait, budget.remaining()))
-                budget.remaining()
-                wait = self._gate.enter(self, budget)
+            await self._wait(budget)
         finally:
             stop.discard(self.wake)
+
+    async def _wait(self, budget: Budget) -> None:
+        # It asks once more before it waits for the first time: nobody could wake it until now.
+        while (wait := self._gate.enter(self, budget)) is not None:
+            self._gate.stop.check()
+            await self._park.wait(min(wait, budget.remaining()))
+            budget.remaining()
 
     def take_at_once(self) -> bool:
         """Take them if that needs no waiting."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import encodings.idna  # noqa: F401 - which `getaddrinfo` would import otherwise: see below
 import os
 import socket
 import threading
@@ -17,6 +18,8 @@ Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]
 """As `socket.getaddrinfo` gives it."""
 
 _MOST_THREADS = 32
+# A module that a thread is importing at the time of a fork stays locked in the child for ever. So nothing
+# that an exchange needs is imported as late as that.
 
 
 class Lookup:

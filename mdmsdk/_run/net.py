@@ -56,34 +56,40 @@ def connecting(host: str, port: int) -> Generator[Ready | Lookup, None, socket.s
     """
     addresses = _in_turn((yield from _resolving(host, port)))
     racing: list[socket.socket] = []
-    failure = OSError(errno.EHOSTUNREACH, "the name has no address")
-    next_at = 0.0
     try:
-        while addresses or racing:
-            if addresses and time.monotonic() >= next_at:
-                try:
-                    racing.append(_begin(addresses.pop(0)))
-                except OSError as error:
-                    failure = error
-                    continue
-                next_at = time.monotonic() + _NEXT_ATTEMPT
-            patience = max(0.0, next_at - time.monotonic()) if addresses else None
-            yield Ready(tuple(racing), writing=True, seconds=patience)
-            for sock in list(racing):
-                try:
-                    _check(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
-                except OSError as error:
-                    failure, next_at = error, 0.0
-                    racing.remove(sock)
-                    sock.close()
-                    continue
-                if _connected(sock):
-                    racing.remove(sock)
-                    return sock
-        raise failure
+        return (yield from _racing(addresses, racing))
     finally:
         for sock in racing:
             sock.close()
+
+
+def _racing(
+    addresses: list[Address], racing: list[socket.socket]
+) -> Generator[Ready | Lookup, None, socket.socket]:
+    failure = OSError(errno.EHOSTUNREACH, "the name has no address")
+    next_at = 0.0
+    while addresses or racing:
+        if addresses and time.monotonic() >= next_at:
+            try:
+                racing.append(_begin(addresses.pop(0)))
+            except OSError as error:
+                failure = error
+                continue
+            next_at = time.monotonic() + _NEXT_ATTEMPT
+        patience = max(0.0, next_at - time.monotonic()) if addresses else None
+        yield Ready(tuple(racing), writing=True, seconds=patience)
+        for sock in list(racing):
+            try:
+                _check(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+            except OSError as error:
+                failure, next_at = error, 0.0
+                racing.remove(sock)
+                sock.close()
+                continue
+            if _connected(sock):
+                racing.remove(sock)
+                return sock
+    raise failure
 
 
 def _resolving(host: str, port: int) -> Generator[Ready | Lookup, None, Sequence[Address]]:

@@ -43,14 +43,13 @@ class Job:
         return True
 
     def run(self) -> None:
-        """Call the function, if nobody dropped it."""
-        if not self.claimed():
-            return
-        try:
-            self.result = self._context.run(self._function)
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-            self.error = error
-        self.over = True
+        """Call the function, if nobody dropped it, and then what was to be told in either case."""
+        if self.claimed():
+            try:
+                self.result = self._context.run(self._function)
+            except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+                self.error = error
+            self.over = True
         self._finished()
 
 
@@ -66,7 +65,7 @@ class Pool:
         self._most = most
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._lock = threading.Lock()
-        self._threads = 0
+        self._threads: set[threading.Thread] = set()
         self._idle = 0  # threads that wait, and that no job is on its way to
         self._waiting = 0  # jobs that no thread waits for
 
@@ -76,14 +75,17 @@ class Pool:
         with self._lock:
             if self._idle:
                 self._idle -= 1
-            elif self._threads < self._most:
-                threading.Thread(target=self._work, name="mdmsdk", daemon=True).start()
-                self._threads += 1
+            elif len(self._threads) < self._most:
+                thread = threading.Thread(target=self._work, name="mdmsdk", daemon=True)
+                thread.start()
+                self._threads.add(thread)
             else:
                 self._waiting += 1
-        self._jobs.put(job)
+            self._jobs.put(job)
 
     def _work(self) -> None:
+        with self._lock:
+            self._threads.add(threading.current_thread())  # whoever started it may not have come to this
         while (job := self._next()) is not None:
             job.run()
             del job  # its result is not ours to keep
@@ -99,7 +101,7 @@ class Pool:
                 return self._jobs.get(timeout=_IDLE)
             except Empty:
                 with self._lock:
-                    if self._idle:
-                        self._idle -= 1
-                        self._threads -= 1
+                    if self._jobs.empty():  # and none is on its way
+                        self._idle -= bool(self._idle)
+                        self._threads.discard(threading.current_thread())
                         return None

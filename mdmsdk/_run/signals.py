@@ -1,4 +1,9 @@
-"""Exceptions that an application's signal handler raises in the middle of something of ours."""
+"""Exceptions that an application's signal handler raises in the middle of something of ours.
+
+They may come up between any two instructions, also at a loop's jump back to its head. From Python 3.12 on,
+that jump can lie outside of the `try` or `with` that the loop stands in, and then nothing there is cleaned
+up. So a loop inside of one is a function of its own; a test looks for others.
+"""
 
 from __future__ import annotations
 

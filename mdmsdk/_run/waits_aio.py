@@ -109,6 +109,8 @@ async def blocking(function: Callable[[], T], budget: Budget, pool: Pool) -> T:
     event, token = anyio.Event(), current_token()
 
     def finished() -> None:
+        if not job.over:
+            return  # it was dropped
         try:
             run_sync(event.set, token=token)
         except anyio.RunFinishedError:

@@ -108,15 +108,18 @@ class Owner:
         """Drive everything until the main coroutine has ended, and give its result."""
         main = self._main
         try:
-            self._resume(main)
-            while not main.over:
-                self._turn()
+            self._drive()
         finally:
             main.coroutine.close()
             self._timers.clear()
             while not self.ready.empty():  # it would keep everything alive in a circle
                 self.ready.get()
         return main.result
+
+    def _drive(self) -> None:
+        self._resume(self._main)
+        while not self._main.over:
+            self._turn()
 
     def _turn(self) -> None:
         """Wait for the next event, and let what waited for it go on."""
@@ -194,23 +197,27 @@ async def _close(iterator: Any) -> None:
 
 def iterate(iterator: AsyncIterator[T]) -> Iterator[T]:
     """The items of an async iterator of a sync client."""
-    end: Any = object()
-    hooks = sys.get_asyncgen_hooks()
     try:
-        # An event loop that happens to run in this thread must not take it for one of its own.
-        sys.set_asyncgen_hooks(None, None)
-        try:
-            item: Any = drive(_next(iterator, end))
-        finally:
-            sys.set_asyncgen_hooks(*hooks)
-        while item is not end:
-            yield item
-            item = drive(_next(iterator, end))
+        yield from _items(iterator)
     finally:
         # Left by an exception out of a signal handler, it still counts as running on Python 3.11 and cannot
         # be closed; the garbage collector ends it.
         if not getattr(iterator, "ag_running", False):
             drive(_close(iterator))
+
+
+def _items(iterator: AsyncIterator[T]) -> Iterator[T]:
+    end: Any = object()
+    hooks = sys.get_asyncgen_hooks()
+    # An event loop that happens to run in this thread must not take it for one of its own.
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        item: Any = drive(_next(iterator, end))
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+    while item is not end:
+        yield item
+        item = drive(_next(iterator, end))
 
 
 def era() -> object:
@@ -236,9 +243,7 @@ async def gather(jobs: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
     try:
         for task in tasks:
             owner.ready.put(task)
-        while not all(task.over for task in tasks):
-            await park.wait()
-            _raise_first(tasks)
+        await _all_over(tasks, park)
         return [task.result for task in tasks]
     finally:
         for task in tasks:
@@ -249,6 +254,12 @@ async def gather(jobs: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
 
 async def _run(job: Callable[[], Awaitable[T]]) -> T:
     return await job()
+
+
+async def _all_over(tasks: Sequence[_Task], park: Park) -> None:
+    while not all(task.over for task in tasks):
+        await park.wait()
+        _raise_first(tasks)
 
 
 def _raise_first(tasks: Sequence[_Task]) -> None:
@@ -285,7 +296,7 @@ async def blocking(function: Callable[[], T], budget: Budget, pool: Pool, turn: 
     finally:
         pool.stop.discard(park.wake)
         if job.claimed() and turn:
-            turn.lent = False  # it never began
+            turn.done()  # it never began; the thread that comes to it says so, too, should this be cut short
     if not job.over:
         pool.stop.check()
         raise budget.exceeded()

@@ -119,6 +119,44 @@ class TestTurns:
 
         assert waits_sync.drive(main()) == [True, True, True, False]
 
+    def test_one_that_is_let_go_just_before_it_waits_does_not_wait(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gate = Gate(waits_sync, Stop())
+
+        async def main() -> None:
+            first, second = gate.turn(), gate.turn()
+            assert first.take_at_once()
+
+            class Late(waits_sync.Park):
+                def __init__(self) -> None:
+                    first.done()  # as another thread may at this point
+                    super().__init__()
+
+            monkeypatch.setattr(waits_sync, "Park", Late)
+            await second.take(Budget(2))
+            second.done()
+
+        _, spent = timed(lambda: waits_sync.drive(main()))
+        assert spent < 0.3
+
+    def test_a_turn_may_end_inside_the_gate(self) -> None:
+        """The garbage collector may end one that was left over whenever it likes."""
+        gate = Gate(waits_sync, Stop())
+
+        async def main() -> list[bool]:
+            left = gate.turn()
+            taken = [left.take_at_once()]
+            with gate._lock:
+                left.done()
+            return [*taken, gate.turn().take_at_once()]
+
+        ended: list[bool] = []
+        thread = threading.Thread(target=lambda: ended.extend(waits_sync.drive(main())), daemon=True)
+        thread.start()
+        thread.join(2)
+        assert ended == [True, True]
+
     def test_one_that_died_without_a_word_keeps_nothing(self) -> None:
         gate, left = Gate(waits_sync, Stop()), []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import dis
 import itertools
 import json
 import os
@@ -12,12 +13,17 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
+import mdmsdk
 from mdmsdk import wire
+from mdmsdk._run import pool
+from mdmsdk._run.stop import Stop
 from mdmsdk.client import AsyncMdmClient, MdmClient
 from mdmsdk.errors import ClientClosedError, MdmError
 from mdmsdk.flow import Flow, call, pause, send, together
@@ -250,6 +256,39 @@ class Interrupt(Exception):  # noqa: N818 - as Celery names its own
     """What a signal handler raises."""
 
 
+def codes(code: CodeType) -> Iterator[CodeType]:
+    """A code object and all those in it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from codes(constant)
+
+
+def loops_out_of_their_cleanup(code: CodeType) -> list[int]:
+    """Lines of loops in a `with` or `try` ... `finally` whose jump back to their head lies outside of it."""
+    read: Any = dis.Bytecode(code)  # its stub knows nothing of these entries
+    entries = read.exception_entries
+    instructions = {found.offset: found for found in read}
+    offsets = list(instructions)
+
+    def cleanup_of(offset: int | None) -> int | None:
+        while offset is not None:
+            offset = next((entry.target for entry in entries if entry.start <= offset < entry.end), None)
+            if offset is None or instructions[offset].opname != "PUSH_EXC_INFO":
+                continue  # one that the compiler made up, for a comprehension or a generator
+            head = offsets[offsets.index(offset) :][:8]
+            if all(instructions[each].opname != "CHECK_EXC_MATCH" for each in head):
+                break
+        return offset
+
+    return [
+        found.positions.lineno or 0
+        for found in instructions.values()
+        if found.opname == "JUMP_BACKWARD" and found.positions
+        if (cleanup := cleanup_of(found.argval)) is not None and cleanup_of(found.offset) != cleanup
+    ]
+
+
 ROUNDS = int(os.environ.get("MDMSDK_INTERRUPTS", "300"))
 
 
@@ -368,6 +407,67 @@ class TestInterrupts:
         assert slowest < 2.5
         assert threading.active_count() < 12
         parent.close()
+
+    def test_no_loop_jumps_out_of_its_cleanup(self) -> None:
+        """As `mdmsdk._run.signals` says. Command line, simulators and kit leave with their process."""
+        root = Path(mdmsdk.__file__).parent
+        found = [
+            f"{path.relative_to(root)}:{line}"
+            for path in sorted(root.rglob("*.py"))
+            if path.relative_to(root).parts[0] not in {"cli", "simulator", "testing"}
+            for code in codes(compile(path.read_text("utf-8"), str(path), "exec"))
+            for line in loops_out_of_their_cleanup(code)
+        ]
+        assert found == []
+
+    def test_a_job_dropped_at_an_interrupt_keeps_no_place(
+        self, origin: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        goes_on = threading.Event()
+
+        class Beside(TinyProvider):
+            limits = Limits(concurrency=1)
+
+            def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
+                if not goes_on.is_set():
+                    yield from together(call(lambda: goes_on.wait(5)), super().find(info, key))
+                return (yield from super().find(info, key))
+
+        client = MdmClient(Beside(TinySettings(base_url=origin)), server="tiny")
+        client.heartbeat()
+        claimed = pool.Job.claimed
+
+        def interrupted(job: pool.Job) -> bool:
+            dropped = claimed(job)
+            if dropped and threading.current_thread() is threading.main_thread():
+                raise Interrupt
+            return dropped
+
+        hasty = client.with_policy(deadline=0.2)
+        monkeypatch.setattr(pool.Job, "claimed", interrupted)
+        with pytest.raises(Interrupt):
+            hasty.lookup(MAC)
+        monkeypatch.undo()
+        goes_on.set()
+        assert client.with_policy(deadline=2).lookup(MAC) is not None
+        client.close()
+
+    def test_a_thread_left_over_at_an_interrupt_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        started: list[threading.Thread] = []
+        start = threading.Thread.start
+
+        def interrupted(thread: threading.Thread) -> None:
+            start(thread)
+            started.append(thread)
+            raise Interrupt
+
+        monkeypatch.setattr(pool, "_IDLE", 0.05)
+        monkeypatch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(Interrupt):
+            pool.Pool(1, Stop()).submit(pool.Job(int, lambda: None))
+        (thread,) = started
+        thread.join(2)
+        assert not thread.is_alive()
 
     def test_nor_with_real_connections(
         self, interrupted: Callable[..., bool], origin: str, script: Script

@@ -79,6 +79,15 @@ class TestFork:
         )
         assert ran.stdout == "0\n"
 
+    def test_an_exchange_imports_nothing(self, serve: Serve, authority: Authority) -> None:
+        """A module that another thread is importing stays locked for ever in a child that is forked then."""
+        server = serve(echo, authority.context())
+        program = [sys.executable, str(Path(__file__).with_name("importing.py"))]
+        ran = subprocess.run(
+            [*program, server.origin, str(authority.file)], capture_output=True, text=True, check=True
+        )
+        assert ran.stdout == "[]\n"
+
     def test_a_child_leaves_its_parents_connection_alone(
         self, serve: Serve, transport: Open, authority: Authority
     ) -> None:
