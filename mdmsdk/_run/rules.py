@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from mdmsdk.errors import MdmError, RateLimitedError, RedirectError, ResponseError
+from mdmsdk.errors import DeadlineExceededError, MdmError, RateLimitedError, RedirectError, ResponseError
 from mdmsdk.wire import Request, Response, https_place, origin_of, same_origin
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def without_secrets(request: Request, response: Response, secrets: Secrets) -> R
 
 
 def worth_retrying(error: BaseException) -> bool:
-    """Whether the same request may succeed in a moment."""
-    return isinstance(error, MdmError) and error.retryable
+    """Whether the same request may succeed in a moment, within the same deadline."""
+    return isinstance(error, MdmError) and error.retryable and not isinstance(error, DeadlineExceededError)
 
 
 def wait_before_retry(error: BaseException | None, attempt: int, max_wait: float) -> float | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mdmsdk._run import pool, waits_sync
+from mdmsdk._run import pool, rules, waits_sync
 from mdmsdk._run.budget import Budget
 from mdmsdk._run.gate import Gate
 from mdmsdk._run.pool import Job, Pool
@@ -118,6 +118,20 @@ class TestTurns:
             return taken
 
         assert waits_sync.drive(main()) == [True, True, True, False]
+
+    def test_a_refused_one_does_not_try_again(self, tiny: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+        client = tiny(kind=limited(rate=0.2, burst=1), policy={"deadline": 1.0})
+        client.heartbeat()
+        retried: list[object] = []
+
+        def wait(*failed: object) -> float:
+            retried.append(failed)
+            return 0.0
+
+        monkeypatch.setattr(rules, "wait_before_retry", wait)
+        outcome, _ = timed(lambda: client.lookup(MAC))
+        assert "the next one comes in" in str(outcome)
+        assert retried == []
 
     def test_one_that_is_let_go_just_before_it_waits_does_not_wait(
         self, monkeypatch: pytest.MonkeyPatch
