@@ -36,9 +36,10 @@ _HARMLESS = frozenset(
     | {"per_page", "querycriteria", "rows", "section", "sort", "start", "$select", "$top"}
 )
 _MAC = r"(?:[0-9A-Fa-f]{2}(?:%3[Aa]|[:.-])?){5}[0-9A-Fa-f]{2}"
-# Addresses, user names, and what stands behind the name of a kind of key, as in version 1 of the ISE API.
+# Addresses, user names, what stands behind the name of a kind of key, as in version 1 of the ISE API, and
+# what has three digits or more: GUIDs, serial and record numbers do, names and versions of an API do not.
 _PRIVATE_IN_PATH = re.compile(
-    rf"(?<=/)(?:{_MAC}|[^/]*(?:@|%40)[^/]*)(?=/|$)"
+    rf"(?<=/)(?:{_MAC}|[^/]*(?:@|%40)[^/]*|(?:[^/\d]*\d){{3}}[^/]*)(?=/|$)"
     r"|(?<=/)(?P<kind>mac(?:address)?|imei|meid|udid|guid|serial(?:number)?|host(?:name)?|user(?:name|s|id)?"
     r"|e?mail|match)/[^/]+",
     re.IGNORECASE,

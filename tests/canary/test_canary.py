@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import warnings
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from pydantic import BaseModel, SecretStr
@@ -14,7 +15,7 @@ from pydantic import BaseModel, SecretStr
 from mdmsdk.cli import main
 from mdmsdk.client.build import kinds_of
 from mdmsdk.errors import MdmError
-from mdmsdk.identifiers import Guid, Mac
+from mdmsdk.identifiers import KEY_KINDS, Guid, Mac
 from mdmsdk.models import error_summary
 from mdmsdk.registry import SIMULATORS, installed, load_provider, load_simulator
 from mdmsdk.settings import ProviderSettings, secret_values
@@ -204,6 +205,32 @@ def test_a_good_server_and_a_broken_one_get_no_secret_printed(canary: Canary, mo
                         canary.call(f"{plugin.name} {kind}", lambda: hasty.lookup(key), lambda: planted)  # noqa: B023
     assert canary.results >= 3 * len(CLASSES)
     canary.end(1_000)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_key_stands_in_a_log(canary: Canary, mode: str) -> None:
+    fleet = Fleet.generate(size=12)
+    for plugin in installed(SIMULATORS):
+        with serve(simulator := load_simulator(plugin.name)(fleet)) as running:
+            settings = dict(running.settings)
+            provider = provider_of(settings.pop("provider"), {**settings, "policy": HASTY})
+            with open_client(provider, mode, server="good") as client:
+                known = [
+                    KEY_KINDS[kind](value)
+                    for device in fleet
+                    if device.registered
+                    for kind, value in simulator.identifiers(device).items()
+                    if KEY_KINDS[kind] in provider.keys and len(value) > 5  # a shorter one is in many numbers
+                ]
+                for key in {type(key): key for key in known}.values():
+                    with suppress(MdmError):
+                        client.lookup(key)
+                    with simulator.faults.during(Fault("status", status=500)), suppress(MdmError):
+                        client.lookup(key)
+                # All that stand in an answer count: a lookup may ask for details by another key.
+                texts = ({key.value, key.value.lower(), quote(key.value, safe="")} for key in known)
+                canary.look(plugin.name, {}, set().union(*texts))
+    canary.end(500)
 
 
 @pytest.mark.parametrize("mode", MODES)

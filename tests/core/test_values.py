@@ -83,14 +83,21 @@ class TestRequests:
             ("/v1/people/alice@corp.example", "/v1/people/..."),
             ("/v1/users", "/v1/users"),
             ("/v1/userservice/7", "/v1/userservice/7"),
+            ("/v1/device/51431193-e6c3-4339-9a2b-8f1ff1fd42a2/apps", "/v1/device/.../apps"),
+            ("/a/0123456789ABC/v4", "/a/.../v4"),
+            ("/devices/C02%2D1X/00008030-000A1B2C3D4E5F6A", "/devices/.../..."),
+            ("/v1.0/devices/R58N\u0661", "/v1.0/devices/..."),
         ],
     )
     def test_a_name_in_a_path_is_not_shown(self, path: str, shown: str) -> None:
         assert redact_url(f"https://mdm.example{path}") == f"https://mdm.example{shown}"
 
-    def test_other_parts_of_a_path_are_shown(self) -> None:
-        url = "https://mdm.example/a/51431193-e6c3-4339-9a2b-8f1ff1fd42a2/0123456789ABC/v4"
-        assert redact_url(url) == url
+    @pytest.mark.parametrize(
+        "path",
+        ["/JSSResource/computers", "/oauth2/v2.0/token", "/api/v1/sm/devices", "/mdm/devices/search", "/"],
+    )
+    def test_other_parts_of_a_path_are_shown(self, path: str) -> None:
+        assert redact_url(f"https://mdm1234.example{path}") == f"https://mdm1234.example{path}"
 
     @given(st.text(max_size=80))
     def test_any_text_can_be_redacted(self, text: str) -> None:
