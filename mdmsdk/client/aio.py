@@ -205,8 +205,8 @@ class AsyncMdmClient:
         May cost several requests.
         """
         self._require_capability(Capability.REASONS)
-        explained: Device = await self._with_info("reasons", "reasons", device)
-        return self._settled(self._judged(explained))
+        record: Device = await self._with_info("reasons", "reasons", device)
+        return verdict.explained(self._settled(self._judged(record)), device)
 
     async def _check_rules(self, rules: Rules, budget: Budget) -> None:
         """Look whether the rules say anything about the devices of a server that fit on one page.

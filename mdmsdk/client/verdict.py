@@ -89,8 +89,19 @@ def tightened(device: Device, rules: Rules, now: datetime) -> Device:
     return device.model_copy(update={"compliance": verdict})
 
 
+def explained(device: Device, given: Device) -> Device:
+    """A record that was read for the reasons of `given`, never milder than that.
+
+    Why the given one is no pass may be in no record: its proof, or the rules of a federation.
+    """
+    own, before = device.compliance, given.compliance
+    if SEVERITY[own.state] >= SEVERITY[before.state]:
+        return device
+    return device.model_copy(update={"compliance": _stricter(own, before)})
+
+
 def _stricter(own: Compliance, found: Compliance) -> Compliance:
-    """The vendor's verdict and that of rules as one: the stricter state, and the reasons for it."""
+    """A verdict and another one on the same device: the stricter state, and the reasons for it."""
     changes: dict[str, object] = {}
     if SEVERITY[found.state] > SEVERITY[own.state]:
         changes = {"state": found.state, "source": found.source}

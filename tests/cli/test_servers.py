@@ -372,3 +372,18 @@ def test_reasons_of_a_list_that_breaks_off(
     result = mdm("noncompliant", "--reasons", "--config", configure(main=running))
     assert result.code == 3
     assert len(result.lines) == 5
+
+
+def test_rules_of_all_servers_stand_beside_the_verdict(mdm: Run, config: Path, fleet: Fleet) -> None:
+    device = only(fleet, "compliant")
+    with config.open("a", encoding="utf-8") as file:
+        file.write('\n[federation.rules]\nminimum_os = { macOS = "99", iOS = "99", iPadOS = "99" }\n')
+        file.write('forbidden_words = ["true"]\n')  # the protocol's word for "compliant"
+    (row,) = mdm("lookup", device.wifi_mac, "--config", config).lines
+    assert (row["decision"], row["outcomes"][0]["status"]) == ("noncompliant", "found")
+    assert "The server says 'true' of the device." in row["device"]["compliance"]["reasons"]
+    shown = mdm("lookup", device.wifi_mac, "--config", config, "--format", "table").out
+    assert "The server says" in shown
+    listed = mdm("noncompliant", "--config", config).lines
+    assert {entry["serial_number"] for entry in listed} >= {device.serial_number}
+    assert all(entry["compliance"]["state"] == "noncompliant" for entry in listed)

@@ -127,13 +127,13 @@ class TestLookup:
 
     def test_every_way_to_a_record_is_judged(self, tiny: Connect, script: Script) -> None:
         script.routes["/find"] = json.dumps([row()])
-        client = tiny(kind=Facts, compliance=BY_RULES)
+        client, good = tiny(kind=Facts, compliance=BY_RULES), Compliance(state=ComplianceState.COMPLIANT)
         ways: list[Callable[[], Device]] = [
             lambda: client.lookup(MAC),
             lambda: client.find(MAC)[0],
             lambda: next(iter(client.lookup_many([MAC]))).device,
             lambda: next(iter(client.lookup_many([MAC, "serial:S1"]))).device,
-            lambda: client.reasons(Device(registered=True)),
+            lambda: client.reasons(Device(registered=True, compliance=good)),
         ]
         for state, passcode in (("compliant", True), ("noncompliant", False), ("unknown", None)):
             script.routes["/find"] = json.dumps([row(serial_number="S1", passcode_set=passcode)])
@@ -159,6 +159,16 @@ class TestLookup:
             return
         assert found.compliance.state == "unknown"
         assert found.compliance.reasons
+
+    def test_reasons_never_make_a_verdict_milder(self, tiny: Connect, script: Script) -> None:
+        script.routes["/find"] = json.dumps([row(state="compliant", reasons=["all well"])])
+        client = tiny(kind=Facts)
+        refused = Compliance(state=ComplianceState.NONCOMPLIANT, reasons=("old",), source="rules")
+        found = client.reasons(Device(registered=True, id="1", compliance=refused)).compliance
+        assert (found.state, found.reasons, found.source) == ("noncompliant", ("all well", "old"), "rules")
+        assert client.reasons(Device(registered=True, id="1", compliance=Compliance())).compliance.state == (
+            "unknown"
+        )
 
     def test_without_rules_nothing_changes(self, tiny: Connect, script: Script) -> None:
         script.routes["/find"] = json.dumps([row(state="compliant", passcode_set=False)])
