@@ -8,7 +8,7 @@ administrator should do about it.
 from __future__ import annotations
 
 import re
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
@@ -30,11 +30,12 @@ from mdmsdk.wire import Response, http_date, redact_url
 from mdmsdk.words import safe_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
     "Complaint",
     "Refusal",
+    "by_status",
     "check_status",
     "check_with",
     "error_row",
@@ -104,6 +105,11 @@ class Refusal:
         )
 
 
+def by_status(hints: Mapping[int, str]) -> tuple[Refusal, ...]:
+    """Refusals that say what an administrator should do about a status, and nothing else."""
+    return tuple(Refusal(status, hint=hint) for status, hint in hints.items())
+
+
 def _among(value: Any, wanted: Any) -> bool:
     return wanted is None or value == wanted or (isinstance(wanted, tuple) and value in wanted)
 
@@ -122,6 +128,7 @@ def check_with(
     response: Response,
     *,
     may_be_empty: bool = False,
+    shown: str | None = None,
 ) -> Response:
     """Turn an error status into the error that it stands for.
 
@@ -130,15 +137,18 @@ def check_with(
         complaint: reads what the server says, from the answer and its JSON object.
         response: the answer, redirects already followed.
         may_be_empty: whether the vendor documents 204 (No Content) as an answer to this request.
+        shown: the address for messages; default: the answer's, without what could be private.
 
     Raises:
         MdmError: as the refusal says, or else as `check_status`.
     """
+    told = replace(response, url=shown) if shown else response
     if response.status < 400:  # noqa: PLR2004 - HTTP's own numbers
-        return check_status(response, may_be_empty=may_be_empty)
+        check_status(told, may_be_empty=may_be_empty)
+        return response
     said = complaint(response, error_row(response))
     refusal = next((one for one in refusals if one.fits(response, said)), Refusal())
-    raise _error(response, refusal, said)
+    raise _error(told, refusal, said)
 
 
 def _error(response: Response, refusal: Refusal, said: Complaint) -> MdmError:

@@ -5,6 +5,7 @@ subclass of it, one with another login a subclass of `IseDialect`; either states
 """
 
 from mdmsdk.ise.devices import read_device
+from mdmsdk.ise.discovery import IseDescription
 from mdmsdk.ise.protocol import CRITERIA, Criterion, Query
 from mdmsdk.ise.provider import IseDialect, IseProvider
 from mdmsdk.ise.reader import Answer, Row, boolean, read_answer
@@ -14,6 +15,7 @@ __all__ = [
     "CRITERIA",
     "Answer",
     "Criterion",
+    "IseDescription",
     "IseDialect",
     "IseDialectSettings",
     "IseProvider",

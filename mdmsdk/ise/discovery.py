@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import warnings
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from mdmsdk.errors import EndpointNotFoundError, MalformedResponseError, MdmError, ResponseError
@@ -21,18 +21,19 @@ from mdmsdk.ise.protocol import (
 )
 from mdmsdk.ise.reader import boolean, number, read_answer
 from mdmsdk.ise.settings import IseDialectSettings
-from mdmsdk.models import ServerInfo
-from mdmsdk.provider import MdmProvider, check_status
+from mdmsdk.models import Description, ServerInfo
+from mdmsdk.provider import MdmProvider
+from mdmsdk.refusals import Refusal, by_status, check_with
 from mdmsdk.wire import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from mdmsdk.flow import Flow
     from mdmsdk.ise.reader import Answer, Row
     from mdmsdk.wire import Response
 
-__all__ = ["IseDiscovery"]
+__all__ = ["IseDescription", "IseDiscovery"]
 
 _DEFAULT_QUERY_SIZE: Final = 5000
 _LONGEST_BUSY_WAIT: Final = 900
@@ -60,6 +61,21 @@ _BULK_HINT = (
 )
 
 
+_TOO_OFTEN: Final = Refusal((429, 503), path="compliance", hint=_BULK_HINT)
+
+
+class IseDescription(Description):
+    """What a server of the protocol says about itself.
+
+    Attributes:
+        api_base: the address of the device API.
+        portal: where users find help, in the server's words.
+    """
+
+    api_base: str
+    portal: str | None = None
+
+
 class IseDiscovery(MdmProvider):
     """What precedes every question about devices: addresses, description, status and answer."""
 
@@ -69,10 +85,19 @@ class IseDiscovery(MdmProvider):
     # Cisco ISE MDM API v2 and v3, device attributes: for an unknown device the list is there and empty.
     absent_list_is_empty: ClassVar[bool] = False
     """Whether an answer to a lookup without a deviceList means that the device is unknown."""
-    hints: ClassVar[Mapping[int, str]] = {401: _LOGIN_HINT, 403: _ROLE_HINT, 404: _INSTANCE_HINT}
-    """What an administrator should do about an error status."""
+    refusals: Sequence[Refusal] = by_status({401: _LOGIN_HINT, 403: _ROLE_HINT, 404: _INSTANCE_HINT})
 
     settings: IseDialectSettings
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if hints := vars(cls).get("hints"):
+            warnings.warn(
+                f"{cls.__name__}.hints is of contract version 1: state refusals",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            cls.refusals = by_status(hints)
 
     @property
     def root(self) -> str:
@@ -89,7 +114,7 @@ class IseDiscovery(MdmProvider):
 
     def api_base(self, info: ServerInfo) -> str:
         """The address of the device API, as `discover` found it."""
-        return str(info.extra["api_base"])
+        return IseDescription.of(info).api_base
 
     def heartbeat(self) -> Flow[ServerInfo]:
         """Ask the server for its description, in the highest version that it knows.
@@ -129,7 +154,7 @@ class IseDiscovery(MdmProvider):
                 spoken = effective_version(version, answer.text("api_version"))
                 base = yield from self._locate(root, path, spoken)
                 return self.server_info(answer, spoken, base)
-        raise _no_api(tried, failures, self.hints.get(404))
+        raise _no_api(tried, failures, self._hint(404))
 
     def reported_path(self, answer: Answer) -> str | None:
         """The path in a description; None only where the settings have one.
@@ -164,7 +189,7 @@ class IseDiscovery(MdmProvider):
             f"no device API at {' or '.join(map(hide_values, urls))}",
             status=404,
             url=hide_values(urls[0]),
-            hint=self.hints.get(404),
+            hint=self._hint(404),
         )
 
     # Cisco ISE MDM API v2 and v3, server info; 5000 records a page where the server does not say.
@@ -183,6 +208,7 @@ class IseDiscovery(MdmProvider):
                 "redirect_url": strip_userinfo(answer.text("redirect_url")),
                 "api_base": api_base,
             },
+            description=IseDescription(api_base=api_base, portal=strip_userinfo(answer.text("redirect_url"))),
         )
 
     def ask(self, request: Request) -> Flow[Answer]:
@@ -207,13 +233,11 @@ class IseDiscovery(MdmProvider):
 
     def check(self, response: Response) -> Response:
         """Turn an error status into an error with advice for this protocol."""
-        status = response.status
-        if status < 300:  # noqa: PLR2004 - HTTP's own numbers
-            return check_status(response)
-        hint = self.hints.get(status)
-        if status in {429, 503} and "compliance" in response.url:
-            hint = _BULK_HINT
-        return check_status(replace(response, url=hide_values(response.url)), hint=hint)
+        shown = hide_values(response.url)
+        return check_with((*self.refusals, _TOO_OFTEN), self.complaint, response, shown=shown)
+
+    def _hint(self, status: int) -> str | None:
+        return next((refusal.hint for refusal in self.refusals if refusal.status == status), None)
 
 
 def _says_try_another(error: ResponseError | MalformedResponseError) -> bool:

@@ -39,7 +39,7 @@ class IseDialect(IseDiscovery):
     A dialect overrides what its vendor does differently. Addresses: `root`, `info_urls`, `api_urls`,
     `api_base`. Discovery elsewhere: `heartbeat`, ending in ``yield from self.discover(root)``. Meaning of a
     row: `to_device`. Data: `keys`, `criteria`, `bulk_identifiers`, `absent_list_is_empty`, `audience`,
-    `hints`, `limits`.
+    `refusals`, `limits`.
     """
 
     keys: ClassVar[frozenset[type[Key]]] = frozenset(CRITERIA)
@@ -113,8 +113,7 @@ class IseDialect(IseDiscovery):
             FilterIgnoredError: the list holds a device that the server calls compliant.
         """
         if cursor is not None:
-            chosen, _, token = cursor.partition(":")
-            return (yield from self._noncompliant(info, chosen or None, token))
+            return (yield from self._noncompliant(info, *cursor))
         outcome: Page[Device] | ResponseError | None = None
         for identifier in self._identifiers(info):
             try:
@@ -171,7 +170,7 @@ class IseDialect(IseDiscovery):
             items.append(self.to_device(row, listed=True))
         following = answer.next_token
         # The identifier has to stay the same over all pages: the cursor carries it.
-        return Page(items, None if following is None else f"{identifier or ''}:{following}")
+        return Page(items, None if following is None else (identifier, following))
 
     def _ask_devices(self, info: ServerInfo, query: Query, token: str) -> Flow[Answer]:
         request = devices_request(self.api_base(info), _version(info), query, token, self.audience)

@@ -58,7 +58,8 @@ def test_reads_the_description(drive: Drive, make: Make, xml: type[Xml]) -> None
         "redirect_url": "https://login.example.com/",
         "api_base": f"{ROOT}/ciscoise/mdmapi/v3",
     }
-    assert info.model_validate_json(info.model_dump_json()) == info
+    plain = info.model_copy(update={"description": None})
+    assert info.model_validate_json(info.model_dump_json()) == plain
 
 
 def test_missing_values_are_unknown_and_the_page_size_is_5000(

@@ -16,6 +16,7 @@ from mdmsdk.flow import send
 from mdmsdk.identifiers import Guid, Mac
 from mdmsdk.ise import IseDialect
 from mdmsdk.provider import check_status
+from mdmsdk.refusals import by_status
 from mdmsdk.wire import https_place
 from mdmsdk_intune.graph import VERSION, RecordNotFoundError, check_graph, get, rows_of
 from mdmsdk_intune.login import check_login, is_login, login
@@ -86,7 +87,7 @@ class IntuneIseProvider(IseDialect):
     # What an unknown device gives is not documented; a device that is not in the list is not known, either
     # way.
     absent_list_is_empty = True
-    hints: ClassVar[Mapping[int, str]] = {401: _REFUSED_HINT, 403: _PERMISSION_HINT, 404: _MOVED_HINT}
+    refusals = by_status({401: _REFUSED_HINT, 403: _PERMISSION_HINT, 404: _MOVED_HINT})
 
     settings: IntuneIseSettings
 

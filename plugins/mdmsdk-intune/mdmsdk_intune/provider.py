@@ -9,6 +9,7 @@ from urllib.parse import quote
 from mdmsdk.errors import EndpointNotFoundError, FilterIgnoredError, MdmError
 from mdmsdk.flow import attempt, send, together
 from mdmsdk.identifiers import DeviceId, Guid, Hostname, Imei, Key, Mac, Serial, Username
+from mdmsdk.ise import IseDescription
 from mdmsdk.models import Device, ServerInfo
 from mdmsdk.progress import Progress, shrinking
 from mdmsdk.proof import proven, shows
@@ -277,7 +278,7 @@ class IntuneProvider(IntuneIseProvider):
             provider=self.name,
             now=answer.date,
             stale_days=self.settings.stale_days,
-            portal=info.extra.get("redirect_url"),
+            portal=_portal(info),
             keep_raw=self.settings.keep_raw,
         )
 
@@ -382,6 +383,11 @@ def _ignored(name: str) -> FilterIgnoredError:
 
 def _follow(link: str) -> Request:
     return Request("GET", link, audience="graph", lane="graph")
+
+
+def _portal(info: ServerInfo) -> str | None:
+    """Where users find help; None where only Graph is asked."""
+    return info.description.portal if isinstance(info.description, IseDescription) else None
 
 
 def _record(answer: Response, guid: Key) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mdmsdk.identifiers import Guid
 from mdmsdk.ise import CRITERIA, Criterion, IseProvider, IseSettings
+from mdmsdk.refusals import by_status
 from mdmsdk_meraki.answers import is_meraki_host
 from mdmsdk_meraki.rows import bare_id, spelled_ids
 
@@ -49,11 +50,13 @@ class MerakiIseProvider(IseProvider):
     vendor = "Cisco Meraki"
     settings_type: ClassVar[type[MerakiIseSettings]] = MerakiIseSettings
     criteria: ClassVar[Mapping[type[Key], Criterion]] = {**CRITERIA, Guid: _ByNumber("guid", 3)}
-    hints: ClassVar[Mapping[int, str]] = {
-        401: f"Take user name and password from {_WHERE}; the API key and dashboard logins are no good here.",
-        403: f"Check under {_WHERE} that the integration is set up and an enrolment network is chosen.",
-        404: f"Take the setup URL from {_WHERE} as base_url; the organisation may have moved to a new shard.",
-    }
+    refusals = by_status(
+        {
+            401: f"Take user name and password from {_WHERE}; API keys and dashboard logins do not serve.",
+            403: f"Check under {_WHERE} that the integration is set up and an enrolment network is chosen.",
+            404: f"Take the setup URL from {_WHERE} as base_url; the organisation may have moved.",
+        }
+    )
 
     def trusts(self, host: str) -> bool:
         """Meraki's own domains: an organisation lives on a shard and may be moved to another."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from mdmsdk.ise import IseProvider
+from mdmsdk.refusals import by_status
 
 __all__ = ["WorkspaceOneIseProvider"]
 
@@ -22,11 +21,14 @@ class WorkspaceOneIseProvider(IseProvider):
 
     name = "workspaceone-ise"
     vendor = "Omnissa"
-    hints: ClassVar = {
-        401: _ACCOUNT,
-        403: "Give the account an administrator role with API access in the devices' organisation group.",
-        404: (
-            "Set base_url to the host that Cisco ISE is given, without a path: for SaaS the API's address, "
-            "https://asNNNN.awmdm.com. The tenant has to offer the endpoint for ISE; by GUID, from UEM 2402."
-        ),
-    }
+    refusals = by_status(
+        {
+            401: _ACCOUNT,
+            403: "Give the account an administrator role with API access in the devices' organisation group.",
+            404: (
+                "Set base_url to the host that Cisco ISE is given, without a path: for SaaS the API's "
+                "address, https://asNNNN.awmdm.com. The tenant has to offer the endpoint for ISE; by GUID, "
+                "from UEM 2402."
+            ),
+        }
+    )

@@ -6,14 +6,12 @@ MobileIron) UEM".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from mdmsdk.ise import IseProvider
 from mdmsdk.provider import Limits
+from mdmsdk.refusals import by_status
 from mdmsdk_ivanti.advice import CLOUD_ADDRESS, CORE_ADDRESS, CORE_LOGIN, NO_PASSWORDS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["IvantiCloudIseProvider", "IvantiCoreIseProvider"]
 
@@ -28,14 +26,16 @@ class IvantiCoreIseProvider(_IvantiIseProvider):
 
     name = "ivanti-core-ise"
     # The chapter's section "Create a MobileIron Core User and Assign API Permissions".
-    hints: ClassVar[Mapping[int, str]] = {
-        401: CORE_LOGIN,
-        403: (
-            "Select the user under Admin > Admins, choose Actions > Assign to Space, and give it the API "
-            "role; it needs the permissions of a tenant administrator."
-        ),
-        404: CORE_ADDRESS,
-    }
+    refusals = by_status(
+        {
+            401: CORE_LOGIN,
+            403: (
+                "Select the user under Admin > Admins, choose Actions > Assign to Space, and give it the API "
+                "role; it needs the permissions of a tenant administrator."
+            ),
+            404: CORE_ADDRESS,
+        }
+    )
 
 
 class IvantiCloudIseProvider(_IvantiIseProvider):
@@ -43,11 +43,13 @@ class IvantiCloudIseProvider(_IvantiIseProvider):
 
     name = "ivanti-cloud-ise"
     # The chapter's section "Create a MobileIron Cloud User Account and Assign the Cisco ISE Operations Role".
-    hints: ClassVar[Mapping[int, str]] = {
-        401: f"Check username and password of the API user. {NO_PASSWORDS}: use ivanti-cloud with a token.",
-        403: (
-            "Give the API user the role 'Cisco ISE Operations' (Users > Add API User > Assign Roles). Only "
-            "the super administrator has it at first, and can pass it on."
-        ),
-        404: CLOUD_ADDRESS,
-    }
+    refusals = by_status(
+        {
+            401: f"Check username and password. {NO_PASSWORDS}: use ivanti-cloud with a token.",
+            403: (
+                "Give the API user the role 'Cisco ISE Operations' (Users > Add API User > Assign Roles). "
+                "Only the super administrator has it at first, and can pass it on."
+            ),
+            404: CLOUD_ADDRESS,
+        }
+    )

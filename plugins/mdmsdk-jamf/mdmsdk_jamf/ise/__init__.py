@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from mdmsdk.ise import IseProvider
 from mdmsdk.provider import Limits
+from mdmsdk.refusals import by_status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
 
 __all__ = ["JamfIseProvider"]
 
@@ -37,7 +39,7 @@ class JamfIseProvider(IseProvider):
     vendor = "Jamf Pro"
     # "Jamf Pro API Scalability Best Practices": at most five connections at once.
     limits: ClassVar[Limits] = Limits(concurrency=5)
-    hints: ClassVar[Mapping[int, str]] = {401: _LOGIN_HINT, 403: _ROLE_HINT, 404: _INSTANCE_HINT}
+    refusals = by_status({401: _LOGIN_HINT, 403: _ROLE_HINT, 404: _INSTANCE_HINT})
 
     # Cisco, "Integrate ISE 3.3 with Jamf": below the instance /networkIntegrationEndpoint/ID the server names
     # the path /ID/ciscoise/v3, which continues the instance instead of counting from the root of the host.
