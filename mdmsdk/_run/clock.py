@@ -24,7 +24,7 @@ class Clock:
         self._heard: tuple[str, float] | None = None
 
     def hear(self, response: Response) -> None:
-        """Note what time an answer of the server tells, if it does."""
+        """Note what time a good answer of the server tells, if it does."""
         if said := response.header("date"):
             self._heard = said, time.monotonic()
 

@@ -235,9 +235,12 @@ class Operation:
         for _ in range(rules.MAX_HOPS + 1):
             response = await self._exchange_once(request)
             if not rules.is_redirect(response):
+                response = self._checked(
+                    request, rules.without_secrets(request, response, self._runner.secrets)
+                )
                 if request.audience is not None:  # a login may be another server's
                     self._runner.shared.clock.hear(response)
-                return self._checked(request, rules.without_secrets(request, response, self._runner.secrets))
+                return response
             request = rules.next_hop(request, response, self._plugin.trusts)
         raise RedirectError(f"the server redirects more than {rules.MAX_HOPS} times")
 

@@ -22,6 +22,7 @@ from mdmsdk.errors import (
     ConfigurationError,
     FilterIgnoredError,
     IncompleteListError,
+    ServerError,
     UnsupportedOperationError,
 )
 from mdmsdk.federation import Decision, decide
@@ -227,6 +228,13 @@ class TestClock:
             states.append(client.lookup(MAC).compliance.state)
             assert abs(client.wrapped.server_time - there) < timedelta(minutes=1)
         assert states == ["compliant", "noncompliant", "unknown"]
+
+    def test_a_refusal_may_come_from_another_clock(self, tiny: Connect, script: Script) -> None:
+        client = tiny(kind=Facts, compliance=BY_RULES, policy={"attempts": 1})
+        script.routes["/find"] = Answer("", 502, headers={"date": "Fri, 01 May 2020 12:00:00 GMT"})
+        with pytest.raises(ServerError):
+            client.lookup(MAC)
+        assert client.wrapped.server_time > datetime(2021, 1, 1, tzinfo=UTC)
 
 
 class TestList:
