@@ -14,7 +14,7 @@ from mdmsdk.simulator import serve
 from mdmsdk.testing import open_client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from mdmsdk.simulator import Fleet
     from mdmsdk.testing import Modal
@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def relayed(
-    name: str, fleet: Fleet, mode: str, see: Callable[[Any], None], **settings: Any
+    name: str,
+    fleet: Fleet,
+    mode: str,
+    see: Callable[[Any], None],
+    habits: Mapping[str, Any] | None = None,
+    **settings: Any,
 ) -> Iterator[Modal]:
     """A client without a rate limit.
 
@@ -31,9 +36,10 @@ def relayed(
         fleet: what the simulator knows.
         mode: of the client.
         see: is shown each request before it is sent, and may raise instead.
+        habits: switches of the simulator.
         settings: beside those that the simulator gives.
     """
-    with serve(load_simulator(name)(fleet)) as running:
+    with serve(load_simulator(name)(fleet, **(habits or {}))) as running:
         given = {**running.settings, **settings}
         given.pop("provider", None)
         provider = make_provider(name, given)
