@@ -8,11 +8,12 @@ import threading
 import time
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mdmsdk._run import pool, rules, waits_sync
+from mdmsdk._run import budget, gate, pool, rules, waits_sync
 from mdmsdk._run.budget import Budget
 from mdmsdk._run.gate import Gate
 from mdmsdk._run.pool import Job, Pool
@@ -77,6 +78,37 @@ class TestTurns:
         device, spent = timed(lambda: client.lookup(MAC))
         assert isinstance(device, Device)
         assert spent < 0.8
+
+    def test_exactly_those_within_the_deadline_go_and_the_next_is_told(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = [100.0]
+        clock = SimpleNamespace(monotonic=lambda: now[0])
+        monkeypatch.setattr(gate, "time", clock)
+        monkeypatch.setattr(budget, "time", clock)
+        here, patience = Gate(waits_sync, Stop(), 20, Limits(rate=4)), Budget(1.0)
+        refused: list[str] = []
+
+        async def main() -> None:
+            waiting = []
+            for _ in range(40):
+                turn = here.turn()
+                try:
+                    if here.enter(turn, patience) is not None:
+                        waiting.append(turn)
+                except DeadlineExceededError as error:
+                    refused.append(str(error))
+            assert len(waiting) == 3  # one has gone
+            for turn in waiting:
+                assert here.enter(turn, patience) is not None
+                now[0] += 0.25
+                assert here.enter(turn, patience) is None
+            now[0] += 0.25
+            assert here.enter(here.turn(), Budget(0.1)) is None  # those that were refused owe nothing
+
+        waits_sync.drive(main())
+        assert len(refused) == 36
+        assert all("the next one comes in 1.0 s" in told for told in refused)
 
     def test_a_place_is_not_held_by_one_that_waits_for_its_turn(self, tiny: Connect, script: Script) -> None:
         class Lanes(TinyProvider):
