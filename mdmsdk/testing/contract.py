@@ -15,10 +15,13 @@ from __future__ import annotations
 
 import logging
 import zlib
+from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 import pytest
+from pydantic import BaseModel
 
 from mdmsdk.client.build import kinds_of, make_provider
 from mdmsdk.errors import (
@@ -210,6 +213,18 @@ class BaseProviderContract:
         provider = make_provider(self.provider, self.settings(running))
         assert len(running.simulator.requests) == 0
         assert isinstance(provider, MdmProvider)
+
+    def test_keeps_nothing_between_calls(
+        self, connect: Callable[..., Modal], running: RunningSimulator[Any], fleet: Fleet
+    ) -> None:
+        client = connect()
+        before = _state(client.provider)
+        client.lookup(self.some_key(running, fleet))
+        list(client.lookup_many([self.some_key(running, fleet), "not a key at all"]))
+        list(client.noncompliant())
+        if Capability.INVENTORY in client.provider.capabilities:
+            list(client.devices())
+        assert _state(client.provider) == before, "what a later call needs goes into Description or Token"
 
     def test_settings_do_not_show_their_secrets(self, running: RunningSimulator[Any]) -> None:
         settings = make_provider(self.provider, self.settings(running)).settings
@@ -500,6 +515,18 @@ class BaseProviderContract:
                 open_client(provider, mode, server="cassette") as client,
             ):
                 assert perform(client, operation.call, operation.key) == operation.expected
+
+
+def _state(value: Any) -> Any:
+    """What an object keeps, in a form that does not change with it; settings are frozen."""
+    if isinstance(value, str | int | float | bytes | type | None):
+        return value
+    if isinstance(value, Mapping):
+        return {repr(name): _state(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset | deque):
+        return [_state(inner) for inner in value]
+    inside = {} if isinstance(value, BaseModel) else getattr(value, "__dict__", {})
+    return id(value), {name: _state(inner) for name, inner in inside.items() if inner is not value}
 
 
 def _fields(fault: Fault) -> dict[str, Any]:
