@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import inspect
+import re
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import InitVar, dataclass, field, replace
@@ -183,6 +184,8 @@ class MdmProvider(ABC):
     limits: ClassVar[Limits] = Limits()
     refusals: Sequence[Refusal] = ()
     """What the vendor's error answers mean (see `mdmsdk.refusals`); the first that fits counts."""
+    may_be_empty: ClassVar[str | None] = None
+    """A regular expression, found in the addresses for which the vendor documents 204 (No Content)."""
     partial: ClassVar[Mapping[type[Key], int]] = {}
     """Kinds of which a record shows only some identifiers of a device, and how many at the most. A record
     that shows so many does not contradict another one."""
@@ -234,10 +237,11 @@ class MdmProvider(ABC):
     def check(self, response: Response) -> Response:
         """Turn an error status into an error. Pure; the one place for a vendor's status quirks.
 
-        By default as `refusals` and `complaint` say. It does not see the answers to requests that bring a
-        `Request.check` of their own.
+        By default as `refusals`, `complaint` and `may_be_empty` say. It does not see the answers to requests
+        that bring a `Request.check` of their own.
         """
-        return check_with(self.refusals, self.complaint, response)
+        empty = self.may_be_empty is not None and re.search(self.may_be_empty, response.url) is not None
+        return check_with(self.refusals, self.complaint, response, may_be_empty=empty)
 
     def complaint(self, response: Response, row: Row) -> Complaint:
         """What the server says in an error answer, the JSON object of which is `row`. Pure."""

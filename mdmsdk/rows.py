@@ -181,6 +181,17 @@ class Row:
             raise MalformedResponseError(f"the server sent something that is not a list as {name}")
         return [self._inner(one, name) for one in value]
 
+    def records(self, *names: str) -> list[Self]:
+        """The records in a list that has to be there, each with an account of its own.
+
+        Raises:
+            MalformedResponseError: there is no list, or something in it is no object.
+        """
+        name, value = self._find(names)
+        if not isinstance(value, list | tuple):
+            raise MalformedResponseError(f"the server's answer has no list {name}")
+        return [type(self)(one) for one in value]
+
     def _inner(self, document: Any, name: str) -> Self:
         return type(self)(document, f"an object ({name})", self._unreadable)
 

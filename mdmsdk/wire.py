@@ -239,6 +239,11 @@ class Response:
         return self.headers.get(name.lower())
 
     @property
+    def nothing(self) -> bool:
+        """Whether the server says that there is nothing: 204 (No Content), whatever else it sent."""
+        return self.status == 204  # noqa: PLR2004 - HTTP's own number
+
+    @property
     def date(self) -> datetime | None:
         """What the server's clock said (RFC 9110, section 6.6.1); None where it did not say."""
         return http_date(self.header("date"))

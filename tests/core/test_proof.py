@@ -346,6 +346,16 @@ class TestRow:
             with pytest.raises(MalformedResponseError):
                 wrong()
 
+    def test_records_of_a_list_have_accounts_of_their_own(self) -> None:
+        first, second = Row({"rows": [{"blocked": []}, {"blocked": False}]}).records("rows")
+        assert (first.veto("blocked"), second.veto("blocked")) == (None, False)
+        assert (first.unreadable, second.unreadable) == (frozenset({"blocked"}), frozenset())
+        assert Row({"rows": []}).records("rows") == []
+        others: list[Any] = [None, {}, "text", [None], [[]]]
+        for other in others:
+            with pytest.raises(MalformedResponseError):
+                Row({"rows": other}).records("rows")
+
     def test_a_member_in_two_spellings_is_malformed(self) -> None:
         class Squashed(Row):
             @staticmethod

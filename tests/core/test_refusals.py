@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from mdmsdk.errors import (
     EndpointNotFoundError,
     MdmError,
     PermissionDeniedError,
+    ProtocolError,
     RateLimitedError,
     ResponseError,
     ServerError,
@@ -20,6 +22,7 @@ from mdmsdk.errors import (
 )
 from mdmsdk.refusals import Complaint, Refusal, check_with, oauth_check
 from mdmsdk.wire import Response
+from tests.core.conftest import TinyProvider, TinySettings
 
 if TYPE_CHECKING:
     from mdmsdk.rows import Row
@@ -111,6 +114,19 @@ def test_a_success_is_not_looked_at_and_a_part_of_one_is_refused(status: int) ->
     else:
         with pytest.raises(MdmError, match="no whole answer"):
             check_with(REFUSALS, complaint, response)
+
+
+def test_a_provider_names_the_addresses_that_may_answer_with_nothing() -> None:
+    class Sparse(TinyProvider):
+        may_be_empty = r"/search\b"
+
+    provider = Sparse(TinySettings(base_url="https://mdm.example"))
+    nothing = Response(204, {}, b"", f"{URL}/search?page=1")
+    assert provider.check(nothing).nothing
+    assert not Response(200, {}, b"", URL).nothing
+    for other in (replace(nothing, url=URL), replace(nothing, url=f"{URL}/searches")):
+        with pytest.raises(ProtocolError, match="no whole answer"):
+            provider.check(other)
 
 
 @pytest.mark.parametrize(
