@@ -20,10 +20,10 @@ from mdmsdk.testing import Modal
 from mdmsdk.testing.playing import Played, play
 from mdmsdk.wire import Request, Response
 from mdmsdk_workspaceone import WorkspaceOneProvider
-from mdmsdk_workspaceone._simulator_cms import signed_by
 from mdmsdk_workspaceone.login import Signer, load_signer
 from mdmsdk_workspaceone.settings import CertificateSettings
 from mdmsdk_workspaceone.simulator import WorkspaceOneSimulator
+from mdmsdk_workspaceone.simulator.cms import signed_by
 
 Make = Callable[..., WorkspaceOneProvider]
 Start = Callable[..., RunningSimulator[WorkspaceOneSimulator]]

@@ -1,7 +1,4 @@
-"""Local servers of Workspace ONE UEM: its REST API, and its endpoint for Cisco ISE.
-
-Built from UEM's API help (mdm v1 to v3, system v1) and from public recordings of tenants.
-"""
+"""The servers themselves: routes, logins, versions and errors."""
 
 from __future__ import annotations
 
@@ -19,21 +16,16 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from mdmsdk.simulator import Fleet, IseHabits, IseSimulator, SimDevice, Simulator, basic_credentials
-from mdmsdk_workspaceone._simulator_cms import signed_by
-from mdmsdk_workspaceone._simulator_habits import MOST_ROWS, WorkspaceOneHabits
-from mdmsdk_workspaceone._simulator_records import RecordWriter, fails, security
+from mdmsdk_workspaceone.simulator.cms import signed_by
+from mdmsdk_workspaceone.simulator.habits import MOST_ROWS, WorkspaceOneHabits
+from mdmsdk_workspaceone.simulator.records import RecordWriter, fails, security
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from starlette.requests import Request
 
-__all__ = [
-    "WorkspaceOneHabits",
-    "WorkspaceOneIseHabits",
-    "WorkspaceOneIseSimulator",
-    "WorkspaceOneSimulator",
-]
+__all__ = ["WorkspaceOneIseHabits", "WorkspaceOneIseSimulator", "WorkspaceOneSimulator"]
 
 _CMS: Final = "CMSURL`1 "
 _DAY: Final = 86_400
