@@ -55,7 +55,7 @@ class IntuneHabits:
 
     tenant_id: str = "simulated.example.com"
     client_id: str = "8d4e2f60-17b5-4a9c-b3d8-60c1f29e7a54"
-    client_secret: str = "simulated-secret"  # noqa: S105 - of a made-up application
+    client_secret: str = "simulated-secret"
     certificates: tuple[str, ...] = ()
     permissions: frozenset[str] = PERMISSIONS
     refuse_login: int | None = None

@@ -57,9 +57,9 @@ class WorkspaceOneHabits:
     login: Literal["basic", "oauth", "certificate"] = "basic"
     tenant_code: str = "simulated-tenant-code"
     username: str = "mdmsdk-reader"
-    password: str = "simulated-password"  # noqa: S105 - made up, of a local server
+    password: str = "simulated-password"
     client_id: str = "simulated-client"
-    client_secret: str = "simulated-client-secret"  # noqa: S105 - made up, of a local server
+    client_secret: str = "simulated-client-secret"
     token_lifetime: int = 3600
     oauth_needs_tenant_code: bool = False
     certificate: str | None = None
