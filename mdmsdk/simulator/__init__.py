@@ -11,7 +11,7 @@ Needs the extra `mdmsdk[simulator]`.
 from mdmsdk.simulator.base import Simulator
 from mdmsdk.simulator.faults import Fault, Faults
 from mdmsdk.simulator.fleet import Fleet, SimDevice
-from mdmsdk.simulator.ise import IseHabits, IseSimulator, RecordedAction, RecordedMessage
+from mdmsdk.simulator.ise import IseHabits, IseSimulator
 from mdmsdk.simulator.recording import ReceivedRequest, RequestLog, basic_credentials
 from mdmsdk.simulator.server import RunningSimulator, TlsFiles, serve, serve_forever
 
@@ -22,8 +22,6 @@ __all__ = [
     "IseHabits",
     "IseSimulator",
     "ReceivedRequest",
-    "RecordedAction",
-    "RecordedMessage",
     "RequestLog",
     "RunningSimulator",
     "SimDevice",

@@ -16,20 +16,16 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response, Stream
 from starlette.routing import Route
 
 from mdmsdk.simulator._inject import hold
+from mdmsdk.simulator._ise_bodies import texts as read_texts
 from mdmsdk.simulator._ise_habits import IseHabits
-from mdmsdk.simulator._ise_records import RecordedAction, RecordedMessage
-from mdmsdk.simulator._ise_records import texts as read_texts
 from mdmsdk.simulator._ise_xml import CRITERIA, Query, Writer, truth_compliant
 from mdmsdk.simulator.base import Simulator
 from mdmsdk.simulator.fleet import Fleet, SimDevice
 from mdmsdk.simulator.recording import basic_credentials
 
-__all__ = ["IseHabits", "IseSimulator", "RecordedAction", "RecordedMessage", "truth_compliant"]
+__all__ = ["IseHabits", "IseSimulator", "truth_compliant"]
 
 _DISCOVERY: Final = "/ciscoise/mdminfo"
-_ACTIONS: Final = frozenset({"full_wipe", "corporate_wipe", "pin_lock"})
-_IDENTIFIERS: Final = frozenset({"macaddress", "guid", "guidhn"})
-_MESSAGE: Final = ("message_type", "message_header", "message_body")
 _AWKWARD: Final = "next page/+&=?#%é "
 
 
@@ -37,8 +33,6 @@ class IseSimulator(Simulator[IseHabits]):
     """A local server of the Cisco ISE MDM API.
 
     Attributes:
-        actions: Wipes and locks that came in.
-        messages: Messages that came in.
         failed_logins: Wrong passwords since the last right one.
     """
 
@@ -53,8 +47,6 @@ class IseSimulator(Simulator[IseHabits]):
             **habits: Fields of `IseHabits` that differ from their defaults.
         """
         super().__init__(fleet, **habits)
-        self.actions: list[RecordedAction] = []
-        self.messages: list[RecordedMessage] = []
         self.failed_logins = 0
         self._next_bulk = 0.0
         self._noncompliant: tuple[Fleet, tuple[SimDevice, ...]] | None = None
@@ -162,10 +154,6 @@ class IseSimulator(Simulator[IseHabits]):
             case "POST", ["batchdevices"] if version == 2:  # noqa: PLR2004 - the only version that has it
                 values = [value for _, value in read_texts(await request.body(), {"value"})]
                 return self._query(request, version, tuple(values))
-            case "POST", ["action", *rest] if len(rest) <= 1:
-                return self._act(request, version, await request.body(), rest)
-            case "PUT", ["sendmessage"] if self.habits.messaging_support:
-                return self._send_message(version, await request.body())
         return self._no_such_path()
 
     def _path_query(self, parts: list[str]) -> Response:
@@ -307,53 +295,6 @@ class IseSimulator(Simulator[IseHabits]):
         position, _, fingerprint = text.partition(".")
         return int(position) if position.isdecimal() and fingerprint == _fingerprint(query) else None
 
-    def _act(self, request: Request, version: int, body: bytes, rest: list[str]) -> Response:
-        # Cisco writes the pair into the path; some clients send it as a parameter.
-        pair = rest[0] if rest and rest[0] else request.url.query
-        action = pair.removeprefix("actionType=")
-        if action not in _ACTIONS:
-            return self._error(400, "unknown action")
-        targets = self._targets(body)
-        self.actions += [
-            RecordedAction(action, kind, value, _id_of(device), version) for kind, value, device in targets
-        ]
-        return self._results("action", "action_status", version, targets)
-
-    def _send_message(self, version: int, body: bytes) -> Response:
-        texts = dict(read_texts(body, frozenset(_MESSAGE)))
-        parts = [texts.get(name, "") for name in _MESSAGE]
-        targets = self._targets(body)
-        self.messages += [
-            RecordedMessage(kind, value, _id_of(device), *parts) for kind, value, device in targets
-        ]
-        return self._results("sendmessage", "message_status", version, targets)
-
-    def _targets(self, body: bytes) -> list[tuple[str, str, SimDevice | None]]:
-        return [
-            (
-                kind,
-                value,
-                next((device for device in self._matches(kind, [value]) if device.registered), None),
-            )
-            for kind, value in read_texts(body, _IDENTIFIERS)
-        ]
-
-    def _results(
-        self, name: str, status: str, version: int, targets: list[tuple[str, str, SimDevice | None]]
-    ) -> Response:
-        if not targets:
-            return self._error(400, "the body names no device")
-        write, devices = Writer(self.habits), ""
-        for kind, value, device in targets:
-            result = write.element(status, device is not None)
-            if device is None:
-                result += write.element("failure_reason", "no enrolled device has this identifier")
-            devices += write.container(
-                "device", write.element(kind, value) + write.container("result", result)
-            )
-        head = write.name(name) + write.element("api_version", version)
-        return self._xml(write.document(head + write.container("deviceList", devices)))
-
     def _xml(self, body: bytes) -> Response:
         shown = body[: len(body) * 2 // 3] if self.habits.truncate else body
         return Response(shown, headers={"Content-Type": self.habits.content_type})
@@ -366,10 +307,6 @@ class IseSimulator(Simulator[IseHabits]):
 
     def _error(self, status: int, text: str, headers: dict[str, str] | None = None) -> Response:
         return Response(f"{text}\n", status, headers, "text/plain")
-
-
-def _id_of(device: SimDevice | None) -> int | None:
-    return None if device is None else device.id
 
 
 def _fingerprint(query: Query) -> str:

@@ -69,17 +69,3 @@ def test_attributes_are_those_of_the_filter_table(
     assert not [name for name in names if f"<td>{spelled.get(name, name)}</td>" not in text]
     rows = text.count("<tr>") - 1
     assert rows == len(names | (NEVER_SEEN if version == 3 else set()))
-
-
-@pytest.mark.parametrize("kind", ["action", "messaging"])
-def test_results(spec: dict[str, Any], version: int, ise: IseClient, kind: Any) -> None:
-    tag = "guid" if version == 3 else "macaddress"
-    body = f"<ise_api><identifier><{tag}>nobody</{tag}></identifier></ise_api>"
-    calls = {"action": ("POST", "action/actionType=full_wipe"), "messaging": ("PUT", "sendmessage")}
-    method, path = calls[kind]
-    response = ise.http.request(method, f"/ciscoise/mdmapi/v{version}/{path}", content=body)
-    answer = ise.parse(response.content)
-    definition = f"mdm-{kind}" if version == 2 else f"mdm-{kind}-response"
-    assert set(ise.tags(answer)) == properties(spec, definition)
-    results = set(ise.tags(answer, "deviceList/device/result"))
-    assert results == properties(spec, definition, "deviceList", "device", "result")
