@@ -59,6 +59,7 @@ class Row:
         if len(self._members) != len(document):
             raise MalformedResponseError(f"the server sent {what} with a member twice")
         self._unreadable: set[str] = set() if unreadable is None else unreadable
+        self.document = document
 
     @staticmethod
     def normal(name: str) -> str:
@@ -151,6 +152,14 @@ class Row:
     def macs(self, *names: str) -> tuple[Mac, ...]:
         """The MAC addresses in all of these members, for `Device.mac_addresses`."""
         return tuple(key for key in self.keys(Mac, *names) if isinstance(key, Mac))
+
+    def words(self, *names: str) -> list[str]:
+        """All texts in these members, lists included, that speak against the device, such as reasons.
+
+        Where one of them cannot be read, the device is not compliant.
+        """
+        found = [self.doubt(name, _text(value)) for name in names for value in self._all((name,))]
+        return [text for text in found if text]
 
     def _all(self, names: tuple[str, ...]) -> Iterator[Any]:
         for name in names:
