@@ -59,7 +59,7 @@ class Row:
         if len(self._members) != len(document):
             raise MalformedResponseError(f"the server sent {what} with a member twice")
         self._unreadable: set[str] = set() if unreadable is None else unreadable
-        self.document = document
+        self.document: Any = document
 
     @staticmethod
     def normal(name: str) -> str:
