@@ -257,6 +257,11 @@ class TokenError(MdmError):
         vendor_code: the vendor's own code, such as ``"AADSTS7000215"``.
     """
 
+    hint = (
+        "Check the client or account in the settings, that it is enabled and its secret has not expired; and "
+        "the address of the login service."
+    )
+
     def __init__(
         self,
         message: str,

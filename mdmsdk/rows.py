@@ -59,12 +59,17 @@ class Row:
         if len(self._members) != len(document):
             raise MalformedResponseError(f"the server sent {what} with a member twice")
         self._unreadable: set[str] = set() if unreadable is None else unreadable
-        self.document: Any = document
+        self._document = document
 
     @staticmethod
     def normal(name: str) -> str:
         """A member's name as it is compared; for vendors that vary the spelling."""
         return name
+
+    @property
+    def document(self) -> Any:
+        """The record as the parser gave it, for `Device.raw`."""
+        return self._document
 
     @property
     def unreadable(self) -> frozenset[str]:
@@ -85,6 +90,16 @@ class Row:
     def text(self, *names: str) -> str | None:
         """A text without blanks around it; a whole number counts as one."""
         return _text(self._find(names)[1])
+
+    def required(self, *names: str) -> str:
+        """A text without which this is not what was asked for.
+
+        Raises:
+            MalformedResponseError: it is not there, or is no text.
+        """
+        if (text := self.text(*names)) is None:
+            raise MalformedResponseError(f"the server's answer has no {names[0]}")
+        return text
 
     def flag(self, *names: str) -> bool | None:
         """A yes or no: a boolean, 1 or 0, or such a word in any case."""

@@ -311,6 +311,22 @@ class TestKeys:
 
 
 class TestRow:
+    def test_texts_that_speak_against_a_device(self) -> None:
+        row = Row({"why": ["old", " rooted ", "", None], "more": "late"})
+        assert (row.words("why", "more", "none"), row.unreadable) == (["old", "rooted", "late"], frozenset())
+        row = Row({"why": ["old", {"a": 1}], "more": True})
+        assert (row.words("why", "more"), row.unreadable) == (["old"], frozenset({"why", "more"}))
+
+    @pytest.mark.parametrize("document", [{}, {"version": None}, {"version": " "}, {"version": ["7"]}])
+    def test_a_text_that_has_to_be_there(self, document: Any) -> None:
+        assert Row({"version": 7}).required("version") == "7"
+        with pytest.raises(MalformedResponseError, match="has no version"):
+            Row(document).required("version")
+
+    def test_the_document_is_kept_as_it_came(self) -> None:
+        document = {"Serial": None, "a": [1]}
+        assert Row(document).document is document
+
     @pytest.mark.parametrize("value", ["maybe", [True], {"a": 1}, 2, 1.5, "2"])
     def test_a_veto_that_cannot_be_read_is_a_doubt(self, value: Any) -> None:
         row = Row({"blocked": value, "passcode": value})
