@@ -2,6 +2,16 @@
 
 Four providers: ``ivanti-core`` and ``ivanti-cloud`` speak the products' own REST APIs, ``ivanti-core-ise``
 and ``ivanti-cloud-ise`` the Cisco ISE MDM API.
+
+What is where:
+
+* ``provider``: what both products share, from login to lists; ``records``: reading, masks, the verdict
+* ``settings``: of both; ``refusals``: what their error answers mean, as data
+* ``core``: EPMM: ``provider``, ``records``, ``query`` (its query language), ``v1`` (the older API, as a
+  translation of paths and records)
+* ``cloud``: Neurons for MDM: ``provider``, ``records`` (with its queries)
+* ``ise``: both as Cisco ISE asks them
+* ``simulator``: local servers of all four
 """
 
 from mdmsdk_ivanti.cloud.provider import IvantiCloudProvider

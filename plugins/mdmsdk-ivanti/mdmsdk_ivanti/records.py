@@ -1,11 +1,12 @@
-"""What the records of both products have in common: cleaning values, masks, and the verdict. Pure."""
+"""What records and answers of both products have in common: reading, masks, and the verdict. Pure."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mdmsdk.identifiers import Imei, Meid, Serial
+from mdmsdk.errors import MalformedResponseError
+from mdmsdk.identifiers import Guid, Imei, Key, Mac, Meid, Serial, Udid
 from mdmsdk.models import Compliance, ComplianceState, clean_time
 from mdmsdk.rows import Row
 
@@ -14,15 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from datetime import datetime
 
-__all__ = ["IvantiRow", "JsonObject", "Masked", "judge", "unmasked"]
+__all__ = ["IvantiRow", "JsonObject", "Names", "judge", "numbered", "unmasked", "whole"]
 
 JsonObject = dict[str, Any]
-Masked = dict[str, tuple[str, ...]]
-"""The members of a record that an account's profile may disguise, by the kind of key that they hold."""
+Names = dict[type[Key], tuple[str, ...]]
+"""The members of a record that hold identifiers; a search by a kind looks into the first of them."""
 
 
 class IvantiRow(Row):
-    """A record of either product. Names are compared without regard to case and separators."""
+    """A record or an answer of either product. Names are compared without regard to case and separators."""
 
     # The word stands where a device has no such value. Other words for nothing are no identifiers either, see
     # `mdmsdk.identifiers`; but "unknown" says something about quarantine, if nothing that can be relied on.
@@ -33,12 +34,35 @@ class IvantiRow(Row):
         """Letters and digits alone, so that `common.compliant` is `Common.Compliant`, `common_compliant`."""
         return "".join(filter(str.isalnum, name)).lower()
 
-    def said(self, name: str) -> bool | str | None:
-        """What the product says about compliance; a text where that is neither yes nor no.
+    def value(self, name: str) -> Any:
+        """A member as it is; None where it is not there."""
+        return self._find((name,))[1]
 
-        Numbers are neither: in version 1 of EPMM's API such members hold sums of bits, where 1 is a fault.
+    def objects(self, name: str, *, may_be_alone: bool = False) -> list[JsonObject]:
+        """The objects, as they are, of a list that has to be there; one alone may stand without the list.
+
+        Raises:
+            MalformedResponseError: it is something else.
         """
-        _, value = self._find((name,))
+        value = self.value(name)
+        found = [value] if may_be_alone and isinstance(value, dict) else value
+        if isinstance(found, list) and all(isinstance(one, dict) for one in found):
+            return found
+        raise MalformedResponseError(f"the answer holds no list of objects as {name}")
+
+    def count(self) -> int:
+        """How many records there are in all.
+
+        Raises:
+            MalformedResponseError: the answer does not say.
+        """
+        if isinstance(count := whole(self.text("totalCount")), int):
+            return count
+        raise MalformedResponseError("the answer holds no count of devices")
+
+    def said(self, name: str) -> bool | str | None:
+        """What the product says about compliance; a text where that is neither yes nor no."""
+        value = self.value(name)
         if isinstance(value, str):
             return {"true": True, "false": False}.get(value.strip().lower(), value.strip())
         return value if isinstance(value, bool) or value is None else str(value)
@@ -55,50 +79,57 @@ class IvantiRow(Row):
 
     def words(self, *names: str) -> list[str]:
         """All texts of several lists of what is wrong; what is none of these cannot be read."""
-        texts = (
-            self.doubt(name, value if isinstance(value, str) else None)
-            for name in names
-            for value in self._all((name,))
-        )
+        found = [(name, value) for name in names for value in self._all((name,))]
+        texts = [self.doubt(name, value if isinstance(value, str) else None) for name, value in found]
         return [text.strip() for text in texts if text]
 
     def phone_number(self, name: str) -> str | None:
-        """A telephone number, None for Ivanti's stand-in."""
+        """A telephone number; None for a disguised one, and for Ivanti's stand-in."""
         # Cisco ISE MDM API v3, Ivanti's example answer: "PDA" and a count stand for no number.
-        number = self.text(name)
-        return None if number is None or re.match(r"PDA\b", number, re.IGNORECASE) else number
+        number = self.text(name) or ""
+        return number if re.fullmatch(r"\+?[\d ()./-]+", number) else None
 
     def newest(self, *names: str) -> datetime | None:
         """The latest of several times: ISO 8601 texts, or milliseconds since 1970."""
-        return max(filter(None, (self._moment(name) for name in names)), default=None)
+        return max(filter(None, map(self._moment, names)), default=None)
 
     def _moment(self, name: str) -> datetime | None:
-        _, value = self._find((name,))
-        if isinstance(value, str):
-            return clean_time(value)
         count = self.number(name)
-        return None if count is None or count <= 0 else clean_time(count / 1000)
+        return self.time(name) if count is None else clean_time(count / 1000)
 
-    def numbers(self, serial: Sequence[str], imei: Sequence[str], meid: Sequence[str] = ()) -> JsonObject:
-        """The fields of a device that hold its maker's numbers; some devices have two of a kind."""
-        kinds = ((Serial, serial), (Imei, imei), (Meid, meid))
-        found = {kind: self.keys(kind, *names) for kind, names in kinds}
-        fields: JsonObject = {kind.field: keys[0].value for kind, keys in found.items() if keys}
-        return fields | {"other_identifiers": tuple(key for keys in found.values() for key in keys[1:])}
+    def identifiers(self, names: Names) -> JsonObject:
+        """The fields of a device that hold its identifiers; some devices have two of a kind."""
+        found = {kind: self.keys(kind, *names[kind]) for kind in (Serial, Imei, Meid) if kind in names}
+        return {
+            "guid": self.key(Guid, *names[Guid]),
+            "udid": self.key(Udid, *names[Udid]),
+            "mac_addresses": self.macs(*names[Mac]),
+            **{kind.field: keys[0].value for kind, keys in found.items() if keys},
+            "other_identifiers": tuple(key for keys in found.values() for key in keys[1:]),
+        }
 
 
-def unmasked(record: JsonObject, masked: Masked, masks: re.Pattern[str]) -> tuple[JsonObject, set[str]]:
+def whole(value: object) -> int | str:
+    """A whole number that is not negative, also where it is written as text; "" for anything else."""
+    text = str(value)
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text, re.ASCII) else ""
+
+
+def numbered(records: Iterable[JsonObject], name: str) -> list[tuple[int | str, JsonObject]]:
+    """Records with their numbers, for `mdmsdk.paging.Slice`."""
+    return [(whole(record.get(name)), record) for record in records]
+
+
+def unmasked(record: JsonObject, names: Names, masks: re.Pattern[str]) -> tuple[JsonObject, set[str]]:
     """A record without disguised values, which several devices share, and the kinds of key that they hide."""
-    members = {name: kind for kind, names in masked.items() for name in names}
     hidden = {
-        name
-        for name in members.keys() & record.keys()
-        if isinstance(value := record[name], str) and masks.fullmatch(value.strip())
+        name: kind.kind
+        for kind, members in names.items()
+        for name in members
+        if isinstance(value := record.get(name), str) and masks.fullmatch(value.strip())
     }
-    if not hidden:
-        return record, hidden
     clear = {name: value for name, value in record.items() if name not in hidden}
-    return clear, {members[name] for name in hidden}
+    return clear, set(hidden.values())
 
 
 def judge(
@@ -106,8 +137,8 @@ def judge(
     *,
     quarantined: bool | None,
     alarm: str | None = None,
-    doubts: Iterable[str] = (),
-    reasons: Iterable[str] = (),
+    doubts: Sequence[str] = (),
+    reasons: Sequence[str] = (),
 ) -> Compliance:
     """The verdict of both products.
 
@@ -122,21 +153,19 @@ def judge(
         doubts: states in which nobody vouches for the device, such as lost.
         reasons: why it does not comply.
     """
-    own = said if isinstance(said, bool) else None
-    doubts, reasons = list(doubts), list(reasons)
-    words = [{True: "compliant", False: "not compliant", None: said}[own]]
-    words += ["quarantined" if quarantined else None, alarm, *doubts]
+    own = said if not isinstance(said, bool) else "compliant" if said else "not compliant"
     notes = [alarm, "The device is quarantined" if quarantined else None]
     notes += [f"The device is {doubt.lower()}" for doubt in doubts]
-    if own is False or quarantined or alarm:
+    if said is False or quarantined or alarm:
         state = ComplianceState.NONCOMPLIANT
-    elif own and not doubts and not reasons:
+    elif said is True and not doubts and not reasons:
         state = ComplianceState.COMPLIANT
     else:
         state = ComplianceState.UNKNOWN
+    words = (own, "quarantined" if quarantined else None, alarm, *doubts)
     return Compliance(
         state=state,
         reasons=tuple(dict.fromkeys(filter(None, [*reasons, *notes]))),
-        vendor_state=", ".join(str(word)[:80] for word in words if word) or None,
-        source="quarantine" if quarantined and own is not False else None,
+        vendor_state=", ".join(word[:80] for word in words if word) or None,
+        source="quarantine" if quarantined and said is not False else None,
     )

@@ -3,49 +3,54 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, ClassVar, Final, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints, model_validator
 
-from mdmsdk.settings import BasicUsername, ProviderSettings
+from mdmsdk.logins import BasicLogin, check_one_login
+from mdmsdk.settings import ProviderSettings
 
-__all__ = ["PAGE_SIZE", "IvantiCloudSettings", "IvantiCoreSettings", "IvantiSettings"]
+__all__ = ["IvantiCloudSettings", "IvantiCoreSettings", "IvantiSettings"]
+
+
+def _in_any_case(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    return re.compile(pattern.pattern, re.IGNORECASE | re.DOTALL)
+
+
+def _as_list(value: object) -> object:
+    return value if isinstance(value, list | tuple | set | frozenset) else [value]
+
 
 # How the GDPR profile of an API user disguises a value is not published: runs of a mask character, or a word.
-MASKS = r".*(?:\*{2,}|[•●█]{2,}|[xX]{4,}|#{3,}).*|(?:masked|hidden|obfuscated|anonymi[sz]ed|redacted)\W*"
+MASKS: Final = _in_any_case(
+    re.compile(
+        r".*(?:\*{2,}|[•●█]{2,}|[xX]{4,}|#{3,}).*|(?:masked|hidden|obfuscated|anonymi[sz]ed|redacted)\W*"
+    )
+)
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1), Field(coerce_numbers_to_str=True)
+]
+Spaces = Annotated[tuple[Name, ...], BeforeValidator(_as_list)]
+"""Numbers or names of device spaces, one or several of them."""
 
 
-def _check_pattern(text: str) -> str:
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"this is no regular expression ({error.msg})") from None
-    return text
-
-
-def _as_texts(value: object) -> object:
-    """Numbers as the texts that an administrator could have written as well."""
-    given = list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
-    plain = [str(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in given]
-    return tuple(item.strip() if isinstance(item, str) else item for item in plain)
-
-
-PAGE_SIZE = 200
-"""The most rows of one page that are known to work with every EPMM; Neurons for MDM takes up to 500."""
-Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(_as_texts)]
-"""Numbers or names, one or several of them."""
-
-
-class IvantiSettings(ProviderSettings):
+class IvantiSettings(BasicLogin, ProviderSettings):
     """What both products need.
 
     Attributes:
-        page_size: rows to ask for on one page; Neurons for MDM refuses more than 500.
+        page_size: rows to ask for on one page. 200 are known to work with every EPMM; Neurons for MDM refuses
+            more than 500.
         mask_pattern: regular expression for values that the account's GDPR profile has disguised.
     """
 
-    page_size: int = Field(default=PAGE_SIZE, ge=2, le=500)
-    mask_pattern: Annotated[str, AfterValidator(_check_pattern)] = MASKS
+    logins: ClassVar[tuple[tuple[str, ...], ...]] = (("username", "password"),)
+    page_size: int = Field(default=200, ge=2, le=500)
+    mask_pattern: Annotated[re.Pattern[str], AfterValidator(_in_any_case)] = MASKS
+
+    @model_validator(mode="after")
+    def _check_login(self) -> Self:
+        check_one_login(self, *self.logins)
+        return self
 
 
 class IvantiCoreSettings(IvantiSettings):
@@ -58,9 +63,7 @@ class IvantiCoreSettings(IvantiSettings):
         spaces: numbers or names of the device spaces to look into; default: all that the user is assigned to.
     """
 
-    username: BasicUsername
-    password: SecretStr
-    spaces: Names = ()
+    spaces: Spaces = ()
 
 
 class IvantiCloudSettings(IvantiSettings):
@@ -74,16 +77,6 @@ class IvantiCloudSettings(IvantiSettings):
         partitions: numbers or names of the device spaces to look into; default: all of the tenant.
     """
 
-    username: BasicUsername | None = None
-    password: SecretStr | None = None
+    logins: ClassVar[tuple[tuple[str, ...], ...]] = (("username", "password"), ("token",))
     token: SecretStr | None = None
-    partitions: Names = ()
-
-    @model_validator(mode="after")
-    def _check_login(self) -> IvantiCloudSettings:
-        basic = (self.username is not None, self.password is not None)
-        if self.token is not None and any(basic):
-            raise ValueError("either username and password, or token; not both")
-        if self.token is None and not all(basic):
-            raise ValueError("username and password are wanted, or token")
-        return self
+    partitions: Spaces = ()

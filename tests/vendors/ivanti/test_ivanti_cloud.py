@@ -25,6 +25,7 @@ from mdmsdk.testing import Played, play
 from mdmsdk.wire import Request, Response
 from mdmsdk_ivanti import IvantiCloudProvider
 from mdmsdk_ivanti.cloud.records import condition
+from mdmsdk_ivanti.provider import IvantiServer
 
 Make = Callable[..., IvantiCloudProvider]
 Answer = Callable[..., Response]
@@ -41,26 +42,34 @@ PARTITIONS = result({"id": 15501, "name": "Global"}, {"id": 15502, "name": "Fiel
 
 
 def info(*partitions: str, masked: tuple[str, ...] = ()) -> ServerInfo:
-    spaces = [{"id": number, "name": number} for number in partitions or ("15501",)]
-    return ServerInfo(extra={"spaces": spaces, "masked": list(masked)})
+    base = "https://eu1.mobileiron.example/api/v1"
+    return ServerInfo(
+        description=IvantiServer(base=base, scopes=partitions or ("15501",), masked=frozenset(masked))
+    )
+
+
+def found_spaces(info: ServerInfo) -> tuple[str, ...]:
+    return IvantiServer.of(info).scopes
 
 
 def test_heartbeat_finds_all_partitions(cloud: Make, answer: Answer, sample: Sample) -> None:
     provider, played = cloud(), Played()
-    answers = [answer(PARTITIONS), answer(result(sample("cloud-device.json")))]
+    answers = [answer(PARTITIONS), *[answer(result(sample("cloud-device.json")))] * 3]
     found = play(provider.heartbeat(), answers, provider=provider, record=played)
-    assert provider.scopes(found) == ["15501", "15502"]
+    assert found_spaces(found) == ("15501", "15502")
     assert found.product == "Ivanti Neurons for MDM"
     assert [request.url.rpartition("/api/v1/")[2] for request in played.requests] == [
         "tenant/partition/device",
-        "device",
+        *["device"] * 3,
     ]
+    # It looks at some devices, and tries whether one that it sees is found by its GUID.
+    assert [str(request.params.get("fq", ""))[:5] for request in played.requests] == ["", "", "", "guid="]
 
 
 def test_partitions_that_are_set(cloud: Make, answer: Answer) -> None:
     provider = cloud(partitions="field staff")
-    found = play(provider.heartbeat(), [answer(PARTITIONS), answer(result())], provider=provider)
-    assert provider.scopes(found) == ["15502"]
+    found = play(provider.heartbeat(), [answer(PARTITIONS), *[answer(result())] * 2], provider=provider)
+    assert found_spaces(found) == ("15502",)
     provider = cloud(partitions=[4711])
     with pytest.raises(ConfigurationError, match=r"Field staff \(15502\)") as caught:
         play(provider.heartbeat(), [answer(PARTITIONS)], provider=provider)
@@ -124,7 +133,7 @@ def test_masks_found_at_the_heartbeat_stop_lookups(
 ) -> None:
     provider = cloud()
     row = {**sample("cloud-device.json"), "imei": "*************19", "altSerialNumber": "xxxxxxxxx01"}
-    answers = [answer(PARTITIONS), answer(result(row))]
+    answers = [answer(PARTITIONS), *[answer(result(row))] * 3]
     play(provider.heartbeat(), answers, provider=provider)
     found = play(provider.heartbeat(), answers, provider=provider)
     assert found.extra["masked"] == ["imei", "serial"]
@@ -144,6 +153,7 @@ def test_masks_are_looked_for_until_there_is_evidence(cloud: Make, answer: Answe
     row = sample("cloud-device.json")
     bare = {**row, "imei": None, "altSerialNumber": None}
     answers = [answer(PARTITIONS), answer(result(bare)), answer(result({**row, "imei": "****"}))]
+    answers += [answer(result(row))] * 2
     found = play(provider.heartbeat(), answers, provider=provider, record=played)
     assert found.extra["masked"] == ["imei"]
 
@@ -152,7 +162,8 @@ def test_one_odd_value_is_no_mask(cloud: Make, answer: Answer, sample: Sample) -
     provider = cloud()
     row = sample("cloud-device.json")
     rows = [row, {**row, "id": 90211, "altSerialNumber": "XXXXXXXX"}]
-    found = play(provider.heartbeat(), [answer(PARTITIONS), answer(result(*rows))], provider=provider)
+    answers = [answer(PARTITIONS), *[answer(result(*rows))] * 3]
+    found = play(provider.heartbeat(), answers, provider=provider)
     assert found.extra["masked"] == []
 
 
@@ -175,7 +186,10 @@ class Tenant:
 
     def __call__(self, request: Request) -> Response:
         path = request.url.rpartition("/api/v1/")[2]
-        self.asked.append("search" if "fq" in request.params else path.partition("/")[0])
+        names = {"tenant/partition/device": "tenant", "device": "list"}
+        self.asked.append("search" if "fq" in request.params else names.get(path, "address"))
+        if path == "tenant/partition/device":
+            return self.answer(PARTITIONS)
         if "fq" in request.params:
             return self.searched
         if path == "device":
@@ -196,44 +210,50 @@ def test_guids_by_address_where_a_search_finds_none(
         "ignored": answer(result(other)),
         "endless": answer(result(other, total=4000)),
     }
-    provider, tenant = cloud(), Tenant(answer, row, answers[searched])
-    server = info()
+    provider, tenant = cloud(partitions=15501), Tenant(answer, row, answers[searched])
+    server = play(provider.heartbeat(), tenant, provider=provider)
+    # It tries the address of a device that it knows before it believes one.
+    assert tenant.asked == ["tenant", "list", "list", "search", "address"]
+    tenant.asked.clear()
     for _ in range(2):
         found = play(provider.find(server, Guid(GUID)), tenant, provider=provider)
         assert [device.id for device in found] == ["90210"]
-    # It tries the address of a device that it knows before it believes one, and remembers.
-    assert tenant.asked == ["search", "device", "device", "device", "device"]
+    assert play(provider.find(server, Guid("an-unknown-one")), tenant, provider=provider) == []
+    assert tenant.asked == ["address"] * 3
     with pytest.raises(MdmError):
         play(provider.find(server, Serial("SIM1")), tenant, provider=provider)
     assert tenant.asked[-1] == "search"  # which has nothing to do with other kinds
-    assert play(provider.find(server, Guid("an-unknown-one")), tenant, provider=provider) == []
 
 
 def test_guids_that_are_found_in_no_way_are_an_error(cloud: Make, answer: Answer, sample: Sample) -> None:
-    provider = cloud()
+    provider = cloud(partitions=15501)
     tenant = Tenant(answer, sample("cloud-device.json"), answer(NO_SUCH_PROPERTY, 400), address=False)
-    server = info()
+    server = play(provider.heartbeat(), tenant, provider=provider)
+    tenant.asked.clear()
     for _ in range(2):
         with pytest.raises(ResponseError, match="unknown property"):
             play(provider.find(server, Guid(GUID)), tenant, provider=provider)
-    assert tenant.asked == ["search", "device", "device", "search"]
+    assert tenant.asked == ["search"] * 2
 
 
 def test_only_the_404_of_a_record_is_an_answer(cloud: Make, answer: Answer) -> None:
     provider = cloud()
-    server = info()
-    server.extra["guids_by_address"] = True
+    known = IvantiServer.of(info()).model_copy(update={"guids_by_address": True})
+    server = ServerInfo(description=known)
     assert (
         play(provider.find(server, Guid(GUID)), [answer(NO_SUCH_DEVICE, 404, URL)], provider=provider) == []
     )
     for wrong in (
         answer(b"<html></html>", 404, URL),
+        answer({"message": "no route"}, 404, URL),
         answer(NO_SUCH_DEVICE, 404, "https://x.example/api/v1/device"),
     ):
         with pytest.raises(EndpointNotFoundError):
             play(provider.find(server, Guid(GUID)), [wrong], provider=provider)
     with pytest.raises(ProtocolError, match="no such device"):
         play(provider.find(server, Guid(GUID)), [answer(NO_SUCH_DEVICE, 200, URL)], provider=provider)
+    with pytest.raises(MalformedResponseError):
+        play(provider.find(server, Guid(GUID)), [answer({"errors": None, "result": None})], provider=provider)
 
 
 @pytest.mark.parametrize(

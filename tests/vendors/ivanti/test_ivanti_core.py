@@ -28,7 +28,8 @@ from mdmsdk.testing import Played, play
 from mdmsdk.wire import Request, Response
 from mdmsdk_ivanti import IvantiCoreProvider
 from mdmsdk_ivanti.core.query import BATCH, MAX_QUERY, noncompliant, terms
-from mdmsdk_ivanti.core.records import FIELDS
+from mdmsdk_ivanti.core.records import FIELDS, MANAGED
+from mdmsdk_ivanti.provider import IvantiServer
 
 Make = Callable[..., IvantiCoreProvider]
 Answer = Callable[..., Response]
@@ -50,11 +51,13 @@ def rows(*found: Any, total: int | None = None, more: bool = False) -> dict[str,
     return {"results": list(found), "totalCount": count, "resultCount": len(found), "hasMore": more}
 
 
-def info(*spaces: str, **extra: Any) -> ServerInfo:
-    given = [{"id": space, "name": space} for space in spaces or ("1",)]
-    base: dict[str, Any] = {"api_base": "https://epmm.example.com", "spaces": given, "fields": list(FIELDS)}
-    base |= {"masked": [], "order": {"sortField": "common.id", "sortOrder": "ASC"}}
-    return ServerInfo(api_version="2", extra=base | extra)
+BASE = "https://epmm.example.com"
+BY_NUMBER = (("sortField", "common.id"), ("sortOrder", "ASC"))
+
+
+def info(*spaces: str, **more: Any) -> ServerInfo:
+    known: dict[str, Any] = {"base": BASE, "scopes": spaces or ("1",), "fields": FIELDS, "order": BY_NUMBER}
+    return ServerInfo(api_version="2", description=IvantiServer(**known | more))
 
 
 def discovery(answer: Answer, spaces: Any = None, **changes: Any) -> list[Response]:
@@ -71,8 +74,8 @@ def test_heartbeat(core: Make, answer: Answer) -> None:
     answers = [*discovery(answer), answer(rows())]
     found = play(provider.heartbeat(), answers, provider=provider, record=played)
     assert (found.product, found.version, found.api_version) == ("Ivanti EPMM", "VSP 12.5.0.0", "2")
-    assert found.extra["spaces"] == [{"id": "1", "name": "Global"}, {"id": "7", "name": "Field staff"}]
-    assert found.extra["masked"] == []
+    assert IvantiServer.of(found).scopes == ("1", "7")
+    assert (found.extra["spaces"], found.extra["masked"]) == (["1", "7"], [])
     paths = [request.url.removeprefix("https://epmm.example.com") for request in played.requests]
     assert paths[:3] == ["/api/v2/ping", "/api/v2/device_spaces/mine", "/api/v2/devices/search_fields"]
     assert not [path for path in paths if "/mifs/aad/" in path]
@@ -85,7 +88,7 @@ def test_spaces_by_number_or_name(core: Make, answer: Answer, wanted: Any, chose
     provider = core(spaces=wanted)
     answers = [*discovery(answer), answer(rows())]
     found = play(provider.heartbeat(), answers, provider=provider)
-    assert provider.scopes(found) == chosen
+    assert [*IvantiServer.of(found).scopes] == chosen
 
 
 @pytest.mark.parametrize("wanted", ["8", "Schools", ""])
@@ -109,7 +112,7 @@ def test_two_spaces_of_one_name_have_to_be_told_apart(core: Make, answer: Answer
 
 def test_an_account_without_spaces_is_told(core: Make, answer: Answer) -> None:
     provider = core()
-    with pytest.raises(ConfigurationError, match="no device space"):
+    with pytest.raises(ConfigurationError, match="no single device space at all"):
         play(provider.heartbeat(), discovery(answer, {"results": []}), provider=provider)
 
 
@@ -150,17 +153,19 @@ def test_fields_that_the_server_lacks_are_not_asked_for(core: Make, answer: Answ
     provider = core()
     known = {"results": [{"name": name} for name in FIELDS if "ethernet" not in name]}
     found = play(provider.heartbeat(), [*discovery(answer, fields=known), answer(rows())], provider=provider)
-    assert "common.ethernet_mac" not in found.extra["fields"]
-    assert "ethernet" not in provider.condition(found, Mac("00005E001122"))
+    fields = IvantiServer.of(found).fields
+    assert "common.ethernet_mac" not in fields
+    assert "ethernet" not in terms(Mac("00005E001122"), fields)
     with pytest.raises(UnsupportedOperationError):
-        provider.condition(info(fields=["common.uuid"]), Serial("SIM1"))
+        play(provider.find(info(fields=("common.uuid",)), Serial("SIM1")), [])
 
 
 @pytest.mark.parametrize("status", [403, 404])
 def test_without_a_list_of_fields_all_are_asked_for(core: Make, answer: Answer, status: int) -> None:
     provider = core()
     answers = [answer(PING), answer(SPACES), Response(status), answer(rows()), answer(rows())]
-    assert play(provider.heartbeat(), answers, provider=provider).extra["fields"] == list(FIELDS)
+    found = play(provider.heartbeat(), answers, provider=provider)
+    assert IvantiServer.of(found).fields == FIELDS
 
 
 # --- queries ---
@@ -473,7 +478,7 @@ def test_a_server_that_cannot_sort_by_number(core: Make, answer: Answer) -> None
 
 
 def v1_info() -> ServerInfo:
-    return info("ACTIVE", "LOST").model_copy(update={"api_version": "1"})
+    return info("", fields=(), managed=("ACTIVE", "LOST"), everything=MANAGED)
 
 
 def test_version_1_lookups(core: Make, answer: Answer, sample: Sample) -> None:

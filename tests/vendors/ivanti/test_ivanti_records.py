@@ -1,6 +1,5 @@
 """What records mean: verdicts, reasons, times, masks, awkward values."""
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -12,18 +11,18 @@ from hypothesis import strategies as st
 from mdmsdk.identifiers import Mac
 from mdmsdk.models import ComplianceState, Device
 from mdmsdk_ivanti.cloud.records import read as read_cloud
-from mdmsdk_ivanti.core.records import FIELDS, MASKED, flat_v1, read_v2
-from mdmsdk_ivanti.core.records import read_v1 as read_flat_v1
+from mdmsdk_ivanti.core.records import FIELDS, NAMES
+from mdmsdk_ivanti.core.records import read as read_v2
+from mdmsdk_ivanti.core.v1 import as_v2
 from mdmsdk_ivanti.records import IvantiRow, judge, unmasked
 from mdmsdk_ivanti.settings import MASKS
 
 Sample = Callable[[str], Any]
-MASK = re.compile(MASKS, re.IGNORECASE | re.DOTALL)
 LATEST = datetime(2026, 1, 15, 9, 30, tzinfo=UTC)
 
 
 def read_v1(row: dict[str, Any]) -> Device:
-    return read_flat_v1(flat_v1(row))
+    return read_v2(as_v2(row))
 
 
 def test_core_record(sample: Sample) -> None:
@@ -284,17 +283,17 @@ def test_cloud_version_of_windows_is_that_of_the_build(
     "value", ["*********42", "XXXXXXXX", "xxxxx1234", "####", "••••••", "masked", "Redacted"]
 )
 def test_masks_are_known(value: str) -> None:
-    assert MASK.fullmatch(value)
+    assert MASKS.fullmatch(value)
 
 
 @given(st.from_regex(r"[0-9A-WYZ]{8,14}", fullmatch=True))
 def test_serial_numbers_are_no_masks(value: str) -> None:
-    assert not MASK.fullmatch(value)
+    assert not MASKS.fullmatch(value)
 
 
 def test_masked_values_are_not_handed_out(sample: Sample) -> None:
     row = {**sample("core-device.json"), "common.SerialNumber": "*********01", "user.user_id": "****"}
-    clear, hidden = unmasked(row, MASKED, MASK)
+    clear, hidden = unmasked(row, NAMES, MASKS)
     device = read_v2(clear)
     assert (device.serial_number, device.user) == (None, None)
     assert hidden == {"serial", "username"}

@@ -15,7 +15,8 @@ from mdmsdk.simulator import Fleet, RunningSimulator, serve
 from mdmsdk.testing import Modal
 from mdmsdk.wire import read_json
 from mdmsdk_ivanti.cloud.records import read as read_cloud
-from mdmsdk_ivanti.core.records import flat_v1, read_v1, read_v2
+from mdmsdk_ivanti.core.records import read as read_v2
+from mdmsdk_ivanti.core.v1 import as_v2
 
 Connect = Callable[..., Modal]
 Fields = dict[str, tuple[str, ...]]
@@ -72,6 +73,10 @@ GOOD: dict[str, dict[str, Any]] = {
 }
 V1 = {"@id": 1, "uuid": "g-1", "status": "ACTIVE", "compliance": 0}
 READ: dict[str, Callable[..., Device]] = {"ivanti-core": read_v2, "ivanti-cloud": read_cloud}
+
+
+def read_v1(row: dict[str, Any]) -> Device:
+    return read_v2(as_v2(row))
 
 
 def state(name: str, **change: Any) -> str:
@@ -189,25 +194,23 @@ def details(*pairs: tuple[str, Any]) -> dict[str, Any]:
 def test_a_detail_twice_is_no_record() -> None:
     for key in ("serialNumber", "SerialNumber", "serial_number"):
         with pytest.raises(MalformedResponseError, match="twice"):
-            flat_v1(details(("SerialNumber", "SIM1"), (key, "SIM2")))
+            as_v2(details(("SerialNumber", "SIM1"), (key, "SIM2")))
     # What names no device may be there as often as it likes.
-    assert read_v1(flat_v1(details(("battery", "1"), ("battery", "2")))).registered
+    assert read_v1(details(("battery", "1"), ("battery", "2"))).registered
     for wrong in ([1], "x", 7):
         with pytest.raises(MalformedResponseError):
-            flat_v1({**V1, "details": wrong})
+            as_v2({**V1, "details": wrong})
 
 
 def test_details_that_only_look_like_identifiers() -> None:
     device = read_v1(
-        flat_v1(
-            details(
-                ("macos_version", "14.5"),
-                ("bluetooth_mac", "0C5E00000001"),
-                ("SIM_serial_number", "8931"),
-                ("wifi_mac_addr", "0C5E00000002"),
-                ("imei", "35 377808 345646 1"),
-                ("imei2", "353778083456479"),
-            )
+        details(
+            ("macos_version", "14.5"),
+            ("bluetooth_mac", "0C5E00000001"),
+            ("SIM_serial_number", "8931"),
+            ("wifi_mac_addr", "0C5E00000002"),
+            ("imei", "35 377808 345646 1"),
+            ("imei2", "353778083456479"),
         )
     )
     assert [mac.hex for mac in device.mac_addresses] == ["0C5E00000002"]

@@ -11,10 +11,9 @@ import pytest
 
 from mdmsdk.provider import basic_token
 from mdmsdk.simulator import Fleet, RunningSimulator, serve
-from mdmsdk_ivanti.cloud.simulator import IvantiCloudSimulator
-from mdmsdk_ivanti.core.simulator import IvantiCoreSimulator
-from mdmsdk_ivanti.simulator import mask
-from mdmsdk_ivanti.simulator_language import QueryError, QueryLanguage
+from mdmsdk_ivanti.simulator import IvantiCloudSimulator, IvantiCoreSimulator
+from mdmsdk_ivanti.simulator.language import QueryError, QueryLanguage
+from mdmsdk_ivanti.simulator.server import mask
 
 RECORD = {
     "common.status": "ACTIVE",

@@ -6,36 +6,27 @@ Source: Ivanti Neurons for MDM customer integration API guide, "Devices".
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mdmsdk.errors import InvalidIdentifierError
-from mdmsdk.identifiers import Guid, Imei, Key, Mac, Serial, Udid
+from mdmsdk.identifiers import Guid, Hostname, Imei, Key, Mac, Meid, Serial, Udid, Username
 from mdmsdk.models import Device
 from mdmsdk_ivanti.records import IvantiRow, judge
 
 if TYPE_CHECKING:
-    from mdmsdk_ivanti.records import Masked
+    from mdmsdk_ivanti.records import JsonObject, Names
 
-__all__ = ["MASKED", "MAX_QUERY", "NONCOMPLIANT", "OR", "condition", "read"]
+__all__ = ["MAX_QUERY", "NAMES", "NONCOMPLIANT", "OR", "condition", "read"]
 
-MASKED: Final[Masked] = {
-    "serial": ("serialNumber", "altSerialNumber"),
-    "imei": ("imei", "imei2"),
-    "meid": ("meid",),
-    "guid": ("guid",),
-    "udid": ("udid",),
-    "mac": ("wifiMacAddress", "wifiMacAddressForInventory"),
-    "username": ("uid", "emailAddress"),
-    "phone": ("phoneNumber",),
-    "hostname": ("deviceName", "entityName"),
-}
-
-_PROPERTIES: Final[dict[type[Key], str]] = {
-    Mac: "wifiMacAddress",
-    Guid: "guid",
-    Udid: "udid",
-    Serial: "serialNumber",
-    Imei: "imei",
+NAMES: Final[Names] = {
+    Guid: ("guid",),
+    Mac: ("wifiMacAddress", "wifiMacAddressForInventory"),
+    Udid: ("udid",),
+    Serial: ("serialNumber", "altSerialNumber"),
+    Imei: ("imei", "imei2"),
+    Meid: ("meid",),
+    Username: ("uid", "emailAddress"),
+    Hostname: ("deviceName", "entityName"),
 }
 # Values stand in a query as they are. What has a meaning there, or could have one, has no other spelling.
 _PLAIN: Final = re.compile(r"[\w.:@+*/~-]+", re.ASCII)
@@ -60,17 +51,27 @@ def condition(key: Key) -> str:
         )
     # Addresses are kept with colons. Whether in capitals, and whether a search cares, is not documented.
     spelled = dict.fromkeys(way for text in key.spellings for way in (text, text.upper(), text.lower()))
-    return OR.join(f"{_PROPERTIES[type(key)]}={text}" for text in spelled)
+    return OR.join(f"{NAMES[type(key)][0]}={text}" for text in spelled)
 
 
 # Customer integration API guide, device object, registrationState. The guide has no complete list; that a
 # wiped device has left is inferred from its name.
 _STATES: Final = frozenset({"ACTIVE", "RETIRED", "RETIRE_PENDING", "WIPED"})
+# The system, the flags of its encryption, and where its version stands: Windows 10 and 11 are called phones
+# too; their version is that of the build. Only the record of one device has flags, all of them for every
+# system: a Windows record says `osxFdeEnabled: false`. `passcodeCompliant`, by contrast, holds as well for a
+# device that needs no passcode and has none, so that it tells nothing about `passcode_set`.
+_SYSTEMS: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
+    "IOS": ("iOS", (), "platformVersion"),
+    "ANDROID": ("Android", (), "platformVersion"),
+    "OSX": ("macOS", ("osxFdeEnabled",), "platformVersion"),
+    "WINDOWS_PHONE": ("Windows", ("windowsEncrypted",), "osBuildVersion"),
+}
 
 
 # Customer integration API guide, device object. Epoch milliseconds; nullable booleans.
-def read(document: dict[str, Any], **more: Any) -> Device:
-    """What a device of a search, or of its own address, says; `more` are fields of the device."""
+def read(document: JsonObject) -> Device:
+    """What a device of a search, or of its own address, says."""
     row = IvantiRow(document)
     state = row.state("registrationState", _STATES)
     said = row.said("complianceState")
@@ -81,16 +82,12 @@ def read(document: dict[str, Any], **more: Any) -> Device:
         "in lost mode": row.veto("lostModeEnabled"),
         state: state != "ACTIVE",
     }
-    system = row.text("platformType") or ""
-    # Windows 10 and 11 are called phones too; their version is that of the build.
-    name, encryption, version = _SYSTEMS.get(system, (system or None, (), "platformVersion"))
+    system = row.text("platformType")
+    name, encryption, version = _SYSTEMS.get(system or "", (system, (), "platformVersion"))
     return Device(
         id=row.text("id"),
-        name=row.text("deviceName", "entityName"),
-        guid=row.key(Guid, "guid"),
-        udid=row.key(Udid, "udid"),
-        mac_addresses=row.macs("wifiMacAddress", "wifiMacAddressForInventory"),
-        user=row.text("uid", "emailAddress"),
+        name=row.text(*NAMES[Hostname]),
+        user=row.text(*NAMES[Username]),
         phone_number=row.phone_number("phoneNumber"),
         manufacturer=row.text("manufacturer"),
         model=row.text("prettyModel", "deviceModel"),
@@ -106,9 +103,8 @@ def read(document: dict[str, Any], **more: Any) -> Device:
         disk_encrypted=row.flag(*encryption) if encryption else None,
         jailbroken=compromised,
         last_check_in=row.newest("lastCheckin", "clientLastCheckin"),
-        **row.numbers(("serialNumber", "altSerialNumber"), ("imei", "imei2"), ("meid",)),
+        **row.identifiers(NAMES),
         unreadable=row.unreadable,
-        **more,
     )
 
 
@@ -119,15 +115,3 @@ def _violations(row: IvantiRow) -> list[str]:
     if row.has("policyViolationCount"):
         row.doubt("policyViolationCount", count)
     return policies or ([f"{count:.0f} policies are violated"] if count else [])
-
-
-# The system, the flags of its encryption, and where its version stands. Only the record of one device has
-# flags, all of them for every system: a Windows record says `osxFdeEnabled: false`. `passcodeCompliant`, by
-# contrast, holds as well for a device that needs no passcode and has none, so that it tells nothing about
-# `passcode_set`.
-_SYSTEMS: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
-    "IOS": ("iOS", (), "platformVersion"),
-    "ANDROID": ("Android", (), "platformVersion"),
-    "OSX": ("macOS", ("osxFdeEnabled",), "platformVersion"),
-    "WINDOWS_PHONE": ("Windows", ("windowsEncrypted",), "osBuildVersion"),
-}

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mdmsdk.errors import InvalidIdentifierError, UnsupportedOperationError
-from mdmsdk.identifiers import Guid, Imei, Key, Mac, Serial, Udid
-from mdmsdk_ivanti.core.records import MANAGED
+from mdmsdk.identifiers import Imei, Key, Mac
+from mdmsdk_ivanti.core.records import MANAGED, NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
 __all__ = ["BATCH", "MAX_QUERY", "OR", "noncompliant", "terms"]
 
@@ -22,13 +22,8 @@ BATCH: Final = 28
 """Four queries full of serial numbers, seven of GUIDs. More might not be answered within one deadline: of MAC
 addresses only one fits into a query."""
 OR: Final = " OR "
-_FIELDS: Final[dict[type[Key], Sequence[str]]] = {
-    Guid: ("common.uuid",),
-    Mac: ("common.wifi_mac_address", "common.ethernet_mac"),
-    Udid: ('"ios.iPhone UDID"',),
-    Serial: ("common.SerialNumber",),
-    Imei: ("common.imei",),
-}
+_MOST_FIELDS: Final = 2
+"""More spellings of a MAC address than in two fields do not fit into a query."""
 
 
 def terms(key: Key, known: Collection[str]) -> str:
@@ -38,37 +33,29 @@ def terms(key: Key, known: Collection[str]) -> str:
         InvalidIdentifierError: the value cannot be quoted, or is too long.
         UnsupportedOperationError: the server has no such field.
     """
-    names = [name for name in _FIELDS[type(key)] if name.strip('"') in known]
+    names = [name for name in NAMES[type(key)][:_MOST_FIELDS] if name in known]
     if not names:
         raise UnsupportedOperationError(f"this server has no field to search a {key.kind} in")
-    sign, texts = _wanted(key)
-    found = OR.join(f"{name}{sign}{_quoted(key, text)}" for name in names for text in texts)
+    # The guide names no way to write a quote inside a quoted text; a backslash could be meant as one.
+    if '"' in key.value or "\\" in key.value or not key.value.isprintable():
+        raise InvalidIdentifierError(
+            f"this {key.kind} holds a character that EPMM's query language cannot quote",
+            hint="Quotation marks, backslashes and control characters have no spelling there: ask by GUID.",
+        )
+    sign, texts = "=", key.spellings
+    if isinstance(key, Mac):
+        texts = (key.hex, key.value)  # which of the two is not documented; case is ignored
+    elif isinstance(key, Imei):
+        # With a check digit, with a software version, or without; iOS groups the digits.
+        body = key.value[:14]
+        sign, texts = ' "starts with" ', (body, f"{body[:2]} {body[2:8]} {body[8:]}")
+    fields = [f'"{name}"' if " " in name else name for name in names]
+    found = OR.join(f'{field}{sign}"{text}"' for field in fields for text in texts)
     if len(found) > MAX_QUERY:
         raise InvalidIdentifierError(
             f"this {key.kind} is too long to be looked up: EPMM takes queries of {MAX_QUERY} characters"
         )
     return found
-
-
-def _wanted(key: Key) -> tuple[str, Sequence[str]]:
-    """The operator, and the texts under which the server may keep a key; it ignores case."""
-    if isinstance(key, Mac):
-        return "=", (key.hex, key.value)  # which of the two is not documented
-    if isinstance(key, Imei):
-        # With a check digit, with a software version, or without; iOS groups the digits.
-        body = key.value[:14]
-        return ' "starts with" ', (body, f"{body[:2]} {body[2:8]} {body[8:]}")
-    return "=", key.spellings
-
-
-def _quoted(key: Key, value: str) -> str:
-    # The guide names no way to write a quote inside a quoted text; a backslash could be meant as one.
-    if '"' in value or "\\" in value or not value.isprintable():
-        raise InvalidIdentifierError(
-            f"this {key.kind} holds a character that EPMM's query language cannot quote",
-            hint="Quotation marks, backslashes and control characters have no spelling there: ask by GUID.",
-        )
-    return f'"{value}"'
 
 
 def noncompliant(known: Collection[str]) -> str:

@@ -1,4 +1,4 @@
-"""Version 1 of EPMM's API, for servers that refuse version 2. Pure; deprecated by the vendor since 2020.
+"""Version 1 of EPMM's API, for servers without version 2. Pure; deprecated by the vendor since 2020.
 
 Source: MobileIron Core Web Service API guide, "Device management". It searches by nothing but UUID and MAC
 address, and cannot ask for noncompliant devices: their list is made from all managed ones.
@@ -6,82 +6,107 @@ address, and cannot ask for noncompliant devices: their list is made from all ma
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from mdmsdk.errors import MalformedResponseError, UnsupportedOperationError
 from mdmsdk.identifiers import Guid, Key, Mac
 from mdmsdk.paging import Slice
-from mdmsdk.wire import Request
-from mdmsdk_ivanti.answers import HEADERS, integer, mapping, numbered, objects
-from mdmsdk_ivanti.core.records import flat_v1
+from mdmsdk_ivanti.core.records import REASONS
+from mdmsdk_ivanti.records import IvantiRow, numbered, whole
 
 if TYPE_CHECKING:
-    from mdmsdk.wire import Response
     from mdmsdk_ivanti.records import JsonObject
 
-__all__ = ["device_request", "is_unknown_device", "list_request", "read_devices", "read_list"]
+__all__ = ["PATH", "as_v2", "path", "read"]
 
-_PATH = "/api/v1/dm/devices"
-_ANSWER = "answer of version 1 of EPMM's API"
+PATH: Final = "/api/v1/dm/devices"
 _HINT = (
     "Version 1 of EPMM's API knows only these two: ask by GUID or MAC address, or make version 2 reachable."
 )
+_MEMBERS: Final = {
+    "@id": "common.id",
+    "uuid": "common.uuid",
+    "principal": "user.user_id",
+    "status": "common.status",
+    "currentPhoneNumber": "common.current_phone_number",
+    "manufacturer": "common.manufacturer",
+    "model": "common.model",
+    "platform": "common.platform",
+    "lastConnectedAt": "common.last_connected_at",
+}
+_BITS: Final = {
+    "compliance": ("common.compliant", "common.noncompliance_reasons"),
+    "quarantinedStatus": ("common.quarantined", "common.quarantined_reasons"),
+    "blockReason": ("common.blocked", "common.blocked_reasons"),
+}
+_DETAILS: Final = {
+    "ios.iPhone UDID": re.compile(r".*udid"),
+    "common.SerialNumber": re.compile(r"(?!sim).*serial(?:number)?"),
+    "common.imei": re.compile(r".*imei\d?"),
+    "common.wifi_mac_address": re.compile(r"(?!bluetooth).*mac(?:addr(?:ess)?)?(?:en0)?"),
+}
 
 
-def list_request(base: str, status: str, offset: int, limit: int) -> Request:
-    """Ask for devices of one status."""
-    params: dict[str, str | int] = {"status": status, "limit": limit, "offset": offset}
-    return Request("GET", f"{base}{_PATH}", params=params, headers=HEADERS)
-
-
-def device_request(base: str, key: Key) -> Request:
-    """Ask for one device.
+def path(key: Key) -> str:
+    """Where a device is, behind `PATH`.
 
     Raises:
         UnsupportedOperationError: this version cannot search by that.
     """
     if isinstance(key, Mac):
-        return Request("GET", f"{base}{_PATH}/mac/{key.hex}", headers=HEADERS)
+        return f"/mac/{key.hex}"
     if isinstance(key, Guid):
-        return Request("GET", f"{base}{_PATH}/{quote(key.value, safe='')}", headers=HEADERS)
+        return f"/{quote(key.value, safe='')}"
     raise UnsupportedOperationError(f"version 1 of the API cannot look a device up by {key.kind}", hint=_HINT)
 
 
-# For an unknown device, and for a list without any, the answer has status 404 and a body that counts no
-# devices; a 404 without such a body comes from a wrong address.
-def is_unknown_device(response: Response) -> bool:
-    """Whether a 404 means that there is no such device."""
-    if _PATH not in response.url:
-        return False
-    try:
-        body = response.json()
-    except MalformedResponseError:
-        return False
-    return isinstance(body, dict) and _counts_none(body)
+def read(answer: IvantiRow) -> Slice[JsonObject]:
+    """The devices of an answer, as records of version 2: of one device, or of one page of a list."""
+    if answer.has("device"):
+        found = answer.objects("device", may_be_alone=True)
+        total = len(found)
+    else:
+        total = answer.count()
+        found = answer.row("devices").objects("device", may_be_alone=True) if total else []
+    return Slice(numbered(map(as_v2, found), "common.id"), total)
 
 
-def _counts_none(body: dict[str, Any]) -> bool:
-    return str(body.get("totalCount")) == "0"
+def as_v2(document: JsonObject) -> JsonObject:
+    """A record with what it says also as version 2 would say it.
+
+    Raises:
+        MalformedResponseError: the details cannot be read, or name one thing twice.
+    """
+    row = IvantiRow(document)
+    found = {name: row.value(old) for old, name in _MEMBERS.items()}
+    # EPMM API v1 guide, "Device management": sums of bits, and 0 is a pass.
+    for old, (flag, reasons) in _BITS.items():
+        bits = whole(row.text(old))
+        if isinstance(bits, int):
+            found |= {flag: bits == 0 if old == "compliance" else bits > 0, reasons: _reasons(bits)}
+        elif row.has(old):
+            found[flag] = ["unreadable"]
+    return document | found | _details(row.row("details"))
 
 
-def read_devices(response: Response) -> list[JsonObject]:
-    """The devices of an answer, whichever of the two forms it has."""
-    body = mapping(response.json(), _ANSWER)
-    if "device" in body:
-        return _several(body["device"])
-    if _counts_none(body):
-        return []
-    return _several(mapping(body.get("devices"), _ANSWER).get("device"))
+# That the bits are those of the reporting database is inferred.
+def _reasons(bits: int) -> list[str]:
+    known = [name for place, name in enumerate([*REASONS][:-1]) if bits >> place & 1]
+    other = bits >> len(REASONS) - 1 << len(REASONS) - 1
+    return known + [f"Reason {other:#x}"] * (other > 0)
 
 
-def read_list(response: Response) -> Slice[JsonObject]:
-    """One page of a list."""
-    rows = numbered(read_devices(response), "@id")
-    return Slice(rows, integer(mapping(response.json(), _ANSWER).get("totalCount"), "count of devices"))
-
-
-def _several(value: object) -> list[JsonObject]:
-    # A list of one comes as that one, without the list.
-    found = objects([value] if isinstance(value, dict) else value, "devices")
-    return [flat_v1(device) for device in found]
+def _details(details: IvantiRow) -> JsonObject:
+    """The identifiers, as version 2 names them; several of a kind as a list."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in details.objects("entry", may_be_alone=True) if details.has("entry") else []:
+        name, value = IvantiRow.normal(str(entry.get("key"))), entry.get("value")
+        for member in (member for member, form in _DETAILS.items() if form.fullmatch(name)):
+            if found.setdefault(member, {}).setdefault(name, value) != value:
+                raise MalformedResponseError("the server sent a device with a detail twice")
+    return {
+        member: [*values.values()] if len(values) > 1 else next(iter(values.values()))
+        for member, values in found.items()
+    }
