@@ -146,14 +146,8 @@ class IvantiProvider(MdmProvider):
 
     def describe(self, server: IvantiServer, **more: Any) -> ServerInfo:
         """The answer to a heartbeat."""
-        return ServerInfo(
-            provider=self.name,
-            vendor=self.vendor,
-            product=self.product,
-            extra={"api_base": server.base, "spaces": [*server.scopes], "masked": sorted(server.masked)},
-            description=server,
-            **more,
-        )
+        extra = {"api_base": server.base, "spaces": [*server.scopes], "masked": sorted(server.masked)}
+        return ServerInfo(vendor=self.vendor, product=self.product, extra=extra, description=server, **more)
 
     def choose(self, records: Sequence[JsonObject], setting: str) -> tuple[str, ...]:
         """The numbers of the device spaces that a setting names, of those that the account sees.
@@ -235,7 +229,7 @@ class IvantiProvider(MdmProvider):
         kind = next(iter(texts)).kind
         if any(all(device.matches(key) is None for key in texts) for device in found):
             raise FilterIgnoredError(f"the server answered about devices without any {kind}")
-        if any(part.more or part.total is None or len(part.rows) < part.total for part in parts):
+        if any(part.more or len(part.rows) < (part.total or 0) for part in parts):
             raise IncompleteListError(
                 f"more devices have this {kind} than one answer holds", hint=_SHARED_HINT
             )
@@ -247,14 +241,13 @@ class IvantiProvider(MdmProvider):
         Raises:
             UnsupportedOperationError: whose they are cannot be told, because the value is disguised.
         """
-        devices: list[Device] = []
-        for record in records:
-            device, hidden = self._read(record)
+        found: list[Device] = []
+        for device, hidden in map(self._read, records):
             if not any(map(device.matches, keys)):
                 _refuse_masked(keys, hidden)
-            if device not in devices:
-                devices.append(device)
-        return devices
+            if device not in found:
+                found.append(device)
+        return found
 
     def _read(self, record: JsonObject) -> tuple[Device, set[str]]:
         """The device of a record, and the kinds of key that are disguised in it."""
@@ -297,9 +290,9 @@ class IvantiProvider(MdmProvider):
             # The server found a fault that the record does not show in a form that can be read.
             unknown = device.compliance.model_copy(update={"state": ComplianceState.UNKNOWN})
             return device.model_copy(update={"compliance": unknown})
-        if device.registered and self.slips_in(record):
-            return None
-        raise FilterIgnoredError("the list of noncompliant devices holds one that complies or has left")
+        if not device.registered or not self.slips_in(record):
+            raise FilterIgnoredError("the list of noncompliant devices holds one that complies or has left")
+        return None
 
 
 def spoils_query(error: MdmError) -> bool:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["IvantiCloudProvider"]
 
+_BY_NUMBER = {"sortFields[0].name": "id", "sortFields[0].order": "ASC"}
 _MAX_ROWS = 500
 """Customer integration API guide, "Devices": more rows on one page are refused."""
 _BATCH = 40
@@ -92,9 +93,9 @@ class IvantiCloudProvider(IvantiProvider):
             for _, record in listed.rows:
                 if key := Guid.parse(str(record.get("guid") or "")):
                     searched = yield from attempt(self.ask(here, {key: (condition(key),)}))
-                    if _shows(searched, key):
+                    if _is_about(searched, key):
                         return False
-                    return _shows((yield from attempt(self._at_its_address(here, key))), key)
+                    return _is_about((yield from attempt(self._at_its_address(here, key))), key)
         return False
 
     def _envelope(self, url: str, params: Mapping[str, str | int] | None = None) -> Flow[IvantiRow]:
@@ -114,13 +115,7 @@ class IvantiCloudProvider(IvantiProvider):
         self, server: IvantiServer, query: str, scope: str, offset: int, limit: int
     ) -> Flow[Slice[JsonObject]]:
         """One part of a search."""
-        params: dict[str, str | int] = {
-            "dmPartitionId": scope,
-            "rows": limit,
-            "start": offset,
-            "sortFields[0].name": "id",
-            "sortFields[0].order": "ASC",
-        }
+        params: dict[str, str | int] = {"dmPartitionId": scope, "rows": limit, "start": offset, **_BY_NUMBER}
         if query:
             params["fq"] = query
         result = (yield from self._envelope(f"{server.base}/device", params)).row("result")
@@ -151,5 +146,6 @@ class IvantiCloudProvider(IvantiProvider):
         return answer.objects("result", may_be_alone=True)
 
 
-def _shows(found: list[Device] | MdmError, key: Key) -> bool:
-    return isinstance(found, list) and any(device.matches(key) for device in found)
+def _is_about(found: list[Device] | MdmError, key: Key) -> bool:
+    """Whether an answer is about the device, and not, because the query was ignored, about others as well."""
+    return isinstance(found, list) and {device.matches(key) for device in found} == {True}

@@ -86,8 +86,8 @@ def as_v2(document: JsonObject) -> JsonObject:
         bits = whole(row.text(old))
         if isinstance(bits, int):
             found |= {flag: bits == 0 if old == "compliance" else bits > 0, reasons: _reasons(bits)}
-        elif row.has(old):
-            found[flag] = ["unreadable"]
+        else:
+            found[flag] = ["unreadable"] if row.has(old) else None
     return document | found | _details(row.row("details"))
 
 

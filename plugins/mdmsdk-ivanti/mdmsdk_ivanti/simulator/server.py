@@ -208,7 +208,7 @@ class IvantiSimulator(Simulator[HabitsT]):
             offset = 0
         end = offset + min(limit, habits.page_cap or limit)
         page = matches[: habits.total_cap][offset:end]
-        if limit > 1 and not everything:
+        if limit > 1 and total > 1 and not everything:
             self._disturb(page, last=end >= total, space=space)
         return Found([entry.shown for entry in page], total)
 
