@@ -76,7 +76,8 @@ def ruled(device: Device, rules: Rules, now: datetime) -> Device:
     own, found = device.compliance, judge(rules, device, now)
     silent = own.state is ComplianceState.UNKNOWN and not own.reasons
     if silent or own.state is ComplianceState.COMPLIANT:
-        changes = {"vendor_state": own.vendor_state, "remediation": own.remediation}
+        passes = found.state is ComplianceState.COMPLIANT  # and there is nothing to remedy
+        changes = {"vendor_state": own.vendor_state, "remediation": None if passes else own.remediation}
         verdict = found.model_copy(update=changes)
     else:
         verdict = _stricter(own, found)
@@ -157,7 +158,9 @@ class Offenders:
             self._coverage.look(row, now)
         if self._more:
             device = tightened(device, self._more, now)
-        guilty = device.registered and device.compliance.state is ComplianceState.NONCOMPLIANT
+        # One whose record cannot be read where it may say that the device left counts as one that is there.
+        left = not device.registered and not device.unreadable - _IDENTIFIER_FIELDS
+        guilty = device.compliance.state is ComplianceState.NONCOMPLIANT and not left
         return device if guilty else None
 
     def check(self) -> None:

@@ -126,6 +126,13 @@ class TestLookup:
         told = broken or (unknown if state != "noncompliant" else [])
         assert found.reasons == (*reasons, *told)
 
+    @pytest.mark.parametrize(("passcode", "told"), [(True, None), (False, "Call us."), (None, "Call us.")])
+    def test_a_remedy_is_for_those_who_need_it(self, passcode: bool | None, told: str | None) -> None:
+        given = Device.model_validate(row(passcode_set=passcode))
+        given = given.model_copy(update={"compliance": Compliance(remediation="Call us.")})
+        found = verdict.ruled(given, Rules(passcode_set=True), datetime.now(UTC))
+        assert found.compliance.remediation == told
+
     def test_every_way_to_a_record_is_judged(self, tiny: Connect, script: Script) -> None:
         script.routes["/find"] = json.dumps([row()])
         client, good = tiny(kind=Facts, compliance=BY_RULES), Compliance(state=ComplianceState.COMPLIANT)
@@ -256,14 +263,20 @@ class TestList:
                 "next": "2",
             },
             {"rows": [row(6, state="grace"), row(2, passcode_set=False)], "next": "3"},
-            {"rows": [row(7, passcode_set=False, registered=False)], "total": 7},
+            {"rows": [row(7, passcode_set=False, registered=False)], "next": "4"},
+            {
+                "rows": [row(8, passcode_set=False, registered=False, unreadable=["managed"])],
+                "total": 8,
+            },
         )
         client = tiny(kind=Facts, compliance=BY_RULES)
-        assert [(found.id, found.server) for found in client.noncompliant()] == [("2", "tiny"), ("5", "tiny")]
+        listed = [("2", "tiny"), ("5", "tiny"), ("8", "tiny")]
+        assert [(found.id, found.server) for found in client.noncompliant()] == listed
         states = {found.id: found.compliance.state for found in client.devices()}
         assert list(states.values()) == [
             *("compliant", "noncompliant", "unknown", "unknown", "noncompliant", "grace"),
             "noncompliant",  # which left, and is in no list
+            "noncompliant",  # of which nobody knows whether it left
         ]
 
     @pytest.mark.parametrize(
