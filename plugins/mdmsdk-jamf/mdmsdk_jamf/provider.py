@@ -6,78 +6,71 @@ only for what the newer one lacks. Both are documented at https://developer.jamf
 
 from __future__ import annotations
 
-import json
-import re
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, Final
-from urllib.parse import quote
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from mdmsdk.errors import (
     ConfigurationError,
     EndpointNotFoundError,
-    FilterIgnoredError,
-    MalformedResponseError,
     MdmError,
     PermissionDeniedError,
-    ResponseError,
-    UnsupportedOperationError,
     VersionMismatchError,
 )
-from mdmsdk.flow import done, send, together
-from mdmsdk.identifiers import Hostname, Mac, Username
+from mdmsdk.flow import send, together
+from mdmsdk.identifiers import Hostname, Username
 from mdmsdk.models import ComplianceState, ServerInfo
-from mdmsdk.paging import Slice, collect, numbered, page_of, walk
-from mdmsdk.provider import Capability, Limits, MdmProvider, check_status
+from mdmsdk.paging import page_of, walk
+from mdmsdk.provider import Capability, Limits, MdmProvider
 from mdmsdk.rows import Row
-from mdmsdk.search import one_by_one, search, spoils_one
+from mdmsdk.search import of_one
 from mdmsdk.wire import Request
-from mdmsdk_jamf import coverage, login
-from mdmsdk_jamf.inventory import COMPUTERS, REALMS, Record
-from mdmsdk_jamf.paging import around_damage, read_page
-from mdmsdk_jamf.refusals import refuse
-from mdmsdk_jamf.rsql import any_of, chunks, encoded
-from mdmsdk_jamf.searches import classic_rows
+from mdmsdk_jamf.inventory import Inventory
+from mdmsdk_jamf.login import client_token, user_token
+from mdmsdk_jamf.lookups import Lookup
+from mdmsdk_jamf.records import REALMS, VERSIONS
+from mdmsdk_jamf.refusals import REFUSALS, complaint
 from mdmsdk_jamf.settings import JamfSettings
 from mdmsdk_jamf.sources import source_of
+from mdmsdk_jamf.sources.base import JamfDescription
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Sequence
 
     from mdmsdk.flow import Flow
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device
-    from mdmsdk.paging import ReadPage
+    from mdmsdk.paging import Place
     from mdmsdk.provider import Page, Token
+    from mdmsdk.refusals import Complaint, Refusal
     from mdmsdk.search import Found
     from mdmsdk.wire import Response
-    from mdmsdk_jamf.coverage import Counts
-    from mdmsdk_jamf.inventory import Realm
+    from mdmsdk_jamf.records import Record
+    from mdmsdk_jamf.sources import Source
+    from mdmsdk_jamf.sources.base import Run, Seen, Verdict
 
-__all__ = ["JamfProvider"]
+__all__ = ["JamfProvider", "Reading"]
 
-_JSON: Final = {"Accept": "application/json"}
-_V4_SINCE: Final = (11, 30)
-_MOST_OTHERS: Final = 100
-"""Records about other devices in the answer to a search; a search for names that is loose gives a few."""
 _STATES_AT_ONCE: Final = 100
 """Rows of a page whose states have to be asked for one by one."""
 _SAMPLE: Final = 100
 """Rows of each inventory by which the heartbeat sees whether the source of compliance says anything."""
-_FEW_STATES: Final = 10
-"""Of those, how many states it asks for one by one."""
-_BAD_REQUEST: Final = 400
-_HEALTH: Final = "/api/v1/health-check"
+_FEW_STATES: Final = 16
+"""The same where the states have to be asked for one by one."""
 _NO_SOURCE_HINT: Final = (
     "Jamf Pro has no compliance state of its own. Set compliance, for example to "
     '{ source = "smart-group", computers = "Compliant Macs", mobile_devices = "Compliant devices" }.'
 )
-_NO_MATCH_HINT: Final = (
-    "The search of the Classic API is deprecated and gone here, or something before the server hides "
-    '/JSSResource. Set secondary_macs to "sweep" to read through all computers instead, or to "off".'
-)
-_IGNORED_HINT: Final = (
-    "The server, or something before it, drops the search filter (the parameter filter of the request)."
-)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The cursor of a list: how far it was read, and what is known of its source of compliance by then."""
+
+    place: Place | None = None
+    seen: Seen = frozenset()
+    runs: tuple[Run, ...] = ()
 
 
 class JamfProvider(MdmProvider):
@@ -90,15 +83,12 @@ class JamfProvider(MdmProvider):
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.BATCH, Capability.INVENTORY})
     # "Jamf Pro API Scalability Best Practices": no limiter, but at most five connections at once.
     limits: ClassVar[Limits] = Limits(concurrency=5, batch_size=1000)
+    refusals: Sequence[Refusal] = REFUSALS
+    may_be_empty = r"/v1/(health-check|auth/invalidate-token)$"
     # "Filtering with RSQL": texts are compared without case, beyond ASCII, too; accents may go with it.
     loose: ClassVar[frozenset[type[Key]]] = frozenset({Hostname, Username})
 
     settings: JamfSettings
-
-    def __init__(self, settings: JamfSettings) -> None:
-        super().__init__(settings)
-        self._session: Token | None = None
-        self._source = source_of(settings.compliance, self._get)
 
     # --- login ---
 
@@ -108,29 +98,20 @@ class JamfProvider(MdmProvider):
         Raises:
             TokenError, AuthenticationError: the server refuses the client or the user.
         """
-        del audience, previous
-        given = self.settings
-        if given.client_id and given.client_secret:
-            return (yield from login.by_client(given.base_url, given.client_id, given.client_secret))
-        before, self._session = self._session, None
-        token = (yield from login.keep_alive(given.base_url, before)) if before else None
-        if token is None and given.username and given.password:
-            token = yield from login.by_password(given.base_url, given.username, given.password)
-        self._session = token
-        if token is None:
-            raise ConfigurationError("there is no credential for Jamf Pro", hint="Set client_id or username.")
-        return token
+        del audience
+        if self.settings.client_id:
+            return client_token(self.settings)
+        return user_token(self.settings, previous)
 
     def logout(self, token: Token) -> Flow[None]:
         """End a user's token; that an API client's can be ended is not described."""
-        self._session = None
-        return done(None) if self.settings.client_id else login.give_back(self.settings.base_url, token)
+        if self.settings.username:
+            url = self.settings.base_url + "/api/v1/auth/invalidate-token"
+            yield from send(token.on(Request("POST", url, audience=None)))
 
-    def check(self, response: Response) -> Response:
-        """Turn an error status into an error that names the privilege or setting."""
-        if response.status >= _BAD_REQUEST:
-            return refuse(response)
-        return check_status(response, may_be_empty=response.url.endswith((_HEALTH, login.INVALIDATE)))
+    def complaint(self, response: Response, row: Row) -> Complaint:
+        """The code and the field that an error answer names."""
+        return complaint(response, row)
 
     # --- server ---
 
@@ -141,15 +122,16 @@ class JamfProvider(MdmProvider):
             ServerError, TransportError: the server is down: the health check comes first, without a login.
             TokenError, AuthenticationError: it is up, but the login does not work.
             VersionMismatchError: it is older than the inventory API.
-            ConfigurationError: it has no group or search of the name in the settings.
+            ConfigurationError: it has no group or search of the name in the settings, or that says nothing
+                about any managed device.
         """
-        yield from self._check_health()
-        payload = (yield from self._get("/api/v1/jamf-pro-version")).json()
-        version = Row(payload, "a version").text("version")
-        if version is None:
-            raise MalformedResponseError("Jamf Pro does not say which version it is")
+        # "Get Jamf Pro API status" has no login and no content; older servers do not have it.
+        with suppress(EndpointNotFoundError):
+            yield from send(Request("GET", self.settings.base_url + "/api/v1/health-check", audience=None))
+        payload = (yield from Inventory(self.settings).get("/api/v1/jamf-pro-version")).json()
+        version = Row(payload, "a version").required("version")
         api_version, count = yield from self._find_inventory(version)
-        named = yield from self._source.resolve()
+        named = yield from self._source().resolve()
         info = ServerInfo(
             provider=self.name,
             vendor="Jamf",
@@ -158,63 +140,39 @@ class JamfProvider(MdmProvider):
             api_version=api_version,
             extra={
                 "computers": count,
-                "compliance": named,
+                "compliance": {name: asdict(one) for name, one in named.items()},
                 "login": "API client" if self.settings.client_id else "user",
             },
+            description=JamfDescription(named=named),
         )
-        if self.settings.compliance:
+        if self.settings.compliance and not self.settings.compliance.rules:
             yield from self._check_source(info)
         return info
 
-    # "Get Jamf Pro API status" has no login and no content; older servers are asked for their version next.
-    def _check_health(self) -> Flow[None]:
-        try:
-            yield from send(Request("GET", self.settings.base_url + _HEALTH, audience=None))
-        except EndpointNotFoundError:
-            return
-
     def _find_inventory(self, version: str) -> Flow[tuple[str, int | None]]:
         """The newest version of the inventory that this server has, and how many computers it holds."""
-        numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
-        for candidate in COMPUTERS.versions:
-            if candidate == "v4" and numbers < _V4_SINCE:
-                continue
+        for candidate in VERSIONS:
             try:
-                path = COMPUTERS.path.format(version=candidate)
-                response = yield from self._get(path, {"section": "GENERAL", "page": 0, "page-size": 1})
+                return candidate, (yield from Inventory(self.settings, candidate).count())
             except EndpointNotFoundError:
                 continue
             except PermissionDeniedError:
                 return candidate, None  # it is there; what needs it will name the privilege
-            return candidate, read_page(response.json())[1]
         raise VersionMismatchError(
-            f"Jamf Pro {version} has none of the inventory versions {', '.join(COMPUTERS.versions)}",
-            hint="Update Jamf Pro: the inventory API exists from version 10.39 on. If this server is newer, "
-            "look at what stands between here and it.",
+            f"Jamf Pro {version} has none of the inventory versions {', '.join(VERSIONS)}",
+            hint="Update Jamf Pro to 10.39 or later, or look at what stands between here and this server.",
         )
 
     def _check_source(self, info: ServerInfo) -> Flow[None]:
         """Look whether the source of compliance says anything about the first devices of each inventory."""
+        source = self._source()
+        size = _FEW_STATES if source.one_by_one else _SAMPLE
         try:
-            parts = yield from together(*(self._sample(info, name) for name in REALMS))
+            parts = yield from together(*(self._read(info, [name], None, size) for name in REALMS))
         except MdmError:
             return  # whatever fails here fails where it is needed, too, with a better word
-        if None not in parts:
-            seen = {name: one for part in parts if part for name, one in part.items()}
-            coverage.check(seen, f"compliance ({self._source.word})")
-
-    def _sample(self, info: ServerInfo, name: str) -> Flow[Counts | None]:
-        """What the source says about the first devices; None if nothing, but there are more than those."""
-        seen: Counts = {}
-        records, more = yield from walk(self._records(info), [name], None, _SAMPLE, ordered=True)
-        wanted = list(filter(coverage.counts, records))
-        parts = [[one] for one in wanted[:_FEW_STATES]] if self._source.one_by_one else [wanted]
-        for part in parts:
-            verdicts = yield from self._source.judge(info.extra["compliance"], part)
-            seen = coverage.count(seen, self._source, zip(part, verdicts, strict=True))
-            if any(told for *_, told in seen.values()):
-                return seen
-        return None if more or len(wanted) > sum(map(len, parts)) else seen
+        if all(read.place is None or any(means for _, means in read.seen) for _, read in parts):
+            source.check(frozenset().union(*(read.seen for _, read in parts)))
 
     # --- lookups ---
 
@@ -225,87 +183,31 @@ class JamfProvider(MdmProvider):
             FilterIgnoredError: the server answered about many other devices.
             UnsupportedOperationError: the server cannot search for second MAC addresses any more.
         """
-        answer = (yield from self.find_batch(info, [key]))[key]
-        if isinstance(answer, MdmError):
-            raise answer
-        return answer
+        return of_one((yield from self.find_batch(info, [key])), key)
 
     def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
-        """`find` for many keys of one kind, with as few requests as fit into URLs."""
-        realms = [realm for realm in REALMS.values() if type(keys[0]) in realm.fields]
-        groups = chunks(keys, lambda key: max(realm.cost(key) for realm in realms))
-        parts = yield from together(*(self._search(info, realms, group) for group in groups))
-        found = {key: answer for part in parts for key, answer in part.items()}
-        missing = [key for key, answer in found.items() if answer == []]
-        if missing and type(keys[0]) is Mac and self.settings.secondary_macs != "off":
-            found |= yield from self._second_addresses(info, missing)
-        return found
+        """`find` for many keys of one kind, with as few requests as fit into URLs.
 
-    def _search(self, info: ServerInfo, realms: Sequence[Realm], group: Sequence[Key]) -> Flow[Found]:
-        def ask(keys: Sequence[Key]) -> Flow[list[Device]]:
-            walks = [self._walk(info, realm, realm.search(keys), _mostly(keys)) for realm in realms]
+        All are judged together. Records about other devices are for the proof alone, and their state costs
+        nothing.
+        """
+        lookup = Lookup(Inventory(self.settings, info.api_version), keys)
+        found = yield from lookup.find(self)
+        records = [record for record in lookup.records if not lookup.is_other(record)]
+        verdicts = yield from self._source().judge(JamfDescription.of(info).named, records)
+        judged = {id(one.device): (one, verdict) for one, verdict in zip(records, verdicts, strict=True)}
+
+        def answer(devices: list[Device]) -> list[Device] | MdmError:
             try:
-                records = yield from together(*walks)
-            except ResponseError as error:
-                if error.status == _BAD_REQUEST and len(keys) == len(group) > 1:
-                    yield from self._try_filter(info, realms, type(keys[0]))
-                raise
-            # Records about other devices are for the proof alone, and their state costs nothing.
-            own, others = _split(list(chain(*records)), _may_be(keys))
-            return [*(yield from self._judged(info, own)), *(record.device for record in others)]
+                return [self._judged(*judged[id(one)]) if id(one) in judged else one for one in devices]
+            except MdmError as error:
+                return error
 
-        return search(self, group, ask, splits=_may_be_one_key)
-
-    def _try_filter(self, info: ServerInfo, realms: Sequence[Realm], kind: type[Key]) -> Flow[None]:
-        """Ask for a value that harms nobody: a field that is refused altogether is refused for it, too."""
-        try:
-            for realm in realms:
-                yield from self._page_of(info, realm, any_of(realm.fields[kind], ["0"]), 0, 1)
-        except ResponseError as error:
-            if error.status != _BAD_REQUEST:
-                raise
-            raise UnsupportedOperationError(error.message, hint=error.hint) from error
-
-    # The second address of a computer (Ethernet beside Wi-Fi, a dock) is no filter field in any version.
-    # "/computers/match" searches as the web interface does; that it sees the second address is inferred.
-    def _second_addresses(self, info: ServerInfo, macs: Sequence[Key]) -> Flow[Found]:
-        pages = -(-(info.extra["computers"] or 0) // self.settings.page_size)
-        if self.settings.secondary_macs == "match" and len(macs) <= max(1, pages):
-            return (yield from one_by_one(macs, lambda mac: self._find_second(info, mac)))
-        wanted = frozenset(macs)
-
-        def shows_one(record: Record) -> bool:
-            return not wanted.isdisjoint(record.device.mac_addresses)
-
-        records = yield from self._walk(info, COMPUTERS, "", shows_one)
-
-        def ask(keys: Sequence[Key]) -> Flow[list[Device]]:
-            return self._judged(info, list(filter(_may_be(keys), records)))
-
-        return (yield from search(self, macs, ask))
-
-    def _find_second(self, info: ServerInfo, mac: Key) -> Flow[list[Device]]:
-        try:
-            ids = yield from self._match(mac)
-        except EndpointNotFoundError as error:
-            raise UnsupportedOperationError(
-                "this Jamf Pro server has no search for the second MAC addresses of computers",
-                hint=_NO_MATCH_HINT,
-            ) from error
-        searches = [any_of([COMPUTERS.id_field], part) for part in chunks(sorted(set(ids)))]
-        walks = [self._walk(info, COMPUTERS, one, _one_of(ids)) for one in searches]
-        return (yield from self._judged(info, list(chain(*(yield from together(*walks))))))
-
-    def _match(self, mac: Key) -> Flow[list[str]]:
-        """Ids of the computers with an address; the search looks for texts, so its rows are checked."""
-        path = f"/JSSResource/computers/match/{quote(mac.value, safe='')}"
-        rows = classic_rows((yield from self._get(path)).json(), "computers")
-        own = [row for row in rows if mac in row.macs("mac_address", "alt_mac_address")]
-        return [number for row in own if (number := row.text("id"))]
+        return {key: one if isinstance(one, MdmError) else answer(one) for key, one in found.items()}
 
     # --- lists ---
 
-    def noncompliant_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
+    def noncompliant_page(self, info: ServerInfo, cursor: Reading | None) -> Flow[Page[Device]]:
         """The devices of one page of the inventory that do not comply and did not leave; pages may be empty.
 
         Raises:
@@ -314,126 +216,47 @@ class JamfProvider(MdmProvider):
         """
         if self.settings.compliance is None:
             raise ConfigurationError("there is no source of compliance", hint=_NO_SOURCE_HINT)
-        realms = self._source.realms(info.extra["compliance"])
-        place, told = cursor or (None, "{}")
-        seen = json.loads(told)
-        records, devices, following = yield from self._page(info, realms, place)
-        verdicts = [(record, device.compliance) for record, device in zip(records, devices, strict=True)]
-        seen = coverage.count(seen, self._source, verdicts)
-        if following is None:
-            coverage.check(seen, f"compliance ({self._source.word})")
+        realms = list(JamfDescription.of(info).named or REALMS)  # what is not named has no offenders
+        devices, read = yield from self._read(info, realms, cursor)
+        if read.place is None:
+            self._source().check(read.seen)
         failed = [one for one in devices if one.compliance.state is ComplianceState.NONCOMPLIANT]
-        cursor = None if following is None else (following, json.dumps(seen))
-        return page_of([one for one in failed if one.registered or "managed" in one.unreadable], cursor)
+        there = [one for one in failed if one.registered or "managed" in one.unreadable]
+        return page_of(there, read.place and read)
 
-    def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
+    def devices_page(self, info: ServerInfo, cursor: Reading | None) -> Flow[Page[Device]]:
         """One page of all computers and mobile devices, also of those that are no longer managed."""
-        _, devices, following = yield from self._page(info, list(REALMS), cursor)
-        return page_of(devices, following)
+        devices, read = yield from self._read(info, list(REALMS), cursor)
+        return page_of(devices, read.place and read)
 
-    def _page(
-        self, info: ServerInfo, realms: Sequence[str], cursor: Any
-    ) -> Flow[tuple[list[Record], list[Device], Any]]:
-        size = self.settings.page_size
-        if self._source.one_by_one:
-            size = min(size, _STATES_AT_ONCE)
-        search = self._records(info)
-        records, following = yield from walk(search, realms, cursor, size, noun="the list of", ordered=True)
-        return records, (yield from self._judged(info, records)), following
+    def _read(
+        self, info: ServerInfo, realms: Sequence[str], cursor: Reading | None, most: int = 2000
+    ) -> Flow[tuple[list[Device], Reading]]:
+        """The devices of the next page, and how far the list is read then; no place is its end."""
+        before = cursor or Reading()
+        source = self._source(before.runs)
+        size = min(self.settings.page_size, most, _STATES_AT_ONCE if source.one_by_one else most)
+        search, where = Inventory(self.settings, info.api_version).read(), "the list of"
+        records, place = yield from walk(search, realms, before.place, size, noun=where, ordered=True)
+        verdicts = yield from source.judge(JamfDescription.of(info).named, records)
+        devices = list(map(self._judged, records, verdicts))
+        seen = source.see(records, [device.compliance for device in devices])
+        return devices, Reading(place, before.seen | seen, source.runs)
 
     # --- records ---
 
-    def _judged(self, info: ServerInfo, records: Sequence[Record]) -> Flow[list[Device]]:
-        """The devices of records, with their compliance."""
-        verdicts = yield from self._source.judge(info.extra["compliance"], records)
-        devices = []
-        for record, verdict in zip(records, verdicts, strict=True):
-            failed = verdict.state is ComplianceState.NONCOMPLIANT
-            told = (
-                verdict.model_copy(update={"remediation": self.settings.remediation}) if failed else verdict
-            )
-            raw = {"raw": record.row} if self.settings.keep_raw else {}
-            devices.append(
-                record.device.model_copy(update={"compliance": told, "provider": self.name, **raw})
-            )
-        return devices
+    def _source(self, runs: tuple[Run, ...] = ()) -> Source:
+        return source_of(self.settings, Inventory(self.settings).get, runs)
 
-    def _walk(
-        self, info: ServerInfo, realm: Realm, search: str, keep: Callable[[Record], bool]
-    ) -> Flow[list[Record]]:
-        """The records of a filter, all pages, as far as they are to be kept."""
-        size, most = self.settings.page_size, self.settings.policy.max_pages
-        records = self._records(info, search)
-        return (yield from collect(records, [realm.name], size, max_pages=most, ordered=True, keep=keep))
+    def _judged(self, record: Record, verdict: Verdict) -> Device:
+        """The device of a record with its compliance.
 
-    def _records(self, info: ServerInfo, search: str = "") -> ReadPage[Record]:
-        """The records of an inventory that a filter lets through, from a position on."""
-
-        def ask(scope: str, offset: int, limit: int) -> Flow[Slice[Record]]:
-            realm = REALMS[scope]
-
-            def ask_page(page: int, size: int) -> Flow[Slice[Record]]:
-                return self._page_of(info, realm, search, page, size)
-
-            return (numbered if search else around_damage)(ask_page, offset, limit)
-
-        return ask
-
-    def _page_of(
-        self, info: ServerInfo, realm: Realm, search: str, page: int, size: int
-    ) -> Flow[Slice[Record]]:
-        """One page of an inventory, of the records that a filter lets through."""
-        version = info.api_version if realm is COMPUTERS else realm.versions[0]
-        params = {"section": realm.sections, "sort": f"{realm.id_field}:asc", **realm.params}
-        response = yield from self._get(
-            realm.path.format(version=version), {**params, "page": page, "page-size": size}, search
-        )
-        rows, total = read_page(response.json())
-        records = [Record.read(realm, row, response.date) for row in rows]
-        return Slice([(record.number, record) for record in records], total)
-
-    def _get(self, path: str, params: Mapping[str, Any] | None = None, search: str = "") -> Flow[Response]:
-        url = self.settings.base_url + path + (f"?filter={encoded(search)}" if search else "")
-        return send(Request("GET", url, params or {}, headers=_JSON))
-
-
-def _may_be(keys: Sequence[Key]) -> Callable[[Record], bool]:
-    """Whether a record shows one of the keys, or none of that kind."""
-    wanted, kind = frozenset(keys), type(keys[0])
-
-    def is_asked(record: Record) -> bool:
-        shown = record.device.shown(kind)
-        return not (shown and wanted.isdisjoint(shown))
-
-    return is_asked
-
-
-def _split(records: Sequence[Record], is_asked: Callable[[Record], bool]) -> list[list[Record]]:
-    return [[record for record in records if is_asked(record) is wanted] for wanted in (True, False)]
-
-
-def _one_of(ids: Collection[str]) -> Callable[[Record], bool]:
-    def is_asked(record: Record) -> bool:
-        if record.id not in ids:
-            raise FilterIgnoredError("Jamf Pro answered with other computers than those asked for")
-        return True
-
-    return is_asked
-
-
-def _mostly(keys: Sequence[Key]) -> Callable[[Record], bool]:
-    """Keeps all records, until so many are about other devices that the filter has no effect."""
-    is_asked, others = _may_be(keys), 0
-
-    def keep(record: Record) -> bool:
-        nonlocal others
-        others += not is_asked(record)
-        if others > _MOST_OTHERS:
-            raise FilterIgnoredError("Jamf Pro answers with all devices", hint=_IGNORED_HINT)
-        return True
-
-    return keep
-
-
-def _may_be_one_key(error: MdmError) -> bool:
-    return spoils_one(error) and error.hint != _IGNORED_HINT
+        Raises:
+            MdmError: it has none.
+        """
+        if isinstance(verdict, MdmError):
+            raise verdict
+        if verdict.state is ComplianceState.NONCOMPLIANT:
+            verdict = verdict.model_copy(update={"remediation": self.settings.remediation})
+        raw = record.row.document if self.settings.keep_raw else None
+        return record.device.model_copy(update={"compliance": verdict, "raw": raw})

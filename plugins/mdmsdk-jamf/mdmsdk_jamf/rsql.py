@@ -6,18 +6,19 @@ Source: "Filtering with RSQL", https://developer.jamf.com/jamf-pro/docs/filterin
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["any_of", "chunks", "encoded", "listed", "quoted"]
+__all__ = ["LONGEST", "any_of", "chunks", "encoded", "listed", "quoted"]
 
-T = TypeVar("T")
-
-# A request line and its headers, the token among them, share 8 kB in a server's default configuration.
-_LONGEST: Final = 4000
+LONGEST: Final = 4000
+"""Characters of a filter. A request line and its headers, the token among them, share 8 kB in a server's
+default configuration."""
+_IDS: Final = 200
+"""Ids of records in a filter; they are numbers."""
 _SPECIAL = re.compile(r"[\\'*]")
 
 
@@ -39,20 +40,11 @@ def encoded(text: str) -> str:
     return quote(text, safe="'()*!")
 
 
-def listed(item: object) -> int:
-    """How many characters of a URL a value takes in a list."""
-    return len(encoded(quoted(str(item)) + ","))
+def listed(values: Iterable[str]) -> int:
+    """How many characters of a URL some values take in a list."""
+    return sum(len(encoded(quoted(value) + ",")) for value in values)
 
 
-def chunks(items: Sequence[T], cost: Callable[[T], int] = listed) -> list[list[T]]:
-    """The items in groups that are short enough for a URL, of which each takes so many characters."""
-    groups: list[list[T]] = []
-    room = 0
-    for item in items:
-        taken = cost(item)
-        if taken > room:
-            groups.append([])
-            room = _LONGEST
-        groups[-1].append(item)
-        room -= taken
-    return groups
+def chunks(ids: Sequence[str]) -> list[Sequence[str]]:
+    """The ids of records in groups that are short enough for a URL."""
+    return [ids[start : start + _IDS] for start in range(0, len(ids), _IDS)]

@@ -11,6 +11,7 @@ from mdmsdk.models import ServerInfo
 from mdmsdk.simulator import Fleet, RunningSimulator, serve
 from mdmsdk_jamf import JamfProvider, JamfSettings
 from mdmsdk_jamf.simulator import JamfSimulator
+from mdmsdk_jamf.sources.base import JamfDescription, Named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,8 +51,8 @@ def make() -> Callable[..., JamfProvider]:
 @pytest.fixture
 def info() -> ServerInfo:
     """A server that was discovered."""
-    named = {"computers": {"id": "10", "name": "Good"}, "mobile_devices": {"id": "20", "name": "Fine"}}
-    return ServerInfo(api_version="v4", extra={"computers": 3, "compliance": named})
+    named = {"computers": Named("10", "Good"), "mobile_devices": Named("20", "Fine")}
+    return ServerInfo(api_version="v4", description=JamfDescription(named=named))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from mdmsdk.cli import main
 from mdmsdk.cli.simulated import configuration
-from mdmsdk_jamf._simulator_records import is_computer
+from mdmsdk_jamf.simulator.records import is_computer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +105,7 @@ def test_the_noncompliant_list_from_each_source(start: Start, mdm: Mdm, source: 
     [
         ({}, {"client_secret": "mistyped-secret"}, (3, "Check client_id and client_secret")),
         ({"privileges": frozenset()}, {}, (3, "Read Smart Computer Groups")),
-        ({"deleted_groups": frozenset({10})}, {}, (2, "There are: 'Noncompliant Macs' (id 11)")),
+        ({"deleted_groups": frozenset({10})}, {}, (2, "The first ones: 'Noncompliant Macs' (id 11)")),
         ({"source": "none"}, {}, (2, "Set compliance")),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 
 from mdmsdk.simulator import Fleet
 from mdmsdk.testing import BaseProviderContract
-from mdmsdk_jamf._simulator_records import APPLE
+from mdmsdk_jamf.simulator.records import APPLE
 
 
 class AppleContract(BaseProviderContract):

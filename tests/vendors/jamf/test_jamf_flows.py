@@ -24,6 +24,7 @@ from mdmsdk.proof import proven
 from mdmsdk.provider import Capability
 from mdmsdk.testing import Played, play
 from mdmsdk.wire import Response
+from mdmsdk_jamf.sources.base import JamfDescription, Named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +71,7 @@ def rows(answer: list[Device] | MdmError) -> list[Device]:
 def test_both_inventories_are_asked_with_their_own_words(make: Make, info: ServerInfo) -> None:
     (device,), record = find(make(compliance=GROUPS), info, MAC, computers_inventory=COMPUTER)
     assert device.id == "17"
-    assert (device.provider, device.compliance.state) == ("jamf", "compliant")
+    assert device.compliance.state == "compliant"
     first, second = record.requests
     assert first.url == (
         "https://jamf.example.com/api/v4/computers-inventory"
@@ -165,9 +166,10 @@ def test_a_second_address_is_found_by_the_classic_search_and_checked(make: Make,
     (device,) = play(provider.find(info, second), answer, provider=provider, record=record)
     assert device.id == "17"
     assert record.requests[2].url.endswith("/JSSResource/computers/match/00%3A00%3A5E%3A00%3A53%3A12")
-    answers["filter=id%3D%3D'17'"] = COMPUTER.replace(b'"17"', b'"18"')
-    with pytest.raises(FilterIgnoredError, match="other computers"):
-        play(provider.find(info, second), answer, provider=provider)
+    answers["filter=id%3D%3D'17'"] = COMPUTER.replace(b"53:12", b"53:13")
+    devices = play(provider.find(info, second), answer, provider=provider)
+    with pytest.raises(FilterIgnoredError, match="other devices"):
+        proven(provider, second, devices)
 
 
 def test_the_second_address_is_not_searched_where_the_settings_say_so(make: Make, info: ServerInfo) -> None:
@@ -235,21 +237,23 @@ def test_an_unconfigured_source_gives_no_verdict_and_no_list(make: Make, info: S
 def test_only_a_device_that_readably_left_is_left_out_of_the_list(
     make: Make, info: ServerInfo, management: Any, listed: bool
 ) -> None:
-    row = {"id": "1", "general": {"remoteManagement": management}, "operatingSystem": {"version": "12.0"}}
-    page = json.dumps({"totalCount": 1, "results": [row]}).encode()
-    provider = make(compliance={"source": "rules", "rules": {"minimum_os": {"macos": "15.0"}}})
+    general = {"remoteManagement": management, "reportDate": "2026-01-15T08:00:00Z"}
+    member = {"id": "1", "general": {**general, "remoteManagement": {"managed": True}}}
+    rows = [{**member, "groupMemberships": [{"groupId": "10"}]}]
+    rows.append({"id": "2", "general": general, "groupMemberships": []})
+    page = json.dumps({"totalCount": 2, "results": rows}).encode()
+    groups = b'{"totalCount": 1, "results": [{"id": "10", "name": "Good"}]}'
+    provider = make(compliance=GROUPS)
     found = play(
         provider.noncompliant_page(info, None),
-        lambda request: route(request, computers_inventory=page),
+        lambda request: route(request, computers_inventory=page, computer_groups=groups),
         provider=provider,
     )
     assert [device.compliance.state for device in found.items] == ["noncompliant"] * listed
 
 
 def test_a_kind_of_device_without_a_group_gets_no_verdict(make: Make, info: ServerInfo) -> None:
-    info = info.model_copy(
-        update={"extra": {**info.extra, "compliance": {"computers": {"id": "10", "name": "G"}}}}
-    )
+    info = info.model_copy(update={"description": JamfDescription(named={"computers": Named("10", "G")})})
     provider = make(compliance={"source": "smart-group", "computers": 10})
     (device,), _ = find(provider, info, Serial("SIPHONE0017"), mobile_devices=PHONE)
     assert device.compliance.state == "unknown"
@@ -295,13 +299,13 @@ def test_a_damaged_mobile_device_is_asked_for_its_group(make: Make, info: Server
 def test_a_filter_that_is_refused_for_one_key_too_is_not_tried_with_all(make: Make, info: ServerInfo) -> None:
     provider, record = make(), Played()
     keys = [Serial(f"S{number}") for number in range(500)]
-    with pytest.raises(MdmError, match="400"):
-        play(
-            provider.find_batch(info, keys),
-            lambda request: Response(400, {}, b"{}", request.full_url),
-            provider=provider,
-            record=record,
-        )
+    found = play(
+        provider.find_batch(info, keys),
+        lambda request: Response(400, {}, b"{}", request.full_url),
+        provider=provider,
+        record=record,
+    )
+    assert all(isinstance(found[key], MdmError) and "400" in str(found[key]) for key in keys)
     assert len(record.requests) <= 8
 
 
@@ -406,10 +410,10 @@ def test_the_health_of_the_server_is_asked_without_a_credential(make: Make) -> N
     [
         ("11.30.0", (), "v4"),
         ("11.30.0", ("v4",), "v3"),
-        ("11.29.1", (), "v3"),
-        ("10.50.0", ("v3", "v2"), "v1"),
+        ("11.29.1", ("v4",), "v3"),
+        ("10.50.0", ("v4", "v3", "v2"), "v1"),
         ("12.0.0-b1", (), "v4"),
-        ("unheard of", (), "v3"),
+        ("unheard of", (), "v4"),
     ],
 )
 def test_the_newest_inventory_that_the_server_has_is_used(
@@ -507,7 +511,7 @@ def test_a_long_catalogue_is_read_to_its_end(make: Make) -> None:
         return route(request, **{"jamf-pro-version": VERSION, "smart-groups": body or b""})
 
     info = play(provider.heartbeat(), answer, provider=provider)
-    assert info.extra["compliance"] == {"mobile_devices": {"id": "2", "name": "g2"}}
+    assert info.extra["compliance"] == {"mobile_devices": {"id": "2", "name": "g2", "site": None}}
 
 
 def test_a_saved_search_is_found_by_name(make: Make) -> None:
@@ -519,14 +523,14 @@ def test_a_saved_search_is_found_by_name(make: Make) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({}, "client_id and client_secret or username"),
-        ({"client_id": "a"}, "client_id and client_secret or username"),
-        ({"client_id": "a", "client_secret": "b", "username": "c", "password": "d"}, "either"),
+        ({}, "client_id and client_secret, or username"),
+        ({"client_id": "a"}, "client_id and client_secret, or username"),
+        ({"client_id": "a", "client_secret": "b", "username": "c", "password": "d"}, "one login"),
         ({"username": "a:b", "password": "c"}, "colon"),
         ({"client_id": "a", "client_secret": "b", "page_size": 5000}, "2000"),
         (
             {"client_id": "a", "client_secret": "b", "compliance": {"source": "smart-group"}},
-            "needs computers",
+            "need computers",
         ),
         ({"client_id": "a", "client_secret": "b", "complience": {}}, "compliance meant"),
     ],

@@ -13,7 +13,7 @@ from mdmsdk.errors import IncompleteListError, MalformedResponseError, ServerErr
 from mdmsdk.flow import done
 from mdmsdk.paging import Slice, walk
 from mdmsdk.testing import play
-from mdmsdk_jamf.paging import around_damage, read_page
+from mdmsdk_jamf.inventory import around_damage, read_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -147,7 +147,7 @@ def test_an_outage_is_not_taken_for_a_damaged_record() -> None:
 @pytest.mark.parametrize(
     "payload",
     [None, [], {}, {"results": []}, {"results": {}, "totalCount": 0}, {"results": ["x"], "totalCount": 1}]
-    + [{"results": [], "totalCount": total} for total in (True, -1, "0", None, 1.0)],
+    + [{"results": [], "totalCount": total} for total in (True, -1, "many", None, 1.0)],
 )
 def test_what_is_no_page_is_refused(payload: Any) -> None:
     with pytest.raises(MalformedResponseError):

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from mdmsdk.errors import MalformedResponseError
 from mdmsdk.identifiers import Guid, Imei, Key, Mac, Meid, Serial, Udid
 from mdmsdk.models import Device
-from mdmsdk_jamf.inventory import COMPUTERS, MOBILE_DEVICES, REALMS, Realm
+from mdmsdk.rows import Row
+from mdmsdk_jamf.records import COMPUTERS, MOBILE_DEVICES, REALMS, Realm, Record
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "jamf"
 
@@ -23,8 +24,12 @@ def sample(name: str) -> dict[str, Any]:
     return dict(json.loads((SAMPLES / name).read_text(encoding="utf-8"))["results"][0])
 
 
+def read(realm: Realm, row: dict[str, Any]) -> Device:
+    return realm.read(Row(row))
+
+
 def test_a_computer_of_version_4() -> None:
-    assert COMPUTERS.read(sample("computers-v4.json")) == Device(
+    assert read(COMPUTERS, sample("computers-v4.json")) == Device(
         id="17",
         name="mac-0017",
         guid="11c1f3f6-6c1c-4ae2-9a27-3a4f5b1f0e17",
@@ -49,11 +54,11 @@ def test_a_computer_of_an_earlier_version_has_its_contact_elsewhere() -> None:
     contact = row["general"].pop("lastContact")
     del row["general"]["lastCheckIn"]
     row["general"]["lastContactTime"] = contact
-    assert COMPUTERS.read(row) == COMPUTERS.read(sample("computers-v4.json"))
+    assert read(COMPUTERS, row) == read(COMPUTERS, sample("computers-v4.json"))
 
 
 def test_a_mobile_device() -> None:
-    device = MOBILE_DEVICES.read(sample("mobile-devices.json"))
+    device = read(MOBILE_DEVICES, sample("mobile-devices.json"))
     assert (device.id, device.guid) == ("17", "22d2f3f6-6c1c-4ae2-9a27-3a4f5b1f0e22")
     assert device.udid == "00008999-000000000000001E"
     assert (device.imei, device.meid) == ("001001000000017", None)
@@ -65,7 +70,9 @@ def test_a_mobile_device() -> None:
 
 @pytest.mark.parametrize(("realm", "id_field"), [(COMPUTERS, "id"), (MOBILE_DEVICES, "mobileDeviceId")])
 def test_sections_that_were_not_given_leave_values_open(realm: Realm, id_field: str) -> None:
-    device = realm.read({id_field: "1", "general": None, "hardware": None, "security": None, "network": None})
+    device = read(
+        realm, {id_field: "1", "general": None, "hardware": None, "security": None, "network": None}
+    )
     assert (device.disk_encrypted, device.passcode_set, device.jailbroken) == (None, None, None)
     assert device.mac_addresses == ()
     assert device.last_check_in is None
@@ -113,7 +120,7 @@ def disk(state: str, *, enabled: bool = True) -> dict[str, Any]:
     ],
 )
 def test_encryption_of_computers(row: dict[str, Any], encrypted: bool | None) -> None:
-    assert COMPUTERS.read({"id": "1", **row}).disk_encrypted is encrypted
+    assert read(COMPUTERS, {"id": "1", **row}).disk_encrypted is encrypted
 
 
 @pytest.mark.parametrize(
@@ -122,12 +129,12 @@ def test_encryption_of_computers(row: dict[str, Any], encrypted: bool | None) ->
     + [({"hardwareEncryption": 1}, None)],
 )
 def test_encryption_of_mobile_devices(security: dict[str, Any], encrypted: bool | None) -> None:
-    assert MOBILE_DEVICES.read({"mobileDeviceId": "1", "security": security}).disk_encrypted is encrypted
+    assert read(MOBILE_DEVICES, {"mobileDeviceId": "1", "security": security}).disk_encrypted is encrypted
 
 
 def test_words_are_flags_where_they_say_yes_or_no() -> None:
     row = {"mobileDeviceId": "1", "security": {"jailBreakDetected": "Normal", "passcodePresent": "true"}}
-    device = MOBILE_DEVICES.read(row)
+    device = read(MOBILE_DEVICES, row)
     assert (device.jailbroken, device.passcode_set) == (None, True)
 
 
@@ -138,7 +145,7 @@ ODD: list[Any] = [[True], {"a": 1}, "maybe", 2, 1.0]
 @pytest.mark.parametrize("realm", REALMS.values(), ids=list(REALMS))
 def test_a_device_is_managed_only_if_the_record_says_so_readably(realm: Realm, value: Any) -> None:
     management = {"remoteManagement": {"managed": value}} if realm is COMPUTERS else {"managed": value}
-    device = realm.read({realm.id_field: "1", "general": management})
+    device = read(realm, {realm.id_field: "1", "general": management})
     readable = value in (True, False, "YES") and not isinstance(value, float)
     assert device.registered == (readable and bool(value))
     assert device.unreadable == (set() if readable else {"managed"})
@@ -149,7 +156,7 @@ def test_a_device_is_managed_only_if_the_record_says_so_readably(realm: Realm, v
 def test_a_record_that_is_silent_about_management_says_not_that_the_device_left(
     realm: Realm, general: Any
 ) -> None:
-    assert realm.read({realm.id_field: "1", "general": general}).unreadable == {"managed"}
+    assert read(realm, {realm.id_field: "1", "general": general}).unreadable == {"managed"}
 
 
 @pytest.mark.parametrize("value", ODD)
@@ -158,9 +165,9 @@ def test_what_cannot_be_read_keeps_no_rule(value: Any) -> None:
         "diskEncryption": {"fileVault2Enabled": value},
         "operatingSystem": {"fileVault2Status": "ALL_ENCRYPTED"},
     }
-    assert COMPUTERS.read({"id": "1", **computer}).disk_encrypted is None
+    assert read(COMPUTERS, {"id": "1", **computer}).disk_encrypted is None
     security = dict.fromkeys(("jailBreakDetected", "passcodePresent", "dataProtected"), value)
-    device = MOBILE_DEVICES.read({"mobileDeviceId": "1", "security": {**security, "hardwareEncryption": 3}})
+    device = read(MOBILE_DEVICES, {"mobileDeviceId": "1", "security": {**security, "hardwareEncryption": 3}})
     assert (device.jailbroken, device.passcode_set, device.disk_encrypted) == (None, None, None)
 
 
@@ -171,7 +178,7 @@ def test_encryption_that_cannot_be_read_in_one_place_is_not_taken_from_another(
 ) -> None:
     row = {"id": "1", **disk(state), "operatingSystem": {"fileVault2Status": whole}}
     readable = isinstance(state, str) and isinstance(whole, str)
-    assert COMPUTERS.read(row).disk_encrypted is (True if readable else None)
+    assert read(COMPUTERS, row).disk_encrypted is (True if readable else None)
 
 
 @pytest.mark.parametrize(
@@ -189,12 +196,12 @@ def test_encryption_that_cannot_be_read_in_one_place_is_not_taken_from_another(
 def test_an_identifier_that_cannot_be_read_contradicts_the_key(
     section: str, name: str, value: Any, key: Key | None
 ) -> None:
-    device = MOBILE_DEVICES.read({"mobileDeviceId": "1", section: {name: value}})
+    device = read(MOBILE_DEVICES, {"mobileDeviceId": "1", section: {name: value}})
     assert device.matches(key or Mac("00:26:B4:24:FE:B1")) is (key is None)
 
 
 def test_a_device_is_known_by_two_guids_and_all_its_addresses() -> None:
-    device = COMPUTERS.read(sample("computers-v4.json"))
+    device = read(COMPUTERS, sample("computers-v4.json"))
     for guid in (device.guid, device.udid):
         assert device.matches(Guid(guid or ""))
     for udid in ("5F8E0C7A-2D4B-4F0E-9C55-0A1B2C3D4E5F", "5f8e0c7a2d4b4f0e9c550a1b2c3d4e5f"):
@@ -209,7 +216,7 @@ def test_the_numbers_of_all_lines_are_known() -> None:
         {"imei": "00 100100 000001 7", "meid": "A1000009ABCDEF"},
         {"imei": "00 100100 000002 5", "meid": ""},
     ]
-    device = MOBILE_DEVICES.read(row)
+    device = read(MOBILE_DEVICES, row)
     assert (device.imei, device.meid) == ("001001000000017", "A1000009ABCDEF")
     for text in ("00100100000001", "001001000000025", "00-100100-000002-5", "0010010000000299"):
         assert device.matches(Imei(text)), text
@@ -219,9 +226,9 @@ def test_the_numbers_of_all_lines_are_known() -> None:
 @pytest.mark.parametrize("realm", REALMS.values(), ids=list(REALMS))
 def test_a_record_without_an_id_or_with_odd_sections_is_refused(realm: Realm) -> None:
     with pytest.raises(MalformedResponseError):
-        realm.id_of({})
+        Record.read(realm, Row({}))
     with pytest.raises(MalformedResponseError):
-        realm.read({realm.id_field: "1", "general": "odd"})
+        read(realm, {realm.id_field: "1", "general": "odd"})
 
 
 leaves = st.none() | st.booleans() | st.integers() | st.text()
@@ -237,7 +244,7 @@ rows = st.dictionaries(
 @given(rows, st.sampled_from(list(REALMS.values())))
 def test_any_record_is_a_device_or_refused(row: dict[str, Any], realm: Realm) -> None:
     try:
-        device = realm.read(row)
+        device = read(realm, row)
     except MalformedResponseError:
         return
     assert device.registered in {True, False}

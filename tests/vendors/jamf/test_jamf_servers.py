@@ -12,7 +12,6 @@ from mdmsdk.errors import (
     ConfigurationError,
     EndpointNotFoundError,
     FilterIgnoredError,
-    MalformedResponseError,
     MdmError,
     PermissionDeniedError,
     ServerError,
@@ -22,8 +21,8 @@ from mdmsdk.errors import (
 )
 from mdmsdk.identifiers import Guid, Hostname, Imei, Mac, Serial, Udid, Username
 from mdmsdk.simulator import Fault, Fleet
-from mdmsdk_jamf._simulator_habits import ALL_PRIVILEGES
-from mdmsdk_jamf._simulator_records import is_computer, second_imei
+from mdmsdk_jamf.simulator.habits import ALL_PRIVILEGES
+from mdmsdk_jamf.simulator.records import is_computer, second_imei
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,6 +146,19 @@ def test_a_phone_is_found_by_the_numbers_of_both_lines_however_they_are_written(
         found = [result.device for result in client.lookup_many(spellings)]
         found += [client.lookup(spelling) for spelling in spellings]
         assert [(one.id, one.compliance.state) for one in found if one] == [(str(device.id), state)] * 8
+
+
+@pytest.mark.parametrize("source", ["smart-group", "advanced-search", "conditional-access", "rules"])
+@pytest.mark.parametrize("mdm_mode", ["sync"])
+def test_a_provider_keeps_nothing_but_its_settings(start: Start, ask: Ask, fleet: Fleet, source: str) -> None:
+    client = ask(start(source=source, login="user"))
+    provider = client.provider
+    before = dict(vars(provider))
+    client.heartbeat()
+    assert client.lookup(Serial(fleet[0].serial_number))
+    assert list(client.lookup_many([Mac(device.wifi_mac or "") for device in fleet[:5]]))
+    assert list(client.noncompliant())
+    assert vars(provider) == before == {"settings": provider.settings}
 
 
 @pytest.mark.parametrize(("kind", "login"), [("client", "API client"), ("user", "user")])
@@ -292,8 +304,8 @@ def test_errors_of_the_classic_api_and_of_proxies_are_html(start: Start, ask: As
     running = start(html_errors=True, privileges=frozenset())
     with pytest.raises(PermissionDeniedError):
         ask(running).lookup(Serial(fleet[0].serial_number))
-    with running.simulator.faults.during(Fault("login_page")), pytest.raises(MalformedResponseError):
-        ask(running).heartbeat()
+    with running.simulator.faults.during(Fault("login_page")), pytest.raises(TokenError, match="JSON"):
+        ask(running).heartbeat()  # which meets it at the login
 
 
 def test_a_server_that_is_down_is_told_from_a_login_that_fails(start: Start, ask: Ask) -> None:
@@ -367,7 +379,7 @@ def test_a_number_is_an_id_and_no_name(start: Start, ask: Ask) -> None:
     with pytest.raises(ConfigurationError, match="12"):
         ask(running, compliance=wanted).heartbeat()
     named = ask(running, compliance={**wanted, "computers": "12"}).heartbeat().extra["compliance"]
-    assert named["computers"] == {"id": "10", "name": "12"}
+    assert named["computers"] == {"id": "10", "name": "12", "site": None}
 
 
 def test_a_group_that_gets_another_name_is_still_the_same(start: Start, ask: Ask, fleet: Fleet) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from mdmsdk_jamf._simulator_records import is_computer
+from mdmsdk_jamf.simulator.records import is_computer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

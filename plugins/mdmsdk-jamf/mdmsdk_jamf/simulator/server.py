@@ -1,17 +1,10 @@
-"""A local Jamf Pro server: the parts of the Jamf Pro API and of the Classic API that concern compliance.
-
-Built from the descriptions of both APIs (Jamf Pro 11.30, on every server under ``/api/doc``) and from what
-https://developer.jamf.com/jamf-pro says about authentication, filters, pages and errors.
-"""
+"""The simulated server: what is asked for, and what it answers; see `mdmsdk_jamf.simulator`."""
 
 import asyncio
 import re
-import secrets
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from html import escape
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
@@ -21,21 +14,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mdmsdk.simulator import Fleet, SimDevice, Simulator, basic_credentials
-from mdmsdk_jamf import _simulator_records as records
-from mdmsdk_jamf._simulator_habits import ALL_PRIVILEGES, JamfHabits
-from mdmsdk_jamf._simulator_rsql import BadFilterError, Predicate, parse
+from mdmsdk.simulator import Fleet, SimDevice
+from mdmsdk_jamf.simulator import records
+from mdmsdk_jamf.simulator.habits import JamfHabits
+from mdmsdk_jamf.simulator.login import LoginSimulator, Refusal
+from mdmsdk_jamf.simulator.rsql import BadFilterError, Predicate, parse
 
-__all__ = ["ALL_PRIVILEGES", "AppleFleet", "JamfHabits", "JamfSimulator"]
+__all__ = ["AppleFleet", "JamfSimulator"]
 
-_NODE: Final = "jpro-ingress"
 # From which release on each version of the inventory is there; of versions 2 and 3 the release is assumed.
 _INVENTORY_SINCE: Final = {"1": (10, 39), "2": (11, 10), "3": (11, 20), "4": (11, 30)}
 _LENIENT_SINCE: Final = (11, 29)
 _NEW_GROUPS_SINCE: Final = (11, 28)
-_OAUTH_SINCE: Final = (10, 49)
-_NEW_OAUTH_SINCE: Final = (11, 0)
-_UNAUTHORISED, _FORBIDDEN, _NOT_FOUND, _TOO_LONG = 401, 403, 404, 414
+_FORBIDDEN, _NOT_FOUND, _TOO_LONG = 403, 404, 414
 
 
 class AppleFleet:
@@ -53,15 +44,6 @@ class AppleFleet:
         self._fleet = Fleet(fleet.select(lambda device: device.platform in records.APPLE))
 
 
-@dataclass(slots=True)
-class _Session:
-    """One token: when it ends, how often it may still be used, and whether it is a user's."""
-
-    ends: float
-    uses: int | None
-    user: bool
-
-
 @dataclass(frozen=True, slots=True)
 class _Stock:
     """The records of one fleet in one version, made once."""
@@ -70,13 +52,7 @@ class _Stock:
     rows: Mapping[bool, Sequence[tuple[SimDevice, Mapping[str, Any], Mapping[str, Sequence[str]]]]]
 
 
-class _Refusal(Exception):  # noqa: N818 - no error of ours: an answer on its way
-    def __init__(self, status: int, code: str | None = None, field: str | None = None) -> None:
-        super().__init__(status)
-        self.status, self.code, self.field = status, code, field
-
-
-class JamfSimulator(AppleFleet, Simulator[JamfHabits]):
+class JamfSimulator(AppleFleet, LoginSimulator):
     """A local Jamf Pro server.
 
     Attributes:
@@ -97,9 +73,8 @@ class JamfSimulator(AppleFleet, Simulator[JamfHabits]):
             **habits: Fields of `JamfHabits` that differ from their defaults.
         """
         super().__init__(fleet, **habits)
-        self.logins = self.renewals = self.given_back = self.busiest = 0
+        self.busiest = 0
         self._busy = 0
-        self._sessions: dict[str, _Session] = {}
         self._stocks: dict[tuple[int, JamfHabits], _Stock] = {}
         self._lock = threading.Lock()
 
@@ -126,7 +101,8 @@ class JamfSimulator(AppleFleet, Simulator[JamfHabits]):
             case "conditional-access":
                 return {"source": habits.source}
             case "rules":
-                rules = {"filevault": True, "passcode": True, "no_jailbreak": True}
+                phones = ["iOS", "iPadOS"]
+                rules = {"disk_encrypted": ["macOS"], "passcode_set": phones, "not_jailbroken": phones}
                 return {"source": habits.source, "rules": rules}
             case _:
                 return {"source": habits.source, **named, "members": habits.members}
@@ -156,11 +132,6 @@ class JamfSimulator(AppleFleet, Simulator[JamfHabits]):
 
     # --- the server ---
 
-    @property
-    def release(self) -> tuple[int, ...]:
-        """The numbers of the version."""
-        return tuple(int(number) for number in re.findall(r"\d+", self.habits.version)[:2])
-
     def routes(self) -> Sequence[Route]:
         """Give the one route; what is there depends on the version, so paths are read when they come."""
         return [Route("/{path:path}", self._answer, methods=["GET", "POST"])]
@@ -173,7 +144,7 @@ class JamfSimulator(AppleFleet, Simulator[JamfHabits]):
             form = dict(parse_qsl((await request.body()).decode("utf-8", errors="replace")))
             try:
                 response = self._serve(request, form)
-            except _Refusal as refusal:
+            except Refusal as refusal:
                 response = self._error(request, refusal)
             if self.habits.latency:
                 await asyncio.sleep(self.habits.latency)
@@ -185,10 +156,10 @@ class JamfSimulator(AppleFleet, Simulator[JamfHabits]):
     def _serve(self, request: Request, form: Mapping[str, Any]) -> Response:
         target = request.scope["raw_path"].decode("ascii") + "?" + request.url.query
         if len(target) > self.habits.max_url:
-            raise _Refusal(_TOO_LONG)
+            raise Refusal(_TOO_LONG)
         path = request.url.path
         if not path.startswith(self.habits.context + "/"):
-            raise _Refusal(_NOT_FOUND)
+            raise Refusal(_NOT_FOUND)
         path = path.removeprefix(self.habits.context)
         if request.method == "POST":
             return self._log_in(request, path, form)
@@ -198,7 +169,7 @@ class JamfSimulator(AppleFleet, Simulator[JamfHabits]):
         for pattern, handler in self._handlers():
             if found := re.fullmatch(pattern, path):
                 return handler(request, *found.groups())
-        raise _Refusal(_NOT_FOUND)
+        raise Refusal(_NOT_FOUND)
 
     def _handlers(self) -> list[tuple[str, Callable[..., Response]]]:
         new = self.release >= _NEW_GROUPS_SINCE
@@ -218,88 +189,11 @@ class JamfSimulator(AppleFleet, Simulator[JamfHabits]):
             (r"/JSSResource/advanced(computer|mobiledevice)searches/id/(\d+)", self._search),
         ]
 
-    # --- authentication ---
-
-    def _log_in(self, request: Request, path: str, form: Mapping[str, Any]) -> Response:
-        match path:
-            case "/api/v1/oauth/token" | "/api/oauth/token" if self._has_oauth(new="/v1/" in path):
-                return self._client_token(form)
-            case "/api/v1/auth/token":
-                return self._user_token(request)
-            case "/api/v1/auth/keep-alive":
-                self._end(request)
-                self.renewals += 1
-                return self._user_answer()
-            case "/api/v1/auth/invalidate-token":
-                self._end(request)
-                self.given_back += 1
-                return Response(status_code=204)
-        raise _Refusal(_NOT_FOUND)
-
-    def _has_oauth(self, *, new: bool) -> bool:
-        paths, release = self.habits.oauth_path, self.release
-        if paths == "auto":
-            return release >= (_NEW_OAUTH_SINCE if new else _OAUTH_SINCE)
-        return paths in {"both", "new" if new else "legacy"}
-
-    def _client_token(self, form: Mapping[str, Any]) -> Response:
-        habits = self.habits
-        if form.get("grant_type") != "client_credentials":
-            return JSONResponse({"error": "unsupported_grant_type"}, 400)
-        if (form.get("client_id"), form.get("client_secret")) != (habits.client_id, habits.client_secret):
-            return JSONResponse({"error": "invalid_client", "error_description": "unknown client"}, 400)
-        self.logins += 1
-        answer = {
-            "access_token": self._new_token(user=False),
-            "token_type": "Bearer",
-            "expires_in": int(habits.token_lifetime),
-            "scope": "api-role:1 api-role:2",
-        }
-        return self._with_cookie(JSONResponse(answer))
-
-    def _user_token(self, request: Request) -> Response:
-        habits = self.habits
-        given = basic_credentials(request.headers.get("authorization", ""))
-        if not habits.basic or given != (habits.username, habits.password):
-            raise _Refusal(_UNAUTHORISED)  # both alike, and without a word about the cause
-        if habits.password_expired:
-            raise _Refusal(_UNAUTHORISED, "USER_EXPIRED_PASSWORD")
-        self.logins += 1
-        return self._user_answer()
-
-    def _user_answer(self) -> Response:
-        ends = datetime.now(UTC) + timedelta(seconds=self.habits.token_lifetime)
-        answer = {"token": self._new_token(user=True), "expires": f"{ends:%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"}
-        return self._with_cookie(JSONResponse(answer))
-
-    def _new_token(self, *, user: bool) -> str:
-        token = secrets.token_urlsafe(24)
-        ends = time.monotonic() + self.habits.token_lifetime + self.habits.token_grace
-        self._sessions[token] = _Session(ends, self.habits.token_uses, user)
-        return token
-
-    def _with_cookie(self, response: Response) -> Response:
-        response.set_cookie(_NODE, "node-1", path="/", httponly=True)
-        return response
-
-    def _authorise(self, request: Request) -> str:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        session = self._sessions.get(token) if scheme == "Bearer" else None
-        known = session is not None and session.ends > time.monotonic() and session.uses != 0
-        if session is None or not known or (self.habits.sticky and _NODE not in request.cookies):
-            raise _Refusal(_UNAUTHORISED, "INVALID_TOKEN")
-        if session.uses is not None:
-            session.uses -= 1
-        return token
-
-    def _end(self, request: Request) -> None:
-        token = self._authorise(request)
-        if not self._sessions.pop(token).user:
-            raise _Refusal(_UNAUTHORISED, "INVALID_TOKEN")  # an API client's token cannot be prolonged
+    # --- privileges ---
 
     def _need(self, *privileges: str) -> None:
         if not self.habits.privileges.issuperset(privileges):
-            raise _Refusal(_FORBIDDEN, "INVALID_PRIVILEGE")
+            raise Refusal(_FORBIDDEN, "INVALID_PRIVILEGE")
 
     # --- inventories ---
 
@@ -319,7 +213,7 @@ class JamfSimulator(AppleFleet, Simulator[JamfHabits]):
 
     def _computers(self, request: Request, version: str) -> Response:
         if self.release < _INVENTORY_SINCE.get(version, (99,)):
-            raise _Refusal(_NOT_FOUND)
+            raise Refusal(_NOT_FOUND)
         self._need("Read Computers")
         return self._inventory(request, computers=True, version=int(version))
 
@@ -340,12 +234,12 @@ class JamfSimulator(AppleFleet, Simulator[JamfHabits]):
         lenient = self.release >= _LENIENT_SINCE and not computers
         lenient = lenient and request.query_params.get("exception-handling") == "LENIENT"
         if not lenient and any(device.id in self.habits.damaged for device, *_ in page):
-            raise _Refusal(500, "PROCESSING_ERROR")
+            raise Refusal(500, "PROCESSING_ERROR")
         names = records.COMPUTER_SECTIONS if computers else records.MOBILE_SECTIONS
         asked = request.query_params.getlist("section")
         wanted = {names.get(name) for part in asked for name in part.split(",")} or {"general"}
         if None in wanted:
-            raise _Refusal(400, "INVALID_FIELD", "section")
+            raise Refusal(400, "INVALID_FIELD", "section")
         wanted = {"general"} if self.habits.ignores_sections else wanted
         rows = []
         for device, record, _ in page:
@@ -360,7 +254,7 @@ class JamfSimulator(AppleFleet, Simulator[JamfHabits]):
         try:
             return parse(request.query_params.get("filter", ""), fields, has_in=self.habits.has_in)
         except BadFilterError as error:
-            raise _Refusal(400, "INVALID_FILTER", error.field) from None
+            raise Refusal(400, "INVALID_FILTER", error.field) from None
 
     # --- groups, states ---
 
@@ -385,7 +279,7 @@ class JamfSimulator(AppleFleet, Simulator[JamfHabits]):
         self._need("Read Device Compliance Information")
         device = self.fleet.by_id(number)
         if device is None or records.is_computer(device) != (realm == "computer"):
-            raise _Refusal(_NOT_FOUND, "INVALID_ID")
+            raise Refusal(_NOT_FOUND, "INVALID_ID")
         return JSONResponse(records.states(device, self.habits))
 
     # --- Classic API ---
@@ -393,7 +287,7 @@ class JamfSimulator(AppleFleet, Simulator[JamfHabits]):
     def _match(self, _request: Request, text: str) -> Response:
         habits = self.habits
         if habits.match == "gone":
-            raise _Refusal(_NOT_FOUND)
+            raise Refusal(_NOT_FOUND)
         self._need("Read Computers")
         names = ["name", "serial_number", "mac_address", "username"]
         names += ["alt_mac_address"] if habits.match == "both" else []
@@ -413,7 +307,7 @@ class JamfSimulator(AppleFleet, Simulator[JamfHabits]):
         computers = self._need_search(kind)
         searches = records.SEARCHES[computers]
         if int(number) not in dict(searches):
-            raise _Refusal(_NOT_FOUND)
+            raise Refusal(_NOT_FOUND)
         return self._classic(
             records.search_content(self.fleet, self.habits, int(number), computers=computers)
         )
@@ -432,7 +326,7 @@ class JamfSimulator(AppleFleet, Simulator[JamfHabits]):
 
     # --- errors ---
 
-    def _error(self, request: Request, refusal: _Refusal) -> Response:
+    def _error(self, request: Request, refusal: Refusal) -> Response:
         status, path = refusal.status, request.url.path
         if "/api/" not in path or self.habits.html_errors or status == _TOO_LONG:
             phrase = escape(HTTPStatus(status).phrase)
@@ -451,8 +345,8 @@ def _cut(rows: Sequence[Any], request: Request, cap: int) -> list[Any]:
         page = int(request.query_params.get("page", "0"))
         size = int(request.query_params.get("page-size", "100"))
     except ValueError:
-        raise _Refusal(400, "INVALID_FIELD", "page") from None
+        raise Refusal(400, "INVALID_FIELD", "page") from None
     if page < 0 or size < 1:
-        raise _Refusal(400, "INVALID_FIELD", "page-size")
+        raise Refusal(400, "INVALID_FIELD", "page-size")
     size = min(size, cap)
     return list(rows[page * size : (page + 1) * size])

@@ -12,7 +12,7 @@ from mdmsdk.identifiers import Imei
 
 if TYPE_CHECKING:
     from mdmsdk.simulator import SimDevice
-    from mdmsdk_jamf._simulator_habits import JamfHabits
+    from mdmsdk_jamf.simulator.habits import JamfHabits
 
 __all__ = [
     "APPLE",

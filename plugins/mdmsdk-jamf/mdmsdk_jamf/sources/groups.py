@@ -12,21 +12,23 @@ from mdmsdk.errors import (
     EndpointNotFoundError,
     FilterIgnoredError,
     IncompleteListError,
+    MalformedResponseError,
     VersionMismatchError,
 )
 from mdmsdk.rows import Row
-from mdmsdk_jamf import verdicts
-from mdmsdk_jamf.inventory import COMPUTERS, MOBILE_DEVICES
-from mdmsdk_jamf.membership import Membership, Named
-from mdmsdk_jamf.paging import read_page
+from mdmsdk_jamf.inventory import read_page
+from mdmsdk_jamf.records import MOBILE_DEVICES
 from mdmsdk_jamf.rsql import any_of, chunks
+from mdmsdk_jamf.sources.base import Named
+from mdmsdk_jamf.sources.membership import Membership
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mdmsdk.errors import MdmError
     from mdmsdk.flow import Flow
-    from mdmsdk_jamf.inventory import Realm, Record
-    from mdmsdk_jamf.paging import Document
+    from mdmsdk_jamf.records import Realm, Record
+    from mdmsdk_jamf.sources.membership import Members
 
 __all__ = ["SmartGroups"]
 
@@ -37,17 +39,17 @@ _NO_GROUP: Final = "0"
 """The server counts its groups from 1."""
 # Newest first; the last ones list all groups at once and ask for the privilege to read static groups as well.
 _PATHS: Final = {
-    COMPUTERS.name: (
-        "/api/v3/computer-groups/smart-groups",
-        "/api/v2/computer-groups/smart-groups",
-        "/api/v1/computer-groups",
-    ),
-    MOBILE_DEVICES.name: (
-        "/api/v2/mobile-device-groups/smart-groups",
-        "/api/v1/mobile-device-groups/smart-groups",
-        "/api/v1/mobile-device-groups",
+    "computers": ("v3/computer-groups/smart-groups", "v2/computer-groups/smart-groups", "v1/computer-groups"),
+    "mobile_devices": (
+        *("v2/mobile-device-groups/smart-groups", "v1/mobile-device-groups/smart-groups"),
+        "v1/mobile-device-groups",
     ),
 }
+
+
+_NO_GROUPS_HINT: Final = (
+    "Have the device's inventory updated; if all records lack their groups, check the account's privileges."
+)
 
 
 class SmartGroups(Membership):
@@ -63,7 +65,7 @@ class SmartGroups(Membership):
         """
         for path in _PATHS[realm.name]:
             try:
-                rows = yield from self._rows(path)
+                rows = yield from self._rows(f"/api/{path}")
             except EndpointNotFoundError:
                 continue
             return [group for row in rows if (group := _read(row))]
@@ -71,35 +73,46 @@ class SmartGroups(Membership):
             f"this Jamf Pro server has no list of groups of {realm.name}", hint="Update Jamf Pro."
         )
 
-    def _rows(self, path: str) -> Flow[list[Document]]:
-        rows: list[Document] = []
+    def _rows(self, path: str) -> Flow[list[Row]]:
+        rows: list[Row] = []
         for page in range(_MOST_PAGES):
             payload = (yield from self.get(path, {"page": page, "page-size": _PAGE})).json()
             if isinstance(payload, list):
-                return [row for row in payload if isinstance(row, dict)]
+                return [Row(row, "a group") for row in payload]
             more, total = read_page(payload)
             rows += more
             if not more or len(rows) >= total:
                 return rows
         raise IncompleteListError("Jamf Pro's list of groups does not come to an end", collected=len(rows))
 
-    def members(self, realm: Realm, target: Named, records: Sequence[Record]) -> Flow[dict[str, str | None]]:
+    def members(self, realm: Realm, target: Named, records: Sequence[Record]) -> Flow[Members]:
         """Which of the records are in a group, with its description.
 
         Raises:
             ConfigurationError: some are not, because the group was deleted.
         """
-        found: dict[str, str | None] = {}
-        damaged = []
+        found: dict[str, str | MdmError | None] = {}
+        damaged = set()
         for record in records:
-            if realm is MOBILE_DEVICES and record.row.get(realm.groups) is None:
-                damaged.append(record.id)
-            elif group := verdicts.group_of(record, target.id):
-                found[record.id] = group.text("groupDescription")
-        for ids in chunks(damaged):
+            if realm is MOBILE_DEVICES and not record.row.has(realm.groups):
+                damaged.add(record.id)
+                continue
+            try:
+                if group := group_of(record, target.id):
+                    found[record.id] = group.text("groupDescription")
+            except MalformedResponseError as error:
+                error.hint = _NO_GROUPS_HINT
+                found[record.id] = error
+        for ids in chunks(sorted(damaged)):
             found |= dict.fromkeys((yield from self._damaged_members(realm, target, ids)))
-        if len(found) < len(records):
-            yield from self._make_sure(realm, target)
+        if all(record.id in found for record in records):
+            return found
+        # Of a deleted group nobody is a member, which says nothing.
+        if target.id not in {group.id for group in (yield from self.catalogue(realm))}:
+            raise ConfigurationError(
+                f"the smart group {target.name!r} for {realm.name} does not exist any more",
+                hint=f"Name another one in compliance.{realm.name}.",
+            )
         return found
 
     def _damaged_members(self, realm: Realm, target: Named, ids: Sequence[str]) -> Flow[list[str]]:
@@ -112,28 +125,28 @@ class SmartGroups(Membership):
 
     def _filtered(self, realm: Realm, group: str, ids: Sequence[str]) -> Flow[list[str]]:
         search = f"{any_of(['groupId'], [group])};({any_of([realm.id_field], ids)})"
-        path = realm.path.format(version=realm.versions[0])
-        response = yield from self.get(path, {**realm.params, "page-size": len(ids)}, search)
+        response = yield from self.get(realm.path, {**realm.params, "page-size": len(ids)}, search)
         rows, total = read_page(response.json())
-        found = [realm.id_of(row) for row in rows]
+        found = [row.required(realm.id_field) for row in rows]
         if len(found) != total or not set(found) <= set(ids):
             raise FilterIgnoredError("Jamf Pro answered with other mobile devices than those asked for")
         return found
 
-    def _make_sure(self, realm: Realm, target: Named) -> Flow[None]:
-        """Look whether a group still exists: of a deleted one nobody is a member, which says nothing."""
-        if target.id not in [group.id for group in (yield from self.catalogue(realm))]:
-            raise ConfigurationError(
-                f"the smart group {target.name!r} for {realm.name} does not exist any more",
-                hint=f"Name another one in compliance.{realm.name}.",
-            )
 
-
-def _read(document: Document) -> Named | None:
+def _read(row: Row) -> Named | None:
     """A smart group of the list; None for a static one."""
-    row = Row(document, "a group")
     number, name = row.text("groupId", "id"), row.text("groupName", "name")
     static = row.flag("smartGroup", "isSmartGroup") is False
     site = row.text("siteId")
     limited = None if site == _NO_SITE else site
     return Named(number, name, limited) if number and name and not static else None
+
+
+def group_of(record: Record, group_id: str) -> Row | None:
+    """The group among those that the record lists; None where the device is no member.
+
+    Raises:
+        MalformedResponseError: the record does not list its groups by id, which proves nothing.
+    """
+    groups = record.row.records(record.realm.groups)
+    return {group.required("groupId"): group for group in groups}.get(group_id)

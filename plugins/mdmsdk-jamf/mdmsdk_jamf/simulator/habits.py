@@ -67,9 +67,9 @@ class JamfHabits:
     version: str = "11.30.1-t1784555528405"
     context: str = ""
     client_id: str = "5c1a2b30-simulated-client"
-    client_secret: str = "simulated-client-secret"  # noqa: S105 - of a local server
+    client_secret: str = "simulated-client-secret"
     username: str = "nac"
-    password: str = "simulated-password"  # noqa: S105 - of a local server
+    password: str = "simulated-password"
     login: Literal["client", "user"] = "client"
     oauth_path: Literal["auto", "new", "legacy", "both"] = "auto"
     basic: bool = True
