@@ -10,7 +10,7 @@ import pytest
 
 from mdmsdk.errors import MdmError
 from mdmsdk.flow import Pause, Send
-from mdmsdk.ise import IseProvider, IseSettings
+from mdmsdk.ise import IseDescription, IseProvider, IseSettings
 from mdmsdk.models import ServerInfo
 from mdmsdk.provider import MdmProvider
 from mdmsdk.wire import Request, Response
@@ -115,7 +115,7 @@ def make(**settings: Any) -> IseProvider:
 
 
 def server(version: int = 3, base: str = f"{BASE}/ise/mdm/api") -> ServerInfo:
-    return ServerInfo(api_version=str(version), extra={"api_base": base})
+    return ServerInfo(api_version=str(version), description=IseDescription(api_base=base))
 
 
 @pytest.fixture(scope="session", name="drive")
