@@ -109,6 +109,9 @@ class Key:
         text = _checked(text)
         if self.stands_for_nothing(text):
             raise self._refuse(text, "it is empty, or a placeholder that names no single device")
+        self._hold(text)
+
+    def _hold(self, text: str) -> None:
         self.value: str = self._normalise(text)
         self._canonical = self._canonicalise(self.value)
 
@@ -116,7 +119,7 @@ class Key:
     def stands_for_nothing(cls, text: str) -> bool:
         """Whether a text is written where there is no such identifier, or is shared by many devices."""
         text = text[: _LONGEST + 1].strip().translate(_LOWER)
-        return text in _NOTHING or cls._is_shared(_NOT_WORD.sub("", text))
+        return text in _NOTHING or cls._is_shared(text if text.isalnum() else _NOT_WORD.sub("", text))
 
     @classmethod
     def _is_shared(cls, word: str) -> bool:
@@ -153,7 +156,11 @@ class Key:
         Raises:
             InvalidIdentifierError: the text says something, but is no identifier of this kind.
         """
-        return None if text is None or cls.stands_for_nothing(text) else cls(text)
+        if text is None or cls.stands_for_nothing(text):
+            return None
+        key = cls.__new__(cls)
+        key._hold(_checked(text))  # noqa: SLF001 - as __init__ does, but for the look that was just had
+        return key
 
     def __eq__(self, other: object) -> bool:
         if type(other) is type(self):

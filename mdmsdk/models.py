@@ -54,6 +54,8 @@ def clean_time(value: datetime | str | float | None) -> datetime | None:
             return None
     if value is None or value.year not in _YEARS:
         return None
+    if value.tzinfo is UTC:
+        return value
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 

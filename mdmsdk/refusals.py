@@ -128,7 +128,7 @@ def check_with(
     response: Response,
     *,
     may_be_empty: bool = False,
-    shown: str | None = None,
+    shown: Callable[[str], str] | None = None,
 ) -> Response:
     """Turn an error status into the error that it stands for.
 
@@ -137,13 +137,15 @@ def check_with(
         complaint: reads what the server says, from the answer and its JSON object.
         response: the answer, redirects already followed.
         may_be_empty: whether the vendor documents 204 (No Content) as an answer to this request.
-        shown: the address for messages; default: the answer's, without what could be private.
+        shown: writes the answer's address for messages; default: without what could be private.
 
     Raises:
         MdmError: as the refusal says, or else as `check_status`.
     """
-    told = replace(response, url=shown) if shown else response
-    if response.status < 400:  # noqa: PLR2004 - HTTP's own numbers
+    if response.status == 200:  # noqa: PLR2004 - HTTP's own numbers
+        return response
+    told = replace(response, url=shown(response.url)) if shown else response
+    if response.status < 400:  # noqa: PLR2004
         check_status(told, may_be_empty=may_be_empty)
         return response
     said = complaint(response, error_row(response))

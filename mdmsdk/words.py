@@ -57,6 +57,7 @@ class Secrets:
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         self._lasting = frozenset(part for value in values for part in _parts(value))
+        self._in_clear = tuple(_raw(part) for part in self._lasting if len(part) >= _SHORTEST)
         self._passing: deque[str] = deque(maxlen=_REMEMBERED)
         self._pattern: re.Pattern[str] | None = None
 
@@ -68,11 +69,10 @@ class Secrets:
 
     def stand_in(self, body: bytes, credential: str) -> bool:
         """Whether a lasting secret or this credential stands there in clear; quick, for large bodies."""
-        return any(
-            secret.encode("utf-8", "surrogateescape") in body
-            for secret in (*self._lasting, credential)
-            if len(secret) >= _SHORTEST
-        )
+        for secret in self._in_clear:
+            if secret in body:
+                return True
+        return len(credential) >= _SHORTEST and _raw(credential) in body
 
     def hide(self, text: str) -> str:
         """The text without the secrets."""
@@ -84,13 +84,17 @@ class Secrets:
         """The same for bytes; unchanged where there is nothing to hide."""
         text = body.decode("utf-8", "surrogateescape")
         hidden = self.hide(text)
-        return body if hidden == text else hidden.encode("utf-8", "surrogateescape")
+        return body if hidden == text else _raw(hidden)
 
     def _compile(self) -> re.Pattern[str]:
         spellings = {way for value in (*self._lasting, *self._passing) for way in _spellings(value)}
         # The longest first: one may be part of another. A host name is given back in lower case.
         longest = sorted(spellings, key=len, reverse=True)
         return re.compile("|".join(map(re.escape, longest)) or "(?!)", re.IGNORECASE)
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _parts(secret: str) -> Iterator[str]:
@@ -115,7 +119,7 @@ def _spellings(secret: str) -> Iterator[str]:
     yield from (html.escape(secret), html.escape(secret, quote=False))
     # Inside longer text, Base64 looks different for each of the three places in a group where it may begin;
     # the characters at both ends also depend on the neighbours.
-    raw = secret.encode("utf-8", "surrogateescape")
+    raw = _raw(secret)
     for before in range(3):
         whole = base64.b64encode(bytes(before) + raw).decode()
         end = len(whole) if (before + len(raw)) % 3 == 0 else len(whole.rstrip("=")) - 1

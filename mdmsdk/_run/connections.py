@@ -114,7 +114,8 @@ class Connections:
     def give(self, where: Any, line: Line) -> None:
         """Keep the connection for the next exchange, if it is fit for one."""
         line.idle_since = time.monotonic()
-        if line.home is not self._idle or not _reusable(line):
+        # What may have come behind the answer is looked for when the next exchange takes it.
+        if line.home is not self._idle or line.closed or not line.http.is_available():
             line.drop()
             return
         idle = self._idle.get(where)

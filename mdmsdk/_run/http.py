@@ -74,7 +74,7 @@ def _place_of(url: str) -> Place:
     if not _PLAIN_QUERY.fullmatch(query):
         return _place.__wrapped__(url)
     place = _place(base)
-    return place._replace(path=place.path + f"?{query}".encode()) if mark else place
+    return Place(place.origin, place.host, place.path + f"?{query}".encode()) if mark else place
 
 
 class _Http:

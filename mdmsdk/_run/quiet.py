@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _PARTS = ("connection", "http11", "http2", "proxy", "socks")
 _exchanging = ContextVar("mdmsdk_exchanging", default=False)
@@ -30,11 +25,11 @@ def keep_quiet(library: str) -> None:
             logging.getLogger(logger).addFilter(silent)
 
 
-@contextmanager
-def exchanging() -> Iterator[None]:
+class exchanging:  # noqa: N801 - used like a function, in a `with` statement
     """The time of an exchange."""
-    token = _exchanging.set(True)
-    try:
-        yield
-    finally:
-        _exchanging.reset(token)
+
+    def __enter__(self) -> None:
+        self._token = _exchanging.set(True)
+
+    def __exit__(self, *_error: object) -> None:
+        _exchanging.reset(self._token)

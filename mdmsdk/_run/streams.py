@@ -99,7 +99,8 @@ class Stream(_Stream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send all of it."""
         del timeout
-        perform(self._writing(buffer), self._line)
+        if buffer:  # the library also writes the end of a request, which is no bytes
+            perform(self._writing(buffer), self._line)
 
     def close(self) -> None:
         """Close the socket."""
@@ -135,7 +136,8 @@ class AsyncStream(_Stream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         """Send all of it."""
         del timeout
-        await perform_async(self._writing(buffer), self._line)
+        if buffer:
+            await perform_async(self._writing(buffer), self._line)
 
     async def aclose(self) -> None:
         """Close the socket."""

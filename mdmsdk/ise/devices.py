@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +14,7 @@ from mdmsdk.models import Compliance, ComplianceState, Device, clean_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 __all__ = ["LIST_SOURCE", "MOST_MACS", "read_device", "row_verdict"]
 
@@ -60,9 +60,9 @@ def read_device(row: Row, *, provider: str = "", listed: bool = False, keep_raw:
             texts[name] = f"{value},{texts[name]}"
             unreadable.add(_SINGLE.get(name, name))
     for name, field in _SINGLE.items():
-        values = row.get(name), attributes.get(name)
+        container = row.get(name).__class__ is dict or attributes.get(name).__class__ is dict
         # A container is no identifier, and of two that differ neither is one. Two GUIDs are looked at below.
-        if dict in map(type, values) or (field in unreadable and name != "guid"):
+        if container or (unreadable and field in unreadable and name != "guid"):
             unreadable.add(field)
             texts.pop(name, None)
     text = texts.get
@@ -228,4 +228,4 @@ def _check_in(text: str | None) -> datetime | None:
         if not math.isfinite(count) or count <= 0:
             return None
         moment = clean_time(count / 1000 if count >= _MILLISECONDS_FROM else count)
-    return moment.astimezone(UTC) if moment and moment.year in _PLAUSIBLE else None
+    return moment if moment and moment.year in _PLAUSIBLE else None

@@ -233,8 +233,7 @@ class IseDiscovery(MdmProvider):
 
     def check(self, response: Response) -> Response:
         """Turn an error status into an error with advice for this protocol."""
-        shown = hide_values(response.url)
-        return check_with((*self.refusals, _TOO_OFTEN), self.complaint, response, shown=shown)
+        return check_with((*self.refusals, _TOO_OFTEN), self.complaint, response, shown=hide_values)
 
     def _hint(self, status: int) -> str | None:
         return next((refusal.hint for refusal in self.refusals if refusal.status == status), None)

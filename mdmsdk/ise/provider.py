@@ -81,9 +81,9 @@ class IseDialect(IseDiscovery):
             # Page by page: a server that ignores the key would otherwise hand out everything first.
             self._check_answer(key, devices)
             token = answer.next_token
-            fresh, progress.collected = seen.add_all(map(row_identity, more)), len(devices)
             if token is not None:
-                progress.go_on(token, fresh=fresh)
+                progress.collected = len(devices)
+                progress.go_on(token, fresh=seen.add_all(map(row_identity, more)))
         return devices
 
     def _check_answer(self, key: Key, devices: Sequence[Device]) -> None:

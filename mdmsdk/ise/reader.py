@@ -172,7 +172,8 @@ def _check_envelope(root: Any, lists: list[Any], url: str) -> None:
         paging = _LOCAL[child.tag] == "paging_info"
         # An attribute says nothing but that there is no value (XML Schema, part 1, section 2.6.2).
         told = paging and (len(child) or any(_LOCAL[name] != "nil" for name in child.attrib))
-        if told or any(_LOCAL[inner.tag] in _ENVELOPE for inner in child.iterdescendants()):
+        inside = len(child) and any(_LOCAL[inner.tag] in _ENVELOPE for inner in child.iterdescendants())
+        if told or inside:
             raise MalformedResponseError(f"{hide_values(url)} answered with an envelope that cannot be read")
 
 
@@ -210,8 +211,14 @@ def _read(element: Any, depth: int = _MAX_DEPTH) -> Row:
 
 
 def _is_mixed(element: Any) -> bool:
-    texts = (element.text, *(child.tail for child in element))
-    return any(text is not None and not text.isspace() and text for text in texts)
+    text = element.text
+    if text is not None and not text.isspace() and text:
+        return True
+    for child in element:
+        text = child.tail
+        if text is not None and not text.isspace() and text:
+            return True
+    return False
 
 
 def _put(row: Row, name: str, value: str | Row | None) -> None:
