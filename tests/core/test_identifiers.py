@@ -28,7 +28,10 @@ from mdmsdk.identifiers import (
 )
 
 unicast = (
-    st.integers(1, 2**48 - 1).filter(lambda number: not number >> 40 & 1).map(lambda number: f"{number:012X}")
+    st.integers(1, 2**48 - 1)
+    .filter(lambda number: not number >> 40 & 1)
+    .map(lambda number: f"{number:012X}")
+    .filter(lambda digits: not Mac.stands_for_nothing(digits))  # those that many devices have
 )
 
 
