@@ -302,7 +302,10 @@ class FilterIgnoredError(ProtocolError):
 class RedirectError(ProtocolError):
     """The server sends the client to a place that may not see the credential, or in circles."""
 
-    hint = "Set base_url to the address where the API really lives."
+    hint = (
+        "Look at what answers there, and set base_url to the address where the API really lives. If the "
+        "other host is yours, add it to redirect_hosts where the provider has this setting."
+    )
 
 
 class ResponseTooLargeError(ProtocolError):

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mdmsdk.errors import MdmError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mdmsdk.wire import Request, Response
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "attempt",
     "call",
     "done",
+    "joined",
     "pause",
     "send",
     "together",
@@ -95,6 +98,12 @@ def together(*flows: Flow[T]) -> Flow[list[T]]:
     """Run flows side by side and give their results in order; the first failure ends the others."""
     results: list[T] = yield Together(flows)
     return results
+
+
+def joined(*flows: Flow[Sequence[T]]) -> Flow[list[T]]:
+    """Run flows side by side and give the lists that they bring as one, in order."""
+    lists = yield from together(*flows)
+    return [one for part in lists for one in part]
 
 
 def attempt(flow: Flow[T]) -> Flow[T | MdmError]:

@@ -8,13 +8,14 @@ into `mdmsdk.provider.Token.extra`, and comes back as `previous`.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from mdmsdk.errors import ConfigurationError, MalformedResponseError, TokenError
 from mdmsdk.flow import Flow, call, send
@@ -29,6 +30,7 @@ __all__ = [
     "BasicLogin",
     "CertificateKey",
     "ClientCredentials",
+    "Credential",
     "KeyPair",
     "RefreshToken",
     "api_key",
@@ -48,6 +50,20 @@ _FILES_HINT = (
     "Give `file` as PKCS #12 (.p12, .pfx) with its key, or as PEM with the key in it or in key_file, and "
     "`password` if the key is encrypted."
 )
+
+
+_CREDENTIAL = re.compile(r"[\x21-\x7e]+")
+
+
+def _check_credential(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value().strip()
+    if not _CREDENTIAL.fullmatch(text):
+        raise ValueError("it is empty, or has characters that no credential has in a header")
+    return SecretStr(text)
+
+
+Credential = Annotated[SecretStr, AfterValidator(_check_credential)]
+"""A secret that goes into a header as it is; blanks around it are no part of it."""
 
 
 class BasicLogin(Settings):
@@ -81,7 +97,7 @@ class ApiKeyLogin(Settings):
         api_key: the key.
     """
 
-    api_key: SecretStr | None = None
+    api_key: Credential | None = None
 
 
 class RefreshToken(Settings):
@@ -93,7 +109,7 @@ class RefreshToken(Settings):
             from Python.
     """
 
-    refresh_token: SecretStr | None = None
+    refresh_token: Credential | None = None
     on_refresh: Callable[..., Any] | None = Field(default=None, exclude=True, repr=False)
 
 

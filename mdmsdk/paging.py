@@ -13,16 +13,20 @@ is given up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mdmsdk.errors import IncompleteListError, MalformedResponseError
-from mdmsdk.flow import Flow, together
-from mdmsdk.progress import Progress, shrinking
+from mdmsdk.flow import Flow, send, together
+from mdmsdk.models import Device
+from mdmsdk.progress import Progress, Seen, row_identity, shrinking
 from mdmsdk.provider import Page
+
+if TYPE_CHECKING:
+    from mdmsdk.wire import Request, Response
 
 __all__ = [
     "Link",
@@ -32,6 +36,7 @@ __all__ = [
     "Slice",
     "collect",
     "collect_links",
+    "linked_page",
     "numbered",
     "page_of",
     "walk",
@@ -329,10 +334,32 @@ class Link:
     Attributes:
         scopes: those that are still to be read; the first one is under way.
         name: what names the next page; None for the first page of the scope.
+        done: those that were read.
     """
 
     scopes: tuple[str, ...]
     name: str | None = None
+    done: tuple[str, ...] = ()
+
+
+def linked_page(request: Request, url: str | None, size_name: str, size: int) -> Flow[Response]:
+    """Ask for the page that an answer named, as it stands, or for the first one.
+
+    A first page that does not come in time is asked for with fewer rows; its links make the others as small.
+
+    Args:
+        request: for the first page.
+        url: the address of a further one; None for the first.
+        size_name: the parameter for the number of rows.
+        size: rows to ask for.
+    """
+
+    def ask(rows: int) -> Flow[Response]:
+        return send(replace(request, params={**request.params, size_name: rows}))
+
+    if url is not None:
+        return (yield from send(replace(request, url=url, params={})))
+    return (yield from shrinking(ask, size))[0]
 
 
 def walk_links(
@@ -353,27 +380,45 @@ def walk_links(
         IncompleteListError: the scopes are no longer what they were when the list began.
     """
     place = cursor or Link(tuple(scopes))
-    if place.scopes != tuple(scopes)[len(scopes) - len(place.scopes) :]:
+    if (*place.done, *place.scopes) != tuple(scopes):
         raise IncompleteListError(f"the {noun}s to look into changed while the list was being read")
     part, name = yield from read_page(place.scopes[0], place.name)
     if name is not None:
         return part, replace(place, name=name)
-    rest = place.scopes[1:]
-    return part, Link(rest) if rest else None
+    first, *rest = place.scopes
+    return part, Link(tuple(rest), done=(*place.done, first)) if rest else None
 
 
-def collect_links(read_page: ReadLinked[T], scope: str = "", *, max_pages: int) -> Flow[list[T]]:
-    """What all pages of one scope say, where a list is expected to be short.
+def _name_of(row: object) -> int | None:
+    return row_identity(row) if isinstance(row, Device) else hash(row)
+
+
+def collect_links(
+    read_page: ReadLinked[Sequence[T]],
+    scope: str = "",
+    *,
+    max_pages: int,
+    name_of: Callable[[T], Hashable | None] = _name_of,
+) -> Flow[list[T]]:
+    """The rows on all pages of one scope, where a list is expected to be short.
+
+    Args:
+        read_page: asks for the rows of one page; what it raises ends the list at once.
+        scope: where to look.
+        max_pages: pages after which the list is taken to have no end.
+        name_of: what tells a row from others, and None where nothing does; default: its identifiers if it is
+            a device, and otherwise all that it is.
 
     Raises:
-        IncompleteListError: the pages go in circles, bring nothing, or have no end.
+        IncompleteListError: the pages go in circles, bring nothing new, or have no end.
     """
     found: list[T] = []
-    progress = Progress(max_pages)
+    progress, seen = Progress(max_pages), Seen()
     name: str | None = None
     while True:
         part, name = yield from read_page(scope, name)
-        found.append(part)
+        found += part
         if name is None:
             return found
-        progress.go_on(name, fresh=bool(part))
+        progress.collected = len(found)
+        progress.go_on(name, fresh=seen.add_all(map(name_of, part)))

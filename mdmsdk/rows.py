@@ -33,6 +33,9 @@ _FLAGS = {
 }
 
 
+_MILLISECONDS_FROM = 100_000_000_000  # as seconds the year 5138, as milliseconds 1973
+
+
 class Row:
     """One record, or an object inside it. Each method reads the first of the named members that is there.
 
@@ -101,6 +104,11 @@ class Row:
             raise MalformedResponseError(f"the server's answer has no {names[0]}")
         return text
 
+    def texts(self, *names: str) -> list[str] | None:
+        """The texts in a list, as they are; None where it is anything else, or not there."""
+        value = self._find(names)[1]
+        return value if isinstance(value, list) and all(isinstance(one, str) for one in value) else None
+
     def flag(self, *names: str) -> bool | None:
         """A yes or no: a boolean, 1 or 0, or such a word in any case."""
         return _flag(self._find(names)[1])
@@ -137,9 +145,14 @@ class Row:
             return None
 
     def time(self, *names: str) -> datetime | None:
-        """An aware time in UTC: ISO 8601 text, or seconds since 1970; None for a vendor's sentinel."""
+        """An aware time in UTC, None for a vendor's sentinel: ISO 8601 text, or seconds or milliseconds.
+
+        Both count from 1970, and may stand there as text.
+        """
+        if (number := self.number(*names)) is not None:
+            return clean_time(number / 1000 if number >= _MILLISECONDS_FROM else number)
         value = self._find(names)[1]
-        return clean_time(value) if isinstance(value, str | int | float) and value is not True else None
+        return clean_time(value) if isinstance(value, str) else None
 
     def key(self, kind: type[Key], *names: str) -> str | None:
         """An identifier's text, for the field of `Device` that holds this kind."""

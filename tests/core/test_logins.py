@@ -23,7 +23,7 @@ from mdmsdk.logins import (
     refresh,
 )
 from mdmsdk.provider import Token, basic_token
-from mdmsdk.settings import ProviderSettings
+from mdmsdk.settings import ProviderSettings, secret_values
 from mdmsdk.testing import Played, play
 from mdmsdk.wire import Response
 
@@ -55,6 +55,14 @@ class Both(BasicLogin, ClientCredentials, ApiKeyLogin, ProviderSettings):
 def test_one_login_is_wanted_whole(given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="one login is wanted: username and password, or client_id"):
         Both(base_url="https://mdm.example", **given)
+
+
+@pytest.mark.parametrize("bad", ["", " ", "two words", "line\r\nbreak", "\u00e9", "nul\x00"])
+def test_a_key_that_no_header_can_carry_is_refused(bad: str) -> None:
+    for kind, name in ((ApiKeyLogin, "api_key"), (RefreshToken, "refresh_token")):
+        with pytest.raises(ValidationError, match=name):
+            kind.model_validate({name: bad})
+    assert secret_values(ApiKeyLogin.model_validate({"api_key": f" {SECRET}\n"})) == [SECRET]
 
 
 def test_static_credentials_cost_no_request() -> None:

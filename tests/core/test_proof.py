@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import pytest
@@ -350,6 +351,18 @@ class TestRow:
         assert row.text("a", "b", "c") == "7"
         assert row.number("b") == 7
         assert [row.number(name) for name in ("c", "d")] == [None, None]
+
+    @pytest.mark.parametrize("value", [1768478400, "1768478400", 1768478400000, "2026-01-15T12:00:00Z"])
+    def test_times_in_all_spellings(self, value: Any) -> None:
+        assert Row({"a": value}).time("a") == datetime(2026, 1, 15, 12, tzinfo=UTC)
+
+    @pytest.mark.parametrize("value", [0, -5, 3, True, "never", "nan", 1e300, "9999-12-31", [], {}, None])
+    def test_what_is_no_time(self, value: Any) -> None:
+        assert Row({"a": value}).time("a") is None
+
+    def test_a_list_of_texts_is_read_whole_or_not_at_all(self) -> None:
+        row = Row({"a": ["x ", ""], "b": ["x", 7], "c": "x", "d": []})
+        assert [row.texts(name) for name in "abcde"] == [["x ", ""], None, None, [], None]
 
     def test_objects_inside_share_the_account(self) -> None:
         row = Row({"general": {"blocked": []}, "nets": [{"mac": "0026B424FEB"}, {"mac": "001B44113AB7"}]})

@@ -16,14 +16,15 @@ from mdmsdk.errors import (
     InvalidIdentifierError,
     MalformedResponseError,
     MdmError,
+    MdmTimeoutError,
     RateLimitedError,
     ResponseError,
     ServerError,
 )
-from mdmsdk.flow import done
+from mdmsdk.flow import done, joined
 from mdmsdk.identifiers import Serial
 from mdmsdk.models import Device
-from mdmsdk.paging import Link, collect_links, walk_links
+from mdmsdk.paging import Link, collect_links, linked_page, walk_links
 from mdmsdk.search import Search, find_with, of_one
 from mdmsdk.testing import Played, play
 from mdmsdk.wire import Request, Response
@@ -150,6 +151,10 @@ def test_the_records_or_the_error_of_one_key() -> None:
         of_one(found, other)
 
 
+def test_lists_that_come_side_by_side_are_one() -> None:
+    assert play(joined(done([1, 2]), done(()), done((3,))), []) == [1, 2, 3]
+
+
 PAGES = {("a", None): ([1], "2"), ("a", "2"): ([2], None), ("b", None): ([3], None)}
 
 
@@ -168,7 +173,9 @@ def test_linked_pages_of_several_scopes() -> None:
     assert found == [1, 2, 3]
 
 
-@pytest.mark.parametrize("now", [["a"], ["b", "a"], ["a", "b", "c"], ["a", "c"]])
+@pytest.mark.parametrize(
+    "now", [["a"], ["b"], ["b", "a"], ["c", "b"], ["c", "a", "b"], ["a", "b", "c"], ["a", "c"]]
+)
 def test_scopes_that_changed_end_the_list(now: list[str]) -> None:
     _, cursor = play(walk_links(read_page, ["a", "b"], None), [])
     with pytest.raises(IncompleteListError, match="changed"):
@@ -176,11 +183,28 @@ def test_scopes_that_changed_end_the_list(now: list[str]) -> None:
 
 
 def test_links_that_go_in_circles_or_never_end() -> None:
-    assert play(collect_links(read_page, "a", max_pages=2), []) == [[1], [2]]
+    assert play(collect_links(read_page, "a", max_pages=2), []) == [1, 2]
     with pytest.raises(IncompleteListError):
         play(collect_links(read_page, "a", max_pages=1), [])
     with pytest.raises(IncompleteListError):
         play(collect_links(lambda *_: done(([], "again")), max_pages=99), [])
+    links = map(str, range(99))
+    with pytest.raises(IncompleteListError, match="brought nothing new") as caught:
+        play(collect_links(lambda *_: done(([1], next(links))), max_pages=99), [])
+    assert caught.value.collected == 11
+
+
+def test_a_first_page_is_asked_for_with_fewer_rows_and_a_link_as_it_stands() -> None:
+    first, played = Request("GET", "https://mdm.example/list", {"a": 1}, {"x": "y"}, lane="l"), Played()
+    answers: list[Response | MdmError] = [MdmTimeoutError("late"), Response(200), Response(200)]
+    for url in (None, "https://mdm.example/list?page=2"):
+        answer = play(linked_page(first, url, "rows", 100), answers, record=played)
+        answers = answers[2:]
+        assert answer.status == 200
+    assert [request.full_url.partition("?")[2] for request in played.requests] == [
+        "a=1&rows=100", "a=1&rows=25", "page=2",
+    ]  # fmt: skip
+    assert {(request.lane, request.headers["x"]) for request in played.requests} == {("l", "y")}
 
 
 def pack(requests: Sequence[Request]) -> Request:
