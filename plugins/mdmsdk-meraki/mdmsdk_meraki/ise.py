@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 from mdmsdk.identifiers import Guid
 from mdmsdk.ise import CRITERIA, Criterion, IseProvider, IseSettings
 from mdmsdk.refusals import by_status
-from mdmsdk_meraki.answers import is_meraki_host
-from mdmsdk_meraki.rows import bare_id, spelled_ids
+from mdmsdk_meraki.records import bare_id, spelled_ids
+from mdmsdk_meraki.settings import is_meraki_host
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 
 from mdmsdk.errors import (
@@ -11,46 +12,52 @@ from mdmsdk.errors import (
     FilterIgnoredError,
     IncompleteListError,
     MalformedResponseError,
-    MdmError,
-    ResponseError,
-    TokenError,
 )
-from mdmsdk.flow import together
+from mdmsdk.flow import done, joined, send, together
 from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
+from mdmsdk.logins import api_key, refresh, secret_text
 from mdmsdk.models import ComplianceState, Device
-from mdmsdk.provider import Capability, Limits, Page, check_status
-from mdmsdk.search import Found, one_by_one, search
-from mdmsdk_meraki.answers import error_text, hint_for, is_meraki_host, token_error_code
-from mdmsdk_meraki.compliance import NO_SOURCE, fits, judge, needed_fields
-from mdmsdk_meraki.login import AUTHORIZE_AGAIN, Login
-from mdmsdk_meraki.rows import FIELDS, bare_id, read_device
-from mdmsdk_meraki.scope import Description, MerakiScope, check_sent, check_tags, fingerprint
+from mdmsdk.paging import Link, walk_links
+from mdmsdk.proof import shows
+from mdmsdk.provider import Capability, Limits, Page, Token, basic_token
+from mdmsdk.refusals import Complaint
+from mdmsdk.search import Found, Search, find_with, of_one
+from mdmsdk_meraki.records import FIELDS, bare_id
+from mdmsdk_meraki.refusals import OAUTH_CHECK, REFUSALS
+from mdmsdk_meraki.scope import MerakiScope, Network, Scope, read_rows
+from mdmsdk_meraki.settings import is_meraki_host
+from mdmsdk_meraki.tags import NO_SOURCE, Tags, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
     from mdmsdk.flow import Flow
     from mdmsdk.models import ServerInfo
-    from mdmsdk.provider import ProviderSettings, Token
+    from mdmsdk.rows import Row
     from mdmsdk.wire import Response
-    from mdmsdk_meraki.pages import RawPage
-    from mdmsdk_meraki.rows import Row
-    from mdmsdk_meraki.scope import Network
+    from mdmsdk_meraki.records import Record
 
 __all__ = ["MerakiProvider"]
 
 # "List the devices enrolled in an SM network": the filters, each a list. A MAC address is written in lower
 # case with colons. There is none for IMEI, wired addresses, owner or compliance.
-_FILTERS: dict[type[Key], str] = {
-    Mac: "wifiMacs",
-    Serial: "serials",
-    Udid: "uuids",
-    Guid: "ids",
-    DeviceId: "ids",
-}
-_PAGE_SIZE = 1000
+_FILTERS: dict[type[Key], str]
+_FILTERS = {Mac: "wifiMacs", Serial: "serials", Udid: "uuids", Guid: "ids", DeviceId: "ids"}
 _LONGEST_QUERY = 6000  # characters; servers and proxies commonly take 8 KiB of URL
 _BATCH = 139  # MAC addresses that such a query holds
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """How far the noncompliant list was read.
+
+    Attributes:
+        link: where it goes on.
+        said: whether the tags of any device fit a pattern so far.
+    """
+
+    link: Link | None = None
+    said: bool = False
 
 
 class MerakiProvider(MerakiScope):
@@ -64,32 +71,30 @@ class MerakiProvider(MerakiScope):
     # organisation, 10 more in the first second, and 100 a second for each source address. Half of the burst
     # is left to other applications, and to what the network does to the distances between requests.
     limits: ClassVar[Limits] = Limits(rate=10, burst=5, total_rate=100, concurrency=20, batch_size=_BATCH)
+    refusals = REFUSALS
 
-    def __init__(self, settings: ProviderSettings) -> None:
-        super().__init__(settings)
-        self._login = Login(self.settings)
+    def complaint(self, _: Response, row: Row) -> Complaint:
+        """The first of the server's own texts."""
+        return Complaint(words=next(iter(row.texts("errors") or ()), ""))
 
     def trusts(self, host: str) -> bool:
         """Meraki's own domains, because the API redirects to shards, and the hosts of the settings."""
         return is_meraki_host(host) or host in self.settings.redirect_hosts
 
+    # "Authorization" and "OAuth", https://developer.cisco.com/meraki/api-v1/authorization/ and
+    # https://developer.cisco.com/meraki/api-v1/oauth-overview/.
     def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
-        """The API key or access token; with a refresh token, a new one each time."""
-        del audience, previous
-        return self._login.token()
-
-    def check(self, response: Response) -> Response:
-        """Turn an error status into an error, with the server's own words as far as they tell something."""
-        if code := token_error_code(response):
-            raise TokenError(
-                f"the token service refused ({code})", step="refresh", vendor_code=code, hint=AUTHORIZE_AGAIN
-            )
-        try:
-            return check_status(response, hint=hint_for(response, self.settings))
-        except ResponseError as error:
-            if words := error_text(response):
-                error.message += f": {words!r}"
-            raise
+        """The API key, the access token of the settings, or a new one for a refresh token."""
+        del audience
+        settings, renewing = self.settings, self.settings.refresh_token
+        if settings.api_key:
+            return done(api_key(settings))
+        if settings.access_token and not (previous and renewing):
+            # Where nothing can renew it, the same one would only be refused again.
+            given = secret_text(settings.access_token)
+            return done(Token(given, static=not renewing, extra=renewing, rotates=bool(renewing)))
+        client = basic_token(settings.client_id or "", secret_text(settings.client_secret))
+        return refresh(settings.token_url, settings, previous, client=client, check=OAUTH_CHECK)
 
     def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
         """Every enrolled record of this key, in all networks.
@@ -97,73 +102,57 @@ class MerakiProvider(MerakiScope):
         Raises:
             FilterIgnoredError: a network answered about other devices.
         """
-        found = (yield from self.find_batch(info, [key]))[key]
-        if isinstance(found, MdmError):
-            raise found
-        return found
+        return of_one((yield from self.find_batch(info, [key])), key)
 
     def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
         """`find` for keys of one kind: a request for each network and portion; IMEIs are asked for singly."""
-        known = Description.of(info)
-        kind = type(keys[0])
+        scope, kind = Scope.of(info), type(keys[0])
+        one = Search(ask=partial(self._by_person_data, scope), spellings=_spellings, most=1)
         if kind is Imei:
-            return (yield from one_by_one(keys, lambda key: self._by_person_data(known, key)))
-        found = yield from search(self, keys, lambda some: self._by_filter(known, known.networks, some))
-        if kind is Mac and self.settings.wired_macs:
-            wired = [key for key in keys if found[key] == []]
-            found = {**found, **(yield from one_by_one(wired, lambda key: self._by_person_data(known, key)))}
-        return found
+            return (yield from find_with(self, one, keys))
+        ask = partial(self._by_filter, scope, scope.networks)
+        many = Search(ask=ask, spellings=_spellings, at_once=True, longest=_LONGEST_QUERY, size=_length)
+        found = yield from find_with(self, many, keys)
+        if kind is not Mac or not self.settings.wired_macs:
+            return found
+        return {**found, **(yield from find_with(self, one, [key for key in keys if found[key] == []]))}
 
     def _by_filter(
-        self, known: Description, networks: Iterable[Network], keys: Sequence[Key]
+        self, scope: Scope, networks: Sequence[Network], texts: Mapping[Key, Sequence[str]]
     ) -> Flow[list[Device]]:
         """What all networks answer to one of the filters.
 
         Raises:
             FilterIgnoredError: a page is about other devices alone; the next would be, too.
         """
-        name = _FILTERS[type(keys[0])]
-        values = list(dict.fromkeys(map(_values, keys)))
+        name = _FILTERS[type(next(iter(texts)))]
+        values = [value for spellings in texts.values() for value in spellings]
 
-        def read(page: RawPage) -> list[Device]:
-            devices = [self._device(known, row, page) for row in page.rows]
-            if devices and all(device.matches(key) is False for device in devices for key in keys):
+        def read(rows: list[Record]) -> list[Device]:
+            devices = [self._device(scope, row) for row in rows]
+            if devices and all(shows(self, key, device) is False for device in devices for key in texts):
                 raise FilterIgnoredError(f"the server answered about other devices than the {name} asked for")
             return devices
 
-        lists = yield from together(
-            *(
-                self.pages(self.devices_request(network, {name: portion}, FIELDS), read)
-                for network in networks
-                for portion in _portions(values)
-            )
-        )
-        return list(chain.from_iterable(lists))
+        requests = [self.devices_request(network, FIELDS, **{name: values}) for network in networks]
+        return joined(*(self.pages(request, read) for request in requests))
 
     # "List the SM devices associated with a key",
     # https://developer.cisco.com/meraki/api-v1/get-network-pii-sm-devices-for-key/: ids by network. It is the
     # only search by IMEI; that it knows wired addresses too is inferred, so the adapters have to confirm one.
-    def _by_person_data(self, known: Description, key: Key) -> Flow[list[Device]]:
-        """Look a device up by an identifier that the device list has no filter for, in each spelling."""
-        devices: list[Device] = []
-        for value in _values(key):
-            lists = yield from together(*(self._in_network(known, one, key, value) for one in known.networks))
-            devices = list(chain.from_iterable(lists))
-            if devices:
-                break
-        return devices
+    def _by_person_data(self, scope: Scope, texts: Mapping[Key, Sequence[str]]) -> Flow[list[Device]]:
+        """Look a device up by an identifier that the device list has no filter for."""
+        ((key, (text,)),) = texts.items()
+        return joined(*(self._in_network(scope, network, key, text) for network in scope.networks))
 
-    def _in_network(self, known: Description, network: Network, key: Key, value: str) -> Flow[list[Device]]:
-        path = f"/networks/{quote(network.id, safe='')}"
-        request = self.request(f"{path}/pii/smDevicesForKey", network.organization, {key.kind: value})
-        answer = (yield from self.get(request)).json()
+    def _in_network(self, scope: Scope, network: Network, key: Key, text: str) -> Flow[list[Device]]:
+        request = self.in_network(network, "/pii/smDevicesForKey", **{key.kind: text})
+        answer = (yield from send(request)).json()
         ids = answer.get(network.id, []) if isinstance(answer, dict) else None
         if not isinstance(ids, list) or not all(type(number) in {str, int} for number in ids):
             raise MalformedResponseError("the search by personal data did not answer with lists of ids")
-        wanted = [DeviceId(str(number)) for number in dict.fromkeys(ids)]
-        if not wanted:
-            return []
-        devices = yield from self._by_filter(known, [network], wanted)
+        wanted: dict[Key, Sequence[str]] = {DeviceId(str(number)): (str(number),) for number in ids}
+        devices = (yield from self._by_filter(scope, [network], wanted)) if wanted else []
         if not isinstance(key, Mac):
             return devices
         complete = yield from together(*(self._with_adapters(network, device) for device in devices))
@@ -172,13 +161,12 @@ class MerakiProvider(MerakiScope):
     # "List the network adapters of a device",
     # https://developer.cisco.com/meraki/api-v1/get-network-sm-device-network-adapters/.
     def _with_adapters(self, network: Network, device: Device) -> Flow[Device]:
-        path = f"/networks/{quote(network.id, safe='')}/sm/devices/{quote(device.id or '', safe='')}"
-        request = self.request(f"{path}/networkAdapters", network.organization)
-        lists = yield from self.pages(request, lambda page: [row.macs("mac") for row in page.rows])
-        own = dict.fromkeys([*device.mac_addresses, *chain.from_iterable(lists)])
+        path = f"/sm/devices/{quote(device.id or '', safe='')}/networkAdapters"
+        rows = read_rows((yield from send(self.in_network(network, path))))
+        own = dict.fromkeys([*device.mac_addresses, *(mac for row in rows for mac in row.macs("mac"))])
         return device.model_copy(update={"mac_addresses": tuple(own)})
 
-    def noncompliant_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
+    def noncompliant_page(self, info: ServerInfo, cursor: Listed | None) -> Flow[Page[Device]]:
         """One page of one network, without the devices that are not known to violate anything.
 
         Raises:
@@ -186,54 +174,51 @@ class MerakiProvider(MerakiScope):
                 device has.
             MalformedResponseError: the tags of a device cannot be read.
         """
-        source = self.settings.compliance
+        source, scope, so_far = self.settings.tags, Scope.of(info), cursor or Listed()
         if source is None:
             raise ConfigurationError(
-                "what decides about compliance is not configured, so that no list of it can be given",
-                hint=NO_SOURCE,
+                "no tags decide about compliance, so that no list of it can be given", hint=NO_SOURCE
             )
-        # The cursor begins with whether the source said anything about any device so far.
-        said, inner = (cursor or "-")[0], (cursor or "-")[1:] or None
-        page, devices, following = yield from self._walk(info, inner)
-        check_sent(source, page.rows)
-        there = [pair for pair in zip(page.rows, devices, strict=True) if pair[0].managed is not False]
-        check_tags(source, [row for row, _ in there])
-        guilty = [device for _, device in there if device.compliance.state is ComplianceState.NONCOMPLIANT]
-        if source.source == "rules" or fits(source, page.tags(*needed_fields(source))):
-            said = "+"
-        if following is not None:
-            return Page(guilty, f"{said}{following}", sent=page.names, moved=page.next_url is None)
-        if said == "-" and (yield from self.deciding_tags(Description.of(info).networks)):
+        rows, link = yield from self._walk(scope, so_far.link)
+        there = [row for row in rows if row.managed is not False]
+        if lost := [row.required("id") for row in there if row.tags(source.field) is None]:
+            raise MalformedResponseError(
+                f"the server sent a device ({lost[0]}) without a readable {source.field}, so that nobody can "
+                "tell which devices comply",
+                hint="If it sends none at all, choose another source in the setting compliance.",
+            )
+        devices = [self._device(scope, row) for row in there]
+        guilty = [one for one in devices if one.compliance.state is ComplianceState.NONCOMPLIANT]
+        said = so_far.said or any(Tags(source, row.tags(source.field) or ()).fit for row in rows)
+        if link:
+            names = [row.text("id") for row in rows]
+            return Page(guilty, Listed(link, said), sent=names, moved=link.name is None)
+        if not said and (yield from self.deciding_tags(scope.networks)):
             raise IncompleteListError("the tags of the devices changed while the list was being read")
         return Page(guilty)
 
-    def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
+    def devices_page(self, info: ServerInfo, cursor: Link | None) -> Flow[Page[Device]]:
         """One page of one network."""
-        page, devices, following = yield from self._walk(info, cursor)
-        return Page(devices, following, moved=page.next_url is None)
+        scope = Scope.of(info)
+        rows, link = yield from self._walk(scope, cursor)
+        return Page([self._device(scope, row) for row in rows], link, moved=bool(link and link.name is None))
 
-    def _walk(self, info: ServerInfo, cursor: str | None) -> Flow[tuple[RawPage, list[Device], str | None]]:
-        """One page of the walk through all networks; the cursor names the walk, the network and the page."""
-        known = Description.of(info)
-        walk, number, url = (cursor or f"{fingerprint(known.networks)}:0:").split(":", 2)
-        if walk != fingerprint(known.networks):
-            raise IncompleteListError("the Systems Manager networks changed while the list was being read")
-        network = known.networks[int(number)]
-        page = yield from self.page(self.devices_request(network, {}, FIELDS), url)
-        following = None
-        if page.next_url:
-            following = f"{walk}:{number}:{page.next_url}"
-        elif int(number) + 1 < len(known.networks):
-            following = f"{walk}:{int(number) + 1}:"
-        return page, [self._device(known, row, page) for row in page.rows], following
+    def _walk(self, scope: Scope, cursor: Link | None) -> Flow[tuple[list[Record], Link | None]]:
+        """One page of the walk through all networks."""
+        networks = {network.id: network for network in scope.networks}
 
-    def _device(self, known: Description, row: Row, page: RawPage) -> Device:
-        verdict = judge(self.settings.compliance, row, page.now, known.policies)
-        return read_device(row, provider=self.name, compliance=verdict, keep_raw=self.settings.keep_raw)
+        def read(number: str, url: str | None) -> Flow[tuple[list[Record], str | None]]:
+            return self.page(self.devices_request(networks[number], FIELDS), url)
+
+        return (yield from walk_links(read, [*networks], cursor, noun="network"))
+
+    def _device(self, scope: Scope, row: Record) -> Device:
+        verdict = judge(self.settings.compliance, row, scope.policies)
+        return row.device(self.name, verdict, keep_raw=self.settings.keep_raw)
 
 
-def _values(key: Key) -> tuple[str, ...]:
-    """What to ask for: the spellings under which the server may hold a key."""
+def _spellings(key: Key) -> Sequence[str]:
+    """What to ask for: the texts under which the server may hold a key."""
     match key:
         case Mac():
             return (key.value.lower(),)
@@ -247,16 +232,5 @@ def _values(key: Key) -> tuple[str, ...]:
     return key.spellings
 
 
-def _portions(keys: Sequence[tuple[str, ...]]) -> Iterator[list[str]]:
-    """The spellings of keys in groups that fit into a URL; those of one key stay together."""
-    portion: list[str] = []
-    length = 0
-    for values in keys:
-        size = sum(len(quote(value, safe="")) + len("wifiMacs%5B%5D=&") for value in values)
-        if portion and length + size > _LONGEST_QUERY:
-            yield portion
-            portion, length = [], 0
-        portion += values
-        length += size
-    if portion:
-        yield portion
+def _length(texts: Sequence[str]) -> int:
+    return sum(len(quote(text, safe="")) + len("wifiMacs%5B%5D=&") for text in texts)

@@ -3,125 +3,95 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, StringConstraints, model_validator
 
-from mdmsdk.settings import ProviderSettings, Settings, Url
+from mdmsdk import settings
+from mdmsdk.logins import ApiKeyLogin, ClientCredentials, Credential, RefreshToken, check_one_login
+from mdmsdk.settings import Url
 
-__all__ = ["DEFAULT_PATTERNS", "ComplianceSettings", "MerakiSettings", "Rule"]
+__all__ = ["ComplianceSettings", "MerakiSettings", "is_meraki_host"]
 
-# "Getting started", https://developer.cisco.com/meraki/api-v1/getting-started/: the base of most regions.
+# "Getting started", https://developer.cisco.com/meraki/api-v1/getting-started/: the base of most regions, and
+# the domains of all; the shards of an organisation lie below the same ones.
 _WORLD = "https://api.meraki.com/api/v1"
+_DOMAINS = ("meraki.com", "meraki.ca", "meraki.cn", "meraki.in", "gov-meraki.com")
 # "OAuth", https://developer.cisco.com/meraki/api-v1/oauth-overview/.
 _TOKEN_URL = "https://as.meraki.com/oauth/token"  # noqa: S105 - an address, no secret
+_HOST = r"^(?i)[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?$"
+_RENEWAL = ("refresh_token", "client_id", "client_secret", "on_refresh")
 
 # "Security policies", https://documentation.meraki.com/SM: each policy gives every device a tag that says
 # compliant or violating. The API documents no spelling, so the patterns are settings; the word alone, without
 # something before it, is no policy's tag.
-DEFAULT_PATTERNS = (("*violating",), ("* compliant",))
-"""Patterns of violating and of compliant policy tags, where the settings give none."""
+_POLICY_TAGS = (("*violating",), ("* compliant",))
+# A letter or digit among the characters of a tag, and up to three stars; no other wildcard.
+_PATTERN = re.compile(r"(?=.*[^\W_])(?!(?:.*\*){4})[^\x00-\x1f\x7f^$()\[\]{}|\\?+,]+")
 
-Rule = Literal["not-rooted", "passcode", "encryption", "no-missing-apps", "not-quarantined"]
 
-_HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::[0-9]{1,5})?")
-_ID = re.compile(r"[A-Za-z0-9_-]+")
-_CREDENTIAL = re.compile(r"[\x21-\x7e]+")
-# Characters of a tag, and * and the blank with their own meaning; no other wildcard or regular expression.
-_PATTERN = re.compile(r"[^\x00-\x1f\x7f^$()\[\]{}|\\?+,]+")
-_MOST_STARS = 3
+def is_meraki_host(host: str) -> bool:
+    """Whether a host lies in one of Meraki's domains."""
+    return any(host == domain or host.endswith(f".{domain}") for domain in _DOMAINS)
 
 
 def _check_pattern(text: str) -> str:
     text = " ".join(text.split())
     if not _PATTERN.fullmatch(text):
-        raise ValueError("a tag pattern is text with * for anything, such as '* violating'; nothing else")
-    if not re.search(r"[^\W_]", text) or text.count("*") > _MOST_STARS:
-        raise ValueError(f"a tag pattern needs a letter or digit, and at most {_MOST_STARS} stars")
+        raise ValueError("a tag pattern is text with at most three * for anything, such as '* violating'")
     return text
 
 
 def _check_base(url: str) -> str:
-    path = urlsplit(url).path
-    if not path:
-        return f"{url}/api/v1"
-    if path.endswith("/v0"):
-        raise ValueError("version 0 of the Dashboard API is no longer served; end it with /api/v1")
-    return url
-
-
-def _check_host(text: str) -> str:
-    host = text.strip().lower()
-    if not _HOST.fullmatch(host):
-        raise ValueError(
-            "a host name is wanted, without scheme, path or *, such as n1.example.com or n1.example.com:8443"
-        )
-    return host
-
-
-def _check_id(text: str) -> str:
-    if not _ID.fullmatch(text.strip()):
-        raise ValueError("an id is wanted, such as 2930418 or N_24329156, and not a name")
-    return text.strip()
-
-
-def _check_credential(secret: SecretStr) -> SecretStr:
-    text = secret.get_secret_value().strip()
-    if not _CREDENTIAL.fullmatch(text):
-        raise ValueError("it is empty, or has characters that no header may carry")
-    return SecretStr(text)
+    return url if urlsplit(url).path else f"{url}/api/v1"
 
 
 Pattern = Annotated[str, AfterValidator(_check_pattern)]
-Id = Annotated[str, AfterValidator(_check_id)]
-Credential = Annotated[SecretStr, AfterValidator(_check_credential)]
+Id = Annotated[str, StringConstraints(strip_whitespace=True, pattern="^[A-Za-z0-9_-]+$")]
+Host = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, pattern=_HOST)]
 
 
-class ComplianceSettings(Settings):
+class ComplianceSettings(settings.ComplianceSettings):
     """What decides about compliance, because the API reports none.
 
     Attributes:
         source: ``policy-tags`` reads the tags that security policies set, ``tags`` those that you set,
-            ``rules`` the posture of the device.
+            ``rules`` judges by `rules`.
         violating: patterns of tags that say "noncompliant"; one such tag is enough.
         compliant: patterns of tags that say "compliant"; every one of them must be met. In a pattern, ``*``
             stands for anything (the policy's name), a blank for one or more characters that are neither
             letters nor digits, and upper or lower case does not matter. Default for ``policy-tags``:
             ``"*violating"`` and ``"* compliant"``.
-        rules: what must be true of a device, for ``rules``.
-        max_contact_age: the most days since the last contact, for ``rules``; None for no such rule.
     """
 
     source: Literal["policy-tags", "tags", "rules"]
     violating: tuple[Pattern, ...] | None = None
     compliant: tuple[Pattern, ...] | None = None
-    rules: tuple[Rule, ...] = ()
-    max_contact_age: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        patterns, rules = bool(self.violating or self.compliant), bool(self.rules or self.max_contact_age)
-        if self.source == "rules" and (patterns or not rules):
-            raise ValueError("source 'rules' takes rules or max_contact_age, and no tag patterns")
-        if self.source != "rules" and rules:
-            raise ValueError("rules and max_contact_age belong to source 'rules'")
-        if self.source == "tags" and not patterns:
-            raise ValueError("source 'tags' needs patterns in violating or compliant")
+    def _check_patterns(self) -> Self:
+        given = bool(self.violating or self.compliant)
+        if (self.source == "tags" and not given) or (self.source == "rules" and given):
+            raise ValueError("source 'tags' needs patterns in violating or compliant, and 'rules' takes none")
         return self
 
     @property
     def patterns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The patterns of violating and of compliant tags, defaults filled in."""
-        default = DEFAULT_PATTERNS if self.source == "policy-tags" else ((), ())
+        violating, compliant = _POLICY_TAGS if self.source == "policy-tags" else ((), ())
         return (
-            default[0] if self.violating is None else self.violating,
-            default[1] if self.compliant is None else self.compliant,
+            violating if self.violating is None else self.violating,
+            compliant if self.compliant is None else self.compliant,
         )
 
+    @property
+    def field(self) -> str:
+        """The member of a row that has the tags."""
+        return "autoTags" if self.source == "policy-tags" else "tags"
 
-class MerakiSettings(ProviderSettings):
+
+class MerakiSettings(ApiKeyLogin, RefreshToken, ClientCredentials, settings.ProviderSettings):
     """Settings of `mdmsdk_meraki.MerakiProvider`. One of the three credentials is needed.
 
     Attributes:
@@ -136,32 +106,28 @@ class MerakiSettings(ProviderSettings):
         organizations: ids of the organisations to ask; default: all that the credential sees.
         networks: ids of the Systems Manager networks to ask; default: all of those organisations.
         compliance: what decides about compliance; without it every device is ``unknown``.
-        redirect_hosts: hosts that may see the credential, in addition to Meraki's own domains.
+        redirect_hosts: hosts that may see the credential, in addition to Meraki's own domains, as ``HOST`` or
+            ``HOST:PORT``.
         wired_macs: look a MAC address that is no Wi-Fi address up as a wired one, which costs two or more
             requests for each network.
     """
 
     base_url: Annotated[Url, AfterValidator(_check_base)] = _WORLD
-    api_key: Credential | None = None
     access_token: Credential | None = None
-    refresh_token: Credential | None = None
-    client_id: str | None = None
-    client_secret: Credential | None = None
-    on_refresh: Callable[..., Any] | None = Field(default=None, exclude=True, repr=False)
     token_url: Url = _TOKEN_URL
     organizations: tuple[Id, ...] = ()
     networks: tuple[Id, ...] = ()
-    compliance: ComplianceSettings | None = None  # type: ignore[assignment] # its own rules, for now
-    redirect_hosts: tuple[Annotated[str, AfterValidator(_check_host)], ...] = ()
+    compliance: ComplianceSettings | None = None
+    redirect_hosts: tuple[Host, ...] = ()
     wired_macs: bool = False
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        if bool(self.api_key) == bool(self.access_token or self.refresh_token):
-            raise ValueError("either api_key or an OAuth access_token (or refresh_token) is needed, not both")
-        if self.refresh_token and not (self.client_id and self.client_secret and self.on_refresh):
-            raise ValueError(
-                "refresh_token needs client_id, client_secret and, because it is good for a single use, "
-                "on_refresh, a function that stores the next one (only from Python)"
-            )
+    def _check_login(self) -> Self:
+        alone = () if self.refresh_token else (("access_token",),)  # else it is used up first
+        check_one_login(self, ("api_key",), _RENEWAL, *alone)
         return self
+
+    @property
+    def tags(self) -> ComplianceSettings | None:
+        """What decides where tags do."""
+        return self.compliance if self.compliance and self.compliance.source != "rules" else None

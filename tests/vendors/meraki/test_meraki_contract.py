@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from mdmsdk.testing import BaseProviderContract
-from mdmsdk_meraki._simulator_rows import sm_id
+from mdmsdk_meraki.simulator.rows import sm_id
 
 if TYPE_CHECKING:
     from mdmsdk.models import Device

@@ -9,8 +9,8 @@ import pytest
 from mdmsdk.errors import AuthenticationError
 from mdmsdk.identifiers import Guid
 from mdmsdk.simulator import Fleet, serve
-from mdmsdk_meraki._simulator_rows import sm_id
 from mdmsdk_meraki.simulator import MerakiIseSimulator
+from mdmsdk_meraki.simulator.rows import sm_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

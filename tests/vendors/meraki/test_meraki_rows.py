@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from mdmsdk.errors import MalformedResponseError
 from mdmsdk.identifiers import DeviceId, Guid, Mac, Serial, Udid
-from mdmsdk.models import Device
-from mdmsdk_meraki.pages import read_page
-from mdmsdk_meraki.rows import FIELDS, Row
-from mdmsdk_meraki.rows import read_device as read_row
+from mdmsdk.models import Compliance, Device
+from mdmsdk.testing import play
+from mdmsdk_meraki.records import FIELDS, Record
+from mdmsdk_meraki.scope import read_rows
 
 
 def read_device(document: Any, **options: Any) -> Device:
-    return read_row(Row(document), **options)
+    return Record(document).device("meraki", Compliance(), **options)
 
 
 def test_a_whole_row() -> None:
@@ -44,7 +44,6 @@ def test_a_whole_row() -> None:
             "lastConnected": 1768478400,
             "hasChromeMdm": False,
         },
-        provider="meraki",
         keep_raw=True,
     )
     assert (device.id, device.guid, device.udid) == ("1284392014819", "1284392014819", "3d990628ede4c628d52")
@@ -141,50 +140,6 @@ def test_only_apple_is_inferred(model: str | None, maker: str | None) -> None:
     assert read_device({"id": "1", "systemModel": model}).manufacturer == maker
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (1768478400, datetime(2026, 1, 15, 12, tzinfo=UTC)),
-        ("1768478400", datetime(2026, 1, 15, 12, tzinfo=UTC)),
-        (1768478400000, datetime(2026, 1, 15, 12, tzinfo=UTC)),
-        ("2026-01-15T12:00:00Z", datetime(2026, 1, 15, 12, tzinfo=UTC)),
-        (0, None),
-        (-5, None),
-        (True, None),
-        ("never", None),
-        (float("nan"), None),
-        (1e300, None),
-        ("9999-12-31T00:00:00Z", None),
-        (3, None),
-        ([], None),
-        ({}, None),
-        ("inf", None),
-    ],
-)
-def test_times(value: Any, expected: datetime | None) -> None:
-    assert Row({"x": value}).moment("x") == expected
-
-
-@pytest.mark.parametrize(
-    ("value", "number", "unreadable"),
-    [
-        (0, 0, False),
-        ("3", 3, False),
-        (-1, None, True),
-        ("³", None, True),
-        (True, None, True),
-        ([], None, True),
-        ("9" * 5000, None, True),
-        (None, None, False),
-        ("", None, False),
-    ],
-)
-def test_counts(value: Any, number: int | None, unreadable: bool) -> None:
-    row = Row({"x": value})
-    assert row.count("x") == number
-    assert bool(row.unreadable) == unreadable
-
-
 def test_a_record_knows_both_spellings_of_its_number_and_both_serial_numbers() -> None:
     device = read_device({"id": 128, "serialNumber": "A1", "serial": "B2", "wifiMac": "00:1b:44:11:3a:b7"})
     for key in (
@@ -229,34 +184,40 @@ def test_any_row_is_read(row: dict[str, Any]) -> None:
     assert device.compliance.state == "unknown"
 
 
+BASE = "https://api.meraki.com/api/v1"
 HERE = "https://n1.meraki.com/api/v1/x?perPage=3"
 LINK = f"<{HERE}&startingAfter=a,b>; rel={{}}, <{HERE}>; rel=first"
 
 
+def next_url(dashboard: Any, link: str | None, url: str = BASE) -> str | None:
+    """Where a page that is not full says that the next one is."""
+    provider = dashboard.provider()
+    flow = provider.page(provider.request("/organizations"))
+    _, found = play(flow, [dashboard.answer([{}], link=link, url=url)], provider=provider)
+    return found  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize("relation", ["next", '"next"', '"prev next"', "NEXT"])
 def test_the_next_link(dashboard: Any, relation: str) -> None:
-    page = read_page(dashboard.answer([{}], link=LINK.format(relation)), 1000)
-    assert page.next_url == f"{HERE}&startingAfter=a,b"
+    assert next_url(dashboard, LINK.format(relation)) == f"{HERE}&startingAfter=a,b"
 
 
 @pytest.mark.parametrize(
     "link", [None, "", LINK.format("prev"), LINK.format('"nextish"'), "<https://x/y>; rel=first"]
 )
 def test_no_next_link(dashboard: Any, link: str | None) -> None:
-    assert read_page(dashboard.answer([{}], link=link), 1000).next_url is None
+    assert next_url(dashboard, link) is None
 
 
 def test_a_relative_link_counts_from_the_answer(dashboard: Any) -> None:
-    answer = dashboard.answer(
-        [], link="</api/v1/y?startingAfter=1>; rel=next", url="https://n1.meraki.com/api/v1/y"
-    )
-    assert read_page(answer, 1000).next_url == "https://n1.meraki.com/api/v1/y?startingAfter=1"
+    link, here = "</api/v1/y?startingAfter=1>; rel=next", "https://n1.meraki.com/api/v1/y"
+    assert next_url(dashboard, link, here) == "https://n1.meraki.com/api/v1/y?startingAfter=1"
 
 
 @pytest.mark.parametrize("body", [{}, {"devices": []}, "x", None, [1], [[]]])
 def test_what_is_no_list_of_objects(dashboard: Any, body: Any) -> None:
     with pytest.raises(MalformedResponseError, match="list of objects"):
-        read_page(dashboard.answer(body), 1000)
+        read_rows(dashboard.answer(body))
 
 
 @pytest.mark.parametrize(
@@ -274,7 +235,7 @@ def test_what_is_no_list_of_objects(dashboard: Any, body: Any) -> None:
 )
 def test_a_link_header_that_cannot_be_read_is_no_last_page(dashboard: Any, link: str) -> None:
     with pytest.raises(MalformedResponseError, match="Link header"):
-        read_page(dashboard.answer([], link=link), 1000)
+        next_url(dashboard, link)
 
 
 @pytest.mark.parametrize(
@@ -282,17 +243,13 @@ def test_a_link_header_that_cannot_be_read_is_no_last_page(dashboard: Any, link:
     [f'<{HERE}>; title="a <b> rel=prev, <c>"; rel=next', f"<{HERE}>;rel=next;", f'<{HERE}> ; REL="Next"'],
 )
 def test_a_link_header_in_another_spelling(dashboard: Any, link: str) -> None:
-    assert read_page(dashboard.answer([], link=link), 1000).next_url == HERE
+    assert next_url(dashboard, link) == HERE
 
 
-def test_a_full_page_without_link_header_may_not_be_the_last(dashboard: Any) -> None:
-    assert read_page(dashboard.answer([{}, {}]), 3).next_url is None
-    for link in (None, " "):
+@pytest.mark.parametrize(("url", "size"), [(HERE, 3), (f"{BASE}/x?a=1&perPage=4", 4), (f"{BASE}/x", 1000)])
+def test_a_full_page_without_link_header_may_not_be_the_last(dashboard: Any, url: str, size: int) -> None:
+    assert len(read_rows(dashboard.answer([{}] * (size - 1), url=url))) == size - 1
+    for rows, link in ((size, None), (size, " "), (size + 1, None)):
         with pytest.raises(MalformedResponseError, match="full page") as caught:
-            read_page(dashboard.answer([{}, {}, {}], link=link), 3)
+            read_rows(dashboard.answer([{}] * rows, link=link, url=url))
         assert "proxy" in (caught.value.hint or "")
-
-
-def test_a_page_has_the_servers_time(dashboard: Any) -> None:
-    assert read_page(dashboard.answer([]), 3).now == datetime(2026, 1, 15, 12, tzinfo=UTC)
-    assert read_page(dashboard.answer([], date="yesterday"), 3).now is None

@@ -11,7 +11,7 @@ import trustme
 from mdmsdk.errors import IncompleteListError, RedirectError
 from mdmsdk.identifiers import Serial
 from mdmsdk.simulator import Fleet, TlsFiles
-from mdmsdk_meraki._simulator_rows import sm_id
+from mdmsdk_meraki.simulator.rows import sm_id
 
 if TYPE_CHECKING:
     from pathlib import Path

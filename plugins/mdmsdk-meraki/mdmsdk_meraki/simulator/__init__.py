@@ -11,8 +11,8 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Route
 
 from mdmsdk.simulator import Fleet, IseSimulator, SimDevice, Simulator, basic_credentials
-from mdmsdk_meraki._simulator_pages import Buckets, link_header, page_position
-from mdmsdk_meraki._simulator_rows import (
+from mdmsdk_meraki.simulator.pages import Buckets, link_header, page_position
+from mdmsdk_meraki.simulator.rows import (
     adapters,
     colons,
     device_row,
