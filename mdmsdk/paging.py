@@ -34,6 +34,7 @@ __all__ = [
     "ReadLinked",
     "ReadPage",
     "Slice",
+    "by_number",
     "collect",
     "collect_links",
     "linked_page",
@@ -244,6 +245,11 @@ def numbered(ask: Callable[[int, int], Flow[Slice[T]]], offset: int, limit: int)
         if not page and offset < given:
             return replace(part, offset=0, limit=given)
         limit = given
+
+
+def by_number(ask: Callable[[int, int], Flow[Slice[T]]]) -> ReadPage[T]:
+    """How `walk` and `collect` read one list of a server that counts pages; `ask` is as for `numbered`."""
+    return lambda _scope, offset, limit: numbered(ask, offset, limit)
 
 
 def _is_last(ask: Callable[[int, int], Flow[Slice[T]]], part: Slice[T], page: int, size: int) -> Flow[bool]:

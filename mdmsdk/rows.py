@@ -15,7 +15,7 @@ from mdmsdk.identifiers import Key, Mac
 from mdmsdk.models import clean_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from collections.abc import Set as AbstractSet
     from datetime import datetime
 
@@ -218,16 +218,24 @@ class Row:
             raise MalformedResponseError(f"the server sent something that is not a list as {name}")
         return [self._inner(one, name) for one in value]
 
+    def documents(self, *names: str) -> Sequence[Any]:
+        """What is in a list that has to be there, as it came.
+
+        Raises:
+            MalformedResponseError: there is no list.
+        """
+        name, value = self._find(names)
+        if not isinstance(value, list | tuple):
+            raise MalformedResponseError(f"the server's answer has no list {name}")
+        return value
+
     def records(self, *names: str) -> list[Self]:
         """The records in a list that has to be there, each with an account of its own.
 
         Raises:
             MalformedResponseError: there is no list, or something in it is no object.
         """
-        name, value = self._find(names)
-        if not isinstance(value, list | tuple):
-            raise MalformedResponseError(f"the server's answer has no list {name}")
-        return [type(self)(one) for one in value]
+        return [type(self)(one) for one in self.documents(*names)]
 
     def _inner(self, document: Any, name: str) -> Self:
         return type(self)(document, f"an object ({name})", self._unreadable)

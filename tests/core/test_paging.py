@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mdmsdk.errors import IncompleteListError, MalformedResponseError
 from mdmsdk.flow import done
-from mdmsdk.paging import Slice, collect, numbered, walk
+from mdmsdk.paging import Slice, by_number, collect, numbered, walk
 from mdmsdk.testing import play
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Server:
 
     def search(self, scope: str, offset: int, limit: int) -> Flow[Slice[Row]]:
         if self.pages:
-            return numbered(lambda page, size: self._answer(scope, page, size), offset, limit)
+            return by_number(lambda page, size: self._answer(scope, page, size))(scope, offset, limit)
         return self._answer(scope, offset, limit)
 
     def _answer(self, scope: str, position: int, size: int) -> Flow[Slice[Row]]:

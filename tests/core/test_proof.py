@@ -380,6 +380,7 @@ class TestRow:
         assert (first.veto("blocked"), second.veto("blocked")) == (None, False)
         assert (first.unreadable, second.unreadable) == (frozenset({"blocked"}), frozenset())
         assert Row({"rows": []}).records("rows") == []
+        assert Row({"rows": [7, {}]}).documents("rows") == [7, {}]
         others: list[Any] = [None, {}, "text", [None], [[]]]
         for other in others:
             with pytest.raises(MalformedResponseError):

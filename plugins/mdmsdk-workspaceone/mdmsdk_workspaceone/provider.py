@@ -13,50 +13,47 @@ from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from mdmsdk.errors import (
-    IncompleteListError,
     MalformedResponseError,
-    MdmError,
     PermissionDeniedError,
     RateLimitedError,
     ResponseError,
-    ServerError,
+    VersionMismatchError,
 )
-from mdmsdk.flow import call, send
+from mdmsdk.flow import send
 from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
-from mdmsdk.models import ServerInfo
-from mdmsdk.paging import Slice, numbered, page_of, walk
+from mdmsdk.logins import basic, client_credentials
+from mdmsdk.models import Description, ServerInfo
+from mdmsdk.paging import Slice, by_number, collect, page_of, walk
 from mdmsdk.proof import proven
-from mdmsdk.provider import Capability, Limits, MdmProvider, Token, basic_token
-from mdmsdk.search import one_by_one, search, spoils_one
+from mdmsdk.provider import Capability, Limits, MdmProvider, Token
+from mdmsdk.search import Search, find_with, of_one, one_by_one, spoils_one
 from mdmsdk.wire import Request
-from mdmsdk_workspaceone.answers import (
+from mdmsdk_workspaceone.records import Record, failed, select
+from mdmsdk_workspaceone.refusals import (
+    REFUSALS,
     UnknownRecordError,
-    check_answer,
-    check_token_answer,
-    check_version,
-    read_document,
+    check_login,
+    read_complaint,
     read_quota,
-    spoken_version,
 )
-from mdmsdk_workspaceone.login import Signer, load_signer, oauth_token
-from mdmsdk_workspaceone.records import Record, combine
-from mdmsdk_workspaceone.search import SearchNames, left_out, read_rows, select
-from mdmsdk_workspaceone.settings import WorkspaceOneSettings
+from mdmsdk_workspaceone.settings import UUID, WorkspaceOneSettings
+from mdmsdk_workspaceone.signature import signed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import tzinfo
+    from collections.abc import Callable, Mapping, Sequence
 
+    from mdmsdk.errors import MdmError
     from mdmsdk.flow import Flow
     from mdmsdk.models import Device
     from mdmsdk.provider import Page
-    from mdmsdk.search import Found
+    from mdmsdk.refusals import Complaint
+    from mdmsdk.rows import Row
+    from mdmsdk.search import Found, Texts
     from mdmsdk.wire import Response
 
-__all__ = ["WorkspaceOneProvider"]
+__all__ = ["UemDescription", "WorkspaceOneProvider"]
 
 _log = logging.getLogger("mdmsdk.workspaceone")
 
@@ -68,14 +65,37 @@ _SEARCH_BY: Final[dict[type[Key], str]] = {
     Imei: "ImeiNumber",
     DeviceId: "DeviceId",
 }
-_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_RECORD_NUMBER: Final = re.compile(r"[1-9][0-9]{0,17}")
+# API help: DeviceId: an integer. Another text, like a GUID that is no UUID, is another vendor's name.
+_FORMS: Final = {Guid: UUID, DeviceId: re.compile(r"[1-9][0-9]{0,17}")}
+# API help, GET /devices/search of mdm v1, v2 and v3: page size, group, compliance; a name of another version
+# is ignored. Version 3 does not say which values its compliance_status takes: one that is not understood
+# might give an empty list, which reads "all comply", and a single word leave out devices that are blocked or
+# quarantined. So there everything is read and selected from.
+_NAMES: Final = {
+    1: ("pagesize", "lgid", "compliantstatus"),
+    2: ("pagesize", "lgid", "compliance_status"),
+    3: ("page_size", "organization_group_uuid", None),
+}
+# Sorted, so that pages stay put while devices change; version 3 does not say how that column is called.
+_BY_NUMBER: Final = {"orderby": "deviceid", "sortorder": "ASC"}
 # What a server without a version may answer; 503 is what one tenant's gateway does.
 _NO_SUCH_VERSION: Final = frozenset({400, 404, 406, 415, 501, 503})
-_POLICY_PAGES: Final = 20
-_PAGE_SIZE: Final = 500
+_NO_DETAILS: Final = frozenset({400, 404, 406, 415})
+_MOST_ROWS: Final = 500
 _PROBED: Final = 10
 """Devices that the heartbeat asks for: among so many, each kind of identifier is likely to be there."""
+
+
+class UemDescription(Description):
+    """What the heartbeat learns.
+
+    Attributes:
+        version: of the device search, as the server speaks it.
+        known: an identifier of each kind that the server has, for `WorkspaceOneProvider._bulk`.
+    """
+
+    version: int
+    known: tuple[Key, ...] = ()
 
 
 class WorkspaceOneProvider(MdmProvider):
@@ -88,12 +108,18 @@ class WorkspaceOneProvider(MdmProvider):
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {Capability.BATCH, Capability.INVENTORY, Capability.REASONS}
     )
-    passing = frozenset({"quota", "known"})
     # No rate is documented beyond the daily quota. The bulk call names no size: that of a page is taken, with
     # room for one more value (see `_bulk`).
-    limits: ClassVar[Limits] = Limits(concurrency=8, batch_size=499)
+    limits: ClassVar[Limits] = Limits(concurrency=8, batch_size=_MOST_ROWS - 1)
+    refusals = REFUSALS
+    # JupiterOne's recording of a tenant: a search without rows is 204 with an empty body.
+    may_be_empty = "/devices/search"
 
     settings: WorkspaceOneSettings
+
+    def complaint(self, response: Response, row: Row) -> Complaint:
+        """The code of an error answer, its activity, and whether the daily quota is spent."""
+        return read_complaint(response, row)
 
     # --- login ---
 
@@ -102,29 +128,20 @@ class WorkspaceOneProvider(MdmProvider):
         del audience, previous
         settings = self.settings
         if settings.certificate:
-            signer = yield from call(partial(load_signer, settings.certificate))
-            return Token("", static=True, extra=signer)
-        if settings.client_id:
-            return (yield from oauth_token(settings))
-        password = settings.password.get_secret_value() if settings.password else ""
-        return basic_token(settings.username or "", password)
+            return Token("", static=True, extra=(yield from settings.certificate.load()))
+        if settings.login_url:
+            return (yield from client_credentials(settings.login_url, settings, check=check_login))
+        return basic(settings)
 
     # "Using UEM Functionality With a REST API": the API key is a header of its own beside the login.
     def authorize(self, request: Request, token: Token) -> Request:
         """Put the login and the tenant code on a request."""
-        if isinstance(token.extra, Signer):
-            request = request.with_headers({"Authorization": token.extra.header(request.full_url)})
+        code, certificate = self.settings.tenant_code, self.settings.certificate
+        if certificate:
+            request = signed(request, token.extra, sign_query=certificate.sign_query)
         else:
             request = super().authorize(request, token)
-        code = self.settings.tenant_code
         return request.with_headers({"aw-tenant-code": code.get_secret_value()}) if code else request
-
-    def check(self, response: Response) -> Response:
-        """Turn an error status into an error; the token service has its own."""
-        login_url = self.settings.login_url
-        if login_url and response.url.partition("?")[0] == login_url:
-            return check_token_answer(response)
-        return check_answer(response)
 
     # --- reachability ---
 
@@ -140,39 +157,44 @@ class WorkspaceOneProvider(MdmProvider):
             VersionMismatchError: the server does not speak `api_version`.
         """
         try:
-            about = read_document((yield from send(self._get("/system/info"))))
-            if not {"ProductName", "ProductVersion"} & about.keys():
+            about = Record((yield from send(self._get("/system/info"))).json(), "a description")
+            if not about.has("ProductName", "ProductVersion"):
                 raise MalformedResponseError("what answers here does not describe itself as UEM")
         except PermissionDeniedError:
-            about = {}  # a role for devices alone; a wrong tenant code is refused below as well
-        version = self.settings.api_version or 2
-        try:
-            answer = yield from send(self._probe(version))
-        except ResponseError as error:
-            if self.settings.api_version or not _lacks_version(error):
-                raise
-            version = 1
-            answer = yield from send(self._probe(version))
-        rows, _ = read_rows(read_document(answer))
-        if self.settings.api_version is None and spoken_version(answer) == 1:
-            version = 1
-        check_version(answer, version)
-        offered = [int(found) for found in re.findall(r"\d+", answer.header("api-supported-versions") or "")]
-        product = about.get("ProductVersion")
+            about = Record({})  # a role for devices alone; a wrong tenant code is refused below as well
+        versions = (self.settings.api_version,) if self.settings.api_version else (2, 1)
+        asked, answer = yield from _newest(partial(self._search, 0, _PROBED), *versions)
+        version = _version_of(answer, asked, versions[-1])
         return ServerInfo(
             provider=self.name,
             vendor=self.vendor,
-            product=str(about.get("ProductName") or "Workspace ONE UEM"),
-            version=str(product) if product else None,
+            product=about.text("ProductName") or "Workspace ONE UEM",
+            version=about.text("ProductVersion"),
             api_version=str(version),
-            query_max_size=_PAGE_SIZE,
-            extra={"api_versions": offered, "quota": read_quota(answer), "known": self._learn(rows)},
+            query_max_size=_MOST_ROWS,
+            extra={"quota": read_quota(answer)},
+            description=UemDescription(version=version, known=self._known(answer)),
         )
 
-    def _probe(self, version: int) -> Request:
-        names = SearchNames.of(version)
-        params = names.params(self.settings, 0, _PROBED, noncompliant=False)
-        return self._get("/mdm/devices/search", version, params)
+    def _known(self, answer: Response) -> tuple[Key, ...]:
+        """An identifier of each kind that the server has, of devices that are enrolled if there are any.
+
+        Warns where check-ins may be hours off.
+        """
+        devices, naive = [], False
+        for row in _listing(answer).documents("Devices"):
+            with suppress(MalformedResponseError):  # whoever asks for that device is told
+                record = Record(row)
+                devices.append(self._device(record))
+                naive = naive or bool(record.last_seen and record.last_seen.tzinfo is None)
+        if naive and not self.settings.time_zone:
+            _log.warning(
+                "%s gives times without a zone, taken for UTC; set time_zone to the zone of the server",
+                urlsplit(self.settings.base_url).hostname,
+            )
+        devices.sort(key=lambda device: not device.registered)
+        shown = (next((key for one in devices for key in one.shown(kind)), None) for kind in _SEARCH_BY)
+        return tuple(key for key in shown if key)
 
     # --- lookups ---
 
@@ -182,125 +204,105 @@ class WorkspaceOneProvider(MdmProvider):
         Raises:
             FilterIgnoredError: the record by GUID is another one than the lookup gave.
         """
-        del info
-        devices = yield from self._by_key(key)
-        if isinstance(key, Guid) or not (self.settings.details and devices and devices[0].guid):
-            return devices
-        same = Guid(devices[0].guid)
-        more = yield from self._details(same.value)
-        return [combine(devices[0], *proven(self, same, [self._device(more)]))] if more else devices
-
-    def _by_key(self, key: Key) -> Flow[list[Device]]:
-        """The record of a key, which is asked for in each spelling that the server may hold."""
-        if isinstance(key, Guid):
-            record = yield from self._by_guid(key.value)
-            return [self._device(record)] if record else []
-        devices: list[Device] = []
-        for text in _spellings(key):
-            devices = devices or (yield from self._one(type(key), text))
-        return devices
-
-    # API help, mdm v1, GET /devices: one device by an alternate id.
-    def _one(self, kind: type[Key], text: str) -> Flow[list[Device]]:
-        try:
-            response = yield from send(
-                self._get("/mdm/devices", 1, {"searchby": _SEARCH_BY[kind], "id": text})
-            )
-        except UnknownRecordError:
-            return []
-        document = read_document(response)
-        return [self._device(Record(document))] if document else []
-
-    def _details(self, guid: str) -> Flow[Record | None]:
-        """The record by GUID, as far as this server has such an operation at all."""
-        try:
-            return (yield from self._by_guid(guid))
-        except ResponseError as error:
-            if isinstance(error, ServerError) or not _lacks_version(error):
-                raise
-        return None
-
-    # API help, mdm v3 and v2, GET /devices/{uuid}. Version 2 knows no pending compliance.
-    def _by_guid(self, guid: str) -> Flow[Record | None]:
-        if not _UUID.fullmatch(guid):
-            return None  # UEM's are UUIDs; another text is another vendor's name
-        request = self._get(f"/mdm/devices/{guid}", 3)
-        try:
-            try:
-                response = yield from send(request)
-            except ResponseError as error:
-                if not _lacks_version(error):
-                    raise
-                response = yield from send(request.with_headers(_accept(2)))
-        except UnknownRecordError:
-            return None
-        document = read_document(response)
-        return Record(document) if document else None
+        return self._find_one(info, key, details=self.settings.details)
 
     def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
         """`find` for many keys in one request, without the details that the record by GUID adds."""
-        kinds = {type(key) for key in keys}
-        if len(kinds) != 1 or Guid in kinds:
-            return (yield from super().find_batch(info, keys))
-        found: dict[Key, list[Device] | MdmError] = {key: [] for key in keys}
-        for turn in range(max(len(_spellings(key)) for key in keys)):
-            texts = {key: own[turn] for key in keys if not found[key] and turn < len(own := _spellings(key))}
-            if texts:
-                found |= yield from search(self, [*texts], partial(self._bulk, info, texts), splits=_splits)
+        found = yield from self._find(info, keys)
         untold = [key for key, answer in found.items() if isinstance(answer, UnknownRecordError)]
-        return {**found, **(yield from one_by_one(untold, self._by_key))}
+        return {**found, **(yield from one_by_one(untold, partial(self._find_one, info)))}
+
+    def _find_one(self, info: ServerInfo, key: Key, *, details: bool = False) -> Flow[list[Device]]:
+        return of_one((yield from self._find(info, [key], details=details)), key)
+
+    def _find(self, info: ServerInfo, keys: Sequence[Key], *, details: bool = False) -> Flow[Found]:
+        ask = partial(self._ask, UemDescription.of(info).known, details=details)
+        most = 1 if isinstance(keys[0], Guid) else None
+        return find_with(self, Search(ask=ask, spellings=_spellings, most=most, splits=_splits), keys)
+
+    def _ask(self, known: Sequence[Key], texts: Texts, *, details: bool) -> Flow[Sequence[Device]]:
+        if len(texts) > 1:
+            return (yield from self._bulk(known, {key: text for key, (text,) in texts.items()}))
+        ((key, (text,)),) = texts.items()
+        try:
+            if isinstance(key, Guid):
+                record = Record((yield from self._by_guid(text)).json())
+            else:
+                # API help, mdm v1, GET /devices: one device by an alternate id.
+                params = {"searchby": _SEARCH_BY[type(key)], "id": text}
+                record = Record((yield from send(self._get("/mdm/devices", params=params))).json())
+        except UnknownRecordError:
+            return []
+        if details and not isinstance(key, Guid):
+            yield from self._add_details(record)
+        return [self._device(record)]
+
+    # API help, mdm v3 and v2, GET /devices/{uuid}. Version 2 knows no pending compliance.
+    def _by_guid(self, guid: str) -> Flow[Response]:
+        _, answer = yield from _newest(partial(self._get, f"/mdm/devices/{guid}"), 3, 2)
+        return answer
+
+    def _add_details(self, record: Record) -> Flow[None]:
+        """Add the record by GUID, as far as this server has it, and such an operation at all."""
+        guid = self._device(record).guid or ""
+        try:
+            more = (yield from self._by_guid(guid)).json() if UUID.fullmatch(guid) else None
+        except ResponseError as error:
+            if error.status not in _NO_DETAILS:
+                raise
+            return
+        if more is not None:
+            proven(self, Guid(guid), [self._device(Record(more))])
+            record.add(more)
 
     # API help, mdm v1, POST /devices: BulkValues, many values of one kind; 404 if none matches or one is
     # invalid. So one is added that the heartbeat saw: then a 404 can only mean that one is invalid. Values
     # that were accepted once are valid, and a 404 for some of them means that there are none. Those that an
     # answer lacks are asked for again, because no limit is documented: a server may have cut its answer.
-    def _bulk(self, info: ServerInfo, texts: Mapping[Key, str], keys: Sequence[Key]) -> Flow[list[Device]]:
+    def _bulk(self, known: Sequence[Key], texts: Mapping[Key, str]) -> Flow[list[Device]]:
         """All records of these keys.
 
         Raises:
             UnknownRecordError: which of them the server does not have cannot be told.
             MalformedResponseError: the server says that it left records out.
         """
-        kind = type(keys[0])
-        if len(keys) == 1:
-            return (yield from self._one(kind, texts[keys[0]]))
-        witness = kind.parse(info.extra.get("known", {}).get(kind.kind))
-        beside = [] if witness is None or witness in keys else [_wire(witness)]
+        kind = type(next(iter(texts)))
+        witnesses = {key for key in known if type(key) is kind} - texts.keys()
         found: list[Device] = []
-        missing, accepted = {key: texts[key] for key in keys}, False
+        missing = texts
         while missing:
             try:
-                devices, whole = yield from self._post(kind, [*missing.values(), *beside])
+                values = [*missing.values(), *map(_held, witnesses)]
+                devices, whole = yield from self._post(kind, values)
             except UnknownRecordError:
-                if not accepted:
+                if missing is texts:
                     raise
                 break
             named: set[Key] = set()
             for device in devices:
                 shown = set(device.shown(kind))
-                if shown & missing.keys() or not shown & {
-                    *keys,
-                    witness,
-                }:  # neither the witness nor one again
+                # Not those of the witness alone, nor those that came before.
+                if shown & missing.keys() or not shown & (texts.keys() | witnesses):
                     found.append(device)
-                    named |= shown
-            left = {key: text for key, text in missing.items() if key not in named}
-            if len(left) == len(missing) and whole:
-                break
-            if len(left) == len(missing):
+                named |= shown
+            if named.isdisjoint(missing):
+                if whole:
+                    break
                 raise MalformedResponseError("the server left out records that it has")
-            missing, accepted = left, True
+            missing = {key: text for key, text in missing.items() if key not in named}
         return found
 
     def _post(self, kind: type[Key], values: Sequence[str]) -> Flow[tuple[list[Device], bool]]:
         """The records of these values, and whether the server says that these are all."""
-        body = {"BulkValues": {"Value": values}}
-        url = f"{self._root}/mdm/devices"
-        request = Request("POST", url, {"searchby": _SEARCH_BY[kind]}, _accept(1), json=body)
-        document = read_document(check_version((yield from send(request)), 1))
-        rows, total = read_rows(document)
-        devices = [self._device(Record(row)) for row in rows]
-        return devices, not left_out(document) and (total or 0) <= len(rows)
+        params, body = {"searchby": _SEARCH_BY[kind]}, {"BulkValues": {"Value": values}}
+        answer = yield from send(Request("POST", f"{self._root}/mdm/devices", params, _accept(1), json=body))
+        _version_of(answer, 1)
+        listing = _listing(answer)
+        devices = [self._device(record) for record in listing.records("Devices")]
+        # API help: OrphanDevicesDetails {Count, Devices[{DeviceUuid, ErrorCode, …}]}.
+        orphans = listing.row("OrphanDevicesDetails")
+        left_out = orphans.number("Count") or orphans.has("Devices")
+        return devices, not left_out and (listing.total or 0) <= len(devices)
 
     # --- lists ---
 
@@ -311,31 +313,28 @@ class WorkspaceOneProvider(MdmProvider):
             FilterIgnoredError: the list holds a device that complies.
             IncompleteListError: rows moved while the list was read.
         """
-        return (yield from self._page(info, cursor, noncompliant=True))
+        devices, following = yield from self._walk(info, cursor, noncompliant=True)
+        filtered = _NAMES[UemDescription.of(info).version][-1] is not None
+        return page_of(select(devices, filtered=filtered), following)
 
     def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of all devices, those that have left included."""
-        return (yield from self._page(info, cursor, noncompliant=False))
+        return page_of(*(yield from self._walk(info, cursor)))
 
-    def _page(self, info: ServerInfo, cursor: Any, *, noncompliant: bool) -> Flow[Page[Device]]:
-        version = int(info.api_version or 2)
-        names = SearchNames.of(version)
+    def _walk(
+        self, info: ServerInfo, cursor: Any, *, noncompliant: bool = False
+    ) -> Flow[tuple[list[Device], Any]]:
+        version = UemDescription.of(info).version
 
-        def ask(page: int, size: int) -> Flow[Slice[Record]]:
-            params = names.params(self.settings, page, size, noncompliant=noncompliant)
-            response = yield from send(self._get("/mdm/devices/search", version, params))
-            rows, total = read_rows(read_document(check_version(response, version)))
-            return Slice([(record.order, record) for record in map(Record, rows)], total)
+        def ask(page: int, size: int) -> Flow[Slice[Device]]:
+            answer = yield from send(self._search(page, size, version, noncompliant=noncompliant))
+            _version_of(answer, version)
+            listing = _listing(answer)
+            devices = map(self._device, listing.records("Devices"))
+            return Slice([(_order(device), device) for device in devices], listing.total)
 
-        def part(_scope: str, offset: int, limit: int) -> Flow[Slice[Record]]:
-            return numbered(ask, offset, limit)
-
-        size, ordered = self.settings.page_size, bool(names.order)
-        records, following = yield from walk(part, [""], cursor, size, noun="the list", ordered=ordered)
-        items = list(map(self._device, records))
-        if noncompliant:
-            items = select(list(zip(records, items, strict=True)), filtered=bool(names.compliance))
-        return page_of(items, following)
+        size, ordered = self.settings.page_size, version in {1, 2}
+        return walk(by_number(ask), [""], cursor, size, noun="the list", ordered=ordered)
 
     # API help, mdm v1, GET /devices/{id}/compliance and, by another key, GET /devices/compliance.
     def reasons(self, info: ServerInfo, device: Device) -> Flow[Device]:
@@ -345,32 +344,24 @@ class WorkspaceOneProvider(MdmProvider):
             IncompleteListError: the list of its policies has no end.
         """
         del info
-        path, params = f"/mdm/devices/{device.id}/compliance", {}
+        path, by = f"/mdm/devices/{device.id}/compliance", {}
         if device.id is None:
-            path, params = "/mdm/devices/compliance", {"searchBy": "Udid", "id": device.udid or ""}
-        failing: list[str] = []
-        seen = 0
-        for page in range(_POLICY_PAGES):
-            request = self._get(path, 1, {**params, "page": page, "pagesize": _PAGE_SIZE})
-            try:
-                document = read_document((yield from send(request)))
-            except UnknownRecordError:
-                break
-            answer = Record(document, "a list of policies")
-            failing += answer.failing(detail=True)
-            seen += len(answer.policies)
-            if not answer.policies or seen >= (answer.number("Total") or 0):
-                break
-        else:
-            raise IncompleteListError("the list of the device's policies has no end", collected=seen)
-        if not failing:
+            path, by = "/mdm/devices/compliance", {"searchBy": "Udid", "id": device.udid or ""}
+
+        def ask(page: int, size: int) -> Flow[Slice[Record]]:
+            request = self._get(path, params={**by, "page": page, "pagesize": size})
+            listing = Record((yield from send(request)).json(), "a list of policies")
+            return Slice(list(enumerate(listing.policies, page * size)), listing.total)
+
+        try:
+            policies = yield from collect(by_number(ask), [""], _MOST_ROWS, max_pages=20, ordered=True)
+        except UnknownRecordError:
             return device
-        names = {reason.partition(":")[0] for reason in failing}
-        kept = [reason for reason in device.compliance.reasons if reason not in names]
-        reasons = tuple(dict.fromkeys([*failing, *kept]))
-        return device.model_copy(
-            update={"compliance": device.compliance.model_copy(update={"reasons": reasons})}
-        )
+        failing = failed(policies)
+        kept = [reason for reason in device.compliance.reasons if reason not in dict(failing)]
+        reasons = tuple(dict.fromkeys([*(text for _, text in failing), *kept]))
+        compliance = device.compliance.model_copy(update={"reasons": reasons})
+        return device.model_copy(update={"compliance": compliance})
 
     # --- requests and records ---
 
@@ -380,12 +371,20 @@ class WorkspaceOneProvider(MdmProvider):
         base = self.settings.base_url
         return base if urlsplit(base).path.lower().endswith("/api") else f"{base}/api"
 
-    def _get(self, path: str, version: int = 1, params: Mapping[str, str | int] | None = None) -> Request:
+    def _get(self, path: str, version: int = 1, *, params: Mapping[str, str | int] | None = None) -> Request:
         return Request("GET", f"{self._root}{path}", params or {}, _accept(version))
 
-    @property
-    def _zone(self) -> tzinfo:
-        return ZoneInfo(self.settings.time_zone) if self.settings.time_zone else UTC
+    def _search(self, page: int, size: int, version: int, *, noncompliant: bool = False) -> Request:
+        """The request for one page of a list; pages count from 0."""
+        size_name, group_name, filter_name = _NAMES[version]
+        params: dict[str, str | int] = {"page": page, size_name: size}
+        if filter_name:
+            params |= _BY_NUMBER
+        if self.settings.organization_group is not None:
+            params[group_name] = self.settings.organization_group
+        if noncompliant and filter_name:
+            params[filter_name] = "false"
+        return self._get("/mdm/devices/search", version, params=params)
 
     def _device(self, record: Record) -> Device:
         """What a record says.
@@ -393,38 +392,55 @@ class WorkspaceOneProvider(MdmProvider):
         Raises:
             MalformedResponseError: it has neither number nor UUID, like an error that comes with status 200.
         """
-        _ = record.order
-        return record.device(self.name, self._zone, keep_raw=self.settings.keep_raw)
+        zone = self.settings.time_zone or UTC
+        device = record.device(self.name, zone, keep_raw=self.settings.keep_raw)
+        if device.id is None and device.guid is None:
+            raise MalformedResponseError("the server lists a device without number and UUID")
+        return device
 
-    def _learn(self, rows: Sequence[Any]) -> dict[str, str]:
-        """An identifier of each kind that the server has, of devices that are enrolled if there are any.
 
-        Warns where check-ins may be hours off.
-        """
-        devices, naive = [], False
-        for row in rows:
-            with suppress(MalformedResponseError):  # whoever asks for that device is told
-                record = Record(row)
-                devices.append(self._device(record))
-                naive = naive or bool(record.last_seen and record.last_seen.tzinfo is None)
-        if naive and not self.settings.time_zone:
-            _log.warning(
-                "%s gives times without a zone, taken for UTC; set time_zone to the zone of the server",
-                urlsplit(self.settings.base_url).hostname,
-            )
-        devices.sort(key=lambda device: device.registered)
-        return {
-            kind.kind: own[0].value
-            for device in devices
-            for kind in _SEARCH_BY
-            if (own := device.shown(kind))
-        }
+def _order(device: Device) -> int | str:
+    number = device.id or ""
+    return int(number) if _FORMS[DeviceId].fullmatch(number) else device.guid or number
+
+
+def _listing(answer: Response) -> Record:
+    return Record({"Devices": []} if answer.nothing else answer.json(), "a list of devices")
+
+
+def _newest(ask: Callable[[int], Request], version: int, *older: int) -> Flow[tuple[int, Response]]:
+    """The first of these versions in which the server has an operation, and its answer in that."""
+    try:
+        return version, (yield from send(ask(version)))
+    except ResponseError as error:
+        if not (older and _lacks_version(error)):
+            raise
+    return (yield from _newest(ask, *older))
 
 
 def _lacks_version(error: ResponseError) -> bool:
     """Whether an error may only mean that the server lacks this version of an operation."""
     told = isinstance(error, UnknownRecordError | RateLimitedError)
     return error.status in _NO_SUCH_VERSION and not told
+
+
+# JupiterOne's recording: x-api-version: v2; a resource without version 2 answers 200 in version 1.
+def _version_of(answer: Response, *versions: int) -> int:
+    """The version in which an answer is written; the first one where it does not say.
+
+    The versions name their filters differently and ignore names that they do not know.
+
+    Raises:
+        VersionMismatchError: it is none of these.
+    """
+    said = re.fullmatch(r"v?(\d{1,3})(?:\.\d+)?", (answer.header("x-api-version") or "").strip())
+    spoken = int(said[1]) if said else versions[0]
+    if spoken not in versions:
+        raise VersionMismatchError(
+            f"the server answered in version {spoken} of its API instead of {versions[0]}",
+            hint=f"Set api_version to {spoken}, if that is 1, 2 or 3, or leave it out.",
+        )
+    return spoken
 
 
 # "Using UEM Functionality With a REST API": the version stands in Accept. One tenant's gateway refuses
@@ -434,15 +450,16 @@ def _accept(version: int) -> dict[str, str]:
 
 
 # API help: Macaddress: 848506B900BA, twelve digits without separators; the others as they are.
-def _wire(key: Key) -> str:
+def _held(key: Key) -> str:
     return key.hex if isinstance(key, Mac) else key.value
 
 
-# API help: DeviceId: an integer. Apple devices report an IMEI in groups, and some records keep it so.
+# Apple devices report an IMEI in groups, and some records keep it so.
 def _spellings(key: Key) -> tuple[str, ...]:
     """The texts under which the server may hold an identifier; none for what only other vendors have."""
-    if isinstance(key, Mac | DeviceId):
-        return (_wire(key),) if isinstance(key, Mac) or _RECORD_NUMBER.fullmatch(key.value) else ()
+    form = _FORMS.get(type(key))
+    if isinstance(key, Mac) or form:
+        return () if form and not form.fullmatch(key.value) else (_held(key),)
     texts = key.spellings
     return (*texts, re.sub(r"(..)(.{6})(.{6})", r"\1 \2 \3 ", texts[0])) if isinstance(key, Imei) else texts
 

@@ -11,55 +11,32 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from mdmsdk.errors import MalformedResponseError
+from mdmsdk.errors import FilterIgnoredError
 from mdmsdk.identifiers import DeviceId, Guid, Imei, Serial, Udid
 from mdmsdk.models import Compliance, ComplianceState, Device, clean_time
 from mdmsdk.rows import Row
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from datetime import tzinfo
 
-__all__ = ["Record", "combine", "undecided"]
+__all__ = ["Record", "failed", "select"]
 
 _CONTAINERS: Final = ("enrollmentinfo", "platforminfo", "carrierinfo")
 _ENROLLED: Final = frozenset({"ENROLLED", "USERENROLLED"})
 # Workspace ONE API help, mdm v1 to v3, enrollment_status: the words for devices that have left, or are not
 # there yet. UNKNOWN is not among them: it does not say so.
 _NOT_ENROLLED: Final = frozenset(
-    {
-        "DISCOVERED",
-        "REGISTERED",
-        "ENROLLMENTINPROGRESS",
-        "ENTERPRISEWIPEPENDING",
-        "DEVICEWIPEPENDING",
-        "RETIRED",
-        "UNENROLLED",
-        "APPCATALOGONLY",
-        "BLACKLISTED",
-        "PENDINGAGENT",
-        "UNENROLLEDBYFEEDBACKSERVICE",
-        "WIPEINITIATED",
-        "RELINQUISHOWNERSHIPPENDING",
-        "DEVICENOTFOUND",
-    }
+    {"DISCOVERED", "REGISTERED", "ENROLLMENTINPROGRESS", "PENDINGAGENT", "APPCATALOGONLY", "DEVICENOTFOUND"}
+    | {"ENTERPRISEWIPEPENDING", "DEVICEWIPEPENDING", "WIPEINITIATED", "RELINQUISHOWNERSHIPPENDING"}
+    | {"RETIRED", "UNENROLLED", "UNENROLLEDBYFEEDBACKSERVICE", "BLACKLISTED"}
 )
-_COMPROMISED: Final = "The device is compromised (jailbroken or rooted)."
 # API help: Platform in v1 and v2, device_type and platform_name in v3, in any case and spelling.
-_SYSTEMS: Final = {
-    "APPLE": "iOS",
-    "IOS": "iOS",
-    "IPADOS": "iPadOS",
-    "APPLEOSX": "macOS",
-    "MACOS": "macOS",
-    "APPLETV": "tvOS",
-    "TVOS": "tvOS",
-    "ANDROID": "Android",
-    "WINRT": "Windows",
-    "WINDOWS": "Windows",
-    "WINDOWSPC": "Windows",
-    "CHROMEOS": "ChromeOS",
-    "LINUX": "Linux",
-}
+_SYSTEMS: Final = (
+    {"APPLE": "iOS", "IOS": "iOS", "IPADOS": "iPadOS", "APPLETV": "tvOS", "TVOS": "tvOS"}
+    | {"APPLEOSX": "macOS", "MACOS": "macOS", "ANDROID": "Android", "CHROMEOS": "ChromeOS", "LINUX": "Linux"}
+    | dict.fromkeys(("WINRT", "WINDOWS", "WINDOWSPC"), "Windows")
+)
 # Workspace ONE API help, mdm v3, compliance_status, and the words of v1 and v2 (NonCompliant). What is no
 # verdict has its own reason; every word that is not here is unknown as well.
 _PASS, _FAIL, _OPEN = ComplianceState.COMPLIANT, ComplianceState.NONCOMPLIANT, ComplianceState.UNKNOWN
@@ -78,8 +55,8 @@ _STATES: Final[dict[str, tuple[ComplianceState, str | None]]] = {
     "REGISTRATIONEXPIRED": (_OPEN, "The device's registration has expired."),
     "UNKNOWN": (_OPEN, None),
 }
-# The worse, the higher.
-_SEVERITY: Final = (_PASS, _OPEN, _FAIL)
+_SEVERITY: Final = (_PASS, _OPEN, _FAIL).index
+"""The worse, the higher."""
 # What `/security` answers hold besides facts; no other answer should, and `raw` must not.
 _SECRET: Final = re.compile(r"recoverykey|unlockpin|password|secret|token(?!source)|bypasscode|escrow")
 
@@ -94,57 +71,41 @@ class Record(Row):
         self._document = document
         # Public recordings of tenants: absent data is an empty object, and a number stands in one of its own.
         self._members = {name: _bare(value) for name, value in self._members.items() if value != {}}
-        self._levels = [self, *(self.row(name) for name in _CONTAINERS if name in self._members)]
+        self.levels = [self]
+        self.levels += [self.row(name) for name in _CONTAINERS if name in self._members]
+
+    def add(self, document: Any) -> None:
+        """Read what this record leaves out in another one of the same device, and judge by both."""
+        self.levels += Record(document, "a device", self._unreadable).levels
+
+    def _find(self, names: tuple[str, ...]) -> tuple[str, Any]:
+        """The first of these members that is there, here or in the objects that hold a part of the record."""
+        members = (super(Record, level)._find((name,)) for name in names for level in self.levels)
+        return next((member for member in members if member[1] is not None), (names[0], None))
 
     @staticmethod
     def normal(name: str) -> str:
         """The name without case and underscores."""
         return name.replace("_", "").lower()
 
-    def said(self, *names: str) -> str | None:
-        """The first text of these members, here or in the objects that hold a part of the record."""
-        return next(filter(None, (level.text(*names) for level in self._levels)), None)
-
     def value(self, name: str) -> Any:
         """A member as it came, None where there is none."""
         return self._find((name,))[1]
 
     @property
-    def id(self) -> str | None:
-        """The record's number; 0 stands for none."""
-        found = self.key(DeviceId, "Id")
-        return None if found == "0" else found
-
-    @property
-    def order(self) -> int | str:
-        """What tells the record from the others of a list, and sorts it.
-
-        Raises:
-            MalformedResponseError: it has neither number nor UUID.
-        """
-        found = self.id or self.key(Guid, "Uuid")
-        if found is None:
-            raise MalformedResponseError("the server lists a device without number and UUID")
-        return int(found) if found.isascii() and found.isdigit() else found
-
-    @property
-    def enrolled(self) -> bool | None:
-        """Whether the device is under management; None where the record does not say so readably."""
-        name = "EnrollmentStatus"
-        words = [_plain(level.text(name) or "") for level in self._levels if level.has(name)]
-        clear = bool(words) and _ENROLLED.union(_NOT_ENROLLED).issuperset(words)
-        self.doubt(name, clear or None)
-        if not _NOT_ENROLLED.isdisjoint(words):
-            return False
-        return clear or None
-
-    @property
     def last_seen(self) -> datetime | None:
         """The last contact, without a zone where the server gives none; None for a sentinel."""
-        text = self.said("LastSeenTimestamp", "LastSeen")
-        if text is None or "-" not in text or clean_time(text) is None:  # a bare number is no time
-            return None
-        return datetime.fromisoformat(text)
+        for text in (self.text("LastSeenTimestamp"), self.text("LastSeen")):
+            if text and "-" in text and clean_time(text):  # a bare number is no time
+                return datetime.fromisoformat(text)
+        return None
+
+    def _is_enrolled(self) -> bool:
+        name = "EnrollmentStatus"
+        words = {_plain(level.text(name) or "") for level in self.levels if level.has(name)}
+        if not words or not words <= _ENROLLED | _NOT_ENROLLED:
+            self.doubt(name, None)
+        return bool(words) and words <= _ENROLLED
 
     def device(self, provider: str, zone: tzinfo, *, keep_raw: bool = False) -> Device:
         """What the record says; `zone` is that of times without one."""
@@ -154,11 +115,11 @@ class Record(Row):
         modems = self.rows("DeviceCellularNetworkInfo")
         imeis = dict.fromkeys(imei for row in (self, *modems) for imei in row.keys(Imei, "Imei"))
         macs = (mac for row in (self, *self.rows("DeviceNetworkInfo")) for mac in row.macs("MacAddress"))
-        phones = (self.said("PhoneNumber"), *(modem.text("PhoneNumber") for modem in modems))
-        model = self.said("Model", "ModelName")
+        phones = (self.text("PhoneNumber"), *(modem.text("PhoneNumber") for modem in modems))
+        model, number = self.text("Model", "ModelName"), self.key(DeviceId, "Id")
         return Device(
             provider=provider,
-            id=self.id,
+            id=None if number == "0" else number,
             name=self.text(
                 "HostName", "ComputerName", "DeviceReportedName", "DeviceFriendlyName", "FriendlyName"
             ),
@@ -167,13 +128,13 @@ class Record(Row):
             serial_number=self.key(Serial, "SerialNumber"),
             imei=next((imei.value for imei in imeis), None),
             mac_addresses=tuple(dict.fromkeys(macs)),
-            user=self.said("UserName", "EnrollmentUserName"),
+            user=self.text("UserName", "EnrollmentUserName"),
             phone_number=next(filter(None, phones), None),
-            manufacturer=self.said("OEMInfo"),
+            manufacturer=self.text("OEMInfo"),
             model=model,
-            os=_system(self.said("Platform", "PlatformName", "DeviceType"), model),
-            os_version=self.said("OperatingSystem", "OsVersion"),
-            registered=self.enrolled is True,
+            os=_system(self.text("Platform", "PlatformName", "DeviceType"), model),
+            os_version=self.text("OperatingSystem", "OsVersion"),
+            registered=self._is_enrolled(),
             compliance=self._compliance(),
             disk_encrypted=self.flag("DataEncryptionYN", "DataEncrypted"),
             passcode_set=self.flag("PasscodePresent"),
@@ -187,31 +148,31 @@ class Record(Row):
     def _compliance(self) -> Compliance:
         """The verdict; a pass that another fact of the same record contradicts is none."""
         summary = self.row("ComplianceSummary")
-        words = [level.word("ComplianceStatus") for level in self._levels]
+        words = [level.word("ComplianceStatus") for level in self.levels]
         words.append(summary.word("OverallComplianceStatus"))
         verdicts = [_read_state(word) for word in words if word]
         if any(_plain(word) not in _STATES for word in words if word):
             self.doubt("ComplianceStatus", None)
         # API help, mdm v2, devices/{uuid}: only yes or no, and what is pending reads as no.
-        for told in (level.value("Compliant") for level in self._levels):
+        for told in (level.value("Compliant") for level in self.levels):
             if isinstance(told, bool) and all(verdict.state is _PASS for verdict in verdicts):
                 state = f"compliant: {str(told).lower()}"
                 verdicts.append(Compliance(state=_PASS if told else _FAIL, vendor_state=state))
             elif told is not None and not isinstance(told, bool):
                 self.doubt("Compliant", None)
-        compliance = _strictest(*verdicts)
-        failing = summary.failing()
-        against = []
-        if failing:
-            against.append("The server calls the device compliant although a policy fails.")
-        elif any(policy.state is not _PASS for policy in summary.policies):
-            against.append("The server calls the device compliant although a policy has no result.")
-        compromised = [_COMPROMISED] if self.veto("CompromisedStatus") else []
-        taken_back = compliance.state is _PASS and bool(against or compromised)
-        changes: dict[str, Any] = {"state": _OPEN} if taken_back else {}
-        reasons = [*failing, *compliance.reasons, *(against if taken_back else ()), *compromised]
-        source = failing[0] if failing else None
-        return compliance.model_copy(update={**changes, "reasons": tuple(reasons), "source": source})
+        verdict = _strictest(*verdicts)
+        failing = [name for name, _ in failed(summary.policies)]
+        reasons = [*failing, *verdict.reasons]
+        if verdict.state is _PASS and failing:
+            reasons.append("The server calls the device compliant although a policy fails.")
+        elif verdict.state is _PASS and any(policy.state is not _PASS for policy in summary.policies):
+            reasons.append("The server calls the device compliant although a policy has no result.")
+        if self.veto("CompromisedStatus"):
+            reasons.append("The device is compromised (jailbroken or rooted).")
+        changes: dict[str, Any] = {"reasons": tuple(reasons), "source": failing[0] if failing else None}
+        if verdict.state is _PASS and reasons:
+            changes["state"] = _OPEN
+        return verdict.model_copy(update=changes)
 
     @property
     def policies(self) -> list[Record]:
@@ -229,18 +190,23 @@ class Record(Row):
         states = [_read_state(word).state] if word else []
         if flag is not None:
             states.append(_PASS if flag else _FAIL)
-        return _OPEN if self.veto("CompliancePending") else max(states, key=_rank, default=_OPEN)
+        return _OPEN if self.veto("CompliancePending") else max(states, key=_SEVERITY, default=_OPEN)
 
-    def failing(self, *, detail: bool = False) -> list[str]:
-        """The names of the policies that the device fails, with what they demand if `detail`."""
-        texts = []
-        for policy in self.policies:
-            if policy.state is not _FAIL:
-                continue
+    @property
+    def total(self) -> int | None:
+        """How many rows a list has, where the server counts them; 0 beside rows says that it does not."""
+        return int(self.number("Total") or 0) or None
+
+
+def failed(policies: Iterable[Record]) -> list[tuple[str, str]]:
+    """Of the policies that a device fails, the names, and with each what it demands besides."""
+    found = []
+    for policy in policies:
+        if policy.state is _FAIL:
             name = policy.text("PolicyName") or "a policy without a name"
-            more = policy.text("PolicyDetail", "PolicyDescription") if detail else None
-            texts.append(f"{name}: {more}" if more else name)
-        return list(dict.fromkeys(texts))
+            more = policy.text("PolicyDetail", "PolicyDescription")
+            found.append((name, f"{name}: {more}" if more else name))
+    return list(dict.fromkeys(found))
 
 
 def _bare(value: Any) -> Any:
@@ -264,41 +230,41 @@ def _read_state(word: str) -> Compliance:
     return Compliance(state=state, reasons=(reason,) if reason else (), vendor_state=word)
 
 
-def undecided(word: str) -> bool:
+def _is_undecided(verdict: Compliance) -> bool:
     """Whether this is one of the server's words for "no verdict"."""
-    return _STATES.get(_plain(word), (_PASS, None))[0] is _OPEN
+    return _STATES.get(_plain(verdict.vendor_state or ""), (_PASS, None))[0] is _OPEN
 
 
 def _strictest(*verdicts: Compliance) -> Compliance:
     """The strictest of several verdicts on one device, the first of equals; without any, unknown."""
-    return max(verdicts, key=lambda verdict: _rank(verdict.state), default=Compliance())
+    return max(verdicts, key=lambda verdict: _SEVERITY(verdict.state), default=Compliance())
 
 
-def _rank(state: ComplianceState) -> int:
-    return _SEVERITY.index(state) if state in _SEVERITY else 1
+def select(devices: Sequence[Device], *, filtered: bool) -> list[Device]:
+    """The noncompliant ones of a page, without those that have left.
 
+    The search does not care for enrolment, and may count what is pending as not compliant. What the server
+    found and the record does not explain stays in the list, with its state unknown.
 
-def combine(device: Device, more: Device) -> Device:
-    """A device with what only the record by GUID tells: the exact time, the passcode.
+    Args:
+        devices: the page.
+        filtered: whether the server was asked for noncompliant ones only.
 
-    Of two verdicts the stricter counts. Version 2's boolean says "no" for what is pending, so that the word
-    of the other record is kept.
+    Raises:
+        FilterIgnoredError: it was, and a device complies or does not show whether it does.
     """
-    verdict = _strictest(device.compliance, more.compliance)
-    boolean = (more.compliance.vendor_state or "").startswith("compliant:")
-    if boolean and device.compliance.state is _OPEN and undecided(device.compliance.vendor_state or ""):
-        verdict = device.compliance
-    encrypted = more.disk_encrypted if device.disk_encrypted is None else device.disk_encrypted
-    return device.model_copy(
-        update={
-            "compliance": verdict,
-            "registered": device.registered and more.registered,
-            "last_check_in": more.last_check_in or device.last_check_in,
-            "passcode_set": more.passcode_set,
-            "disk_encrypted": encrypted,
-            "unreadable": device.unreadable | more.unreadable,
-        }
-    )
+    verdicts = [device.compliance for device in devices if filtered]
+    if any(verdict.state is _PASS or verdict.vendor_state is None for verdict in verdicts):
+        raise FilterIgnoredError("the server's noncompliant list holds a device that is not noncompliant")
+    return [
+        device
+        for device in devices
+        if (device.registered or "EnrollmentStatus" in device.unreadable)
+        and (
+            device.compliance.state is _FAIL
+            or (filtered and (device.unreadable or not _is_undecided(device.compliance)))
+        )
+    ]
 
 
 def _without_secrets(value: Any) -> Any:

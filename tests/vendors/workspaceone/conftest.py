@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
@@ -19,7 +19,11 @@ from mdmsdk.models import ServerInfo
 from mdmsdk.simulator import Fleet, RunningSimulator, serve
 from mdmsdk.wire import Response
 from mdmsdk_workspaceone import WorkspaceOneProvider, WorkspaceOneSettings
+from mdmsdk_workspaceone.provider import UemDescription
 from mdmsdk_workspaceone.simulator import WorkspaceOneSimulator
+
+if TYPE_CHECKING:
+    from mdmsdk.identifiers import Key
 
 BASE = "https://as1.example.com"
 SAMPLES = Path(__file__).parents[2] / "samples" / "workspaceone"
@@ -32,8 +36,8 @@ def make(**changes: Any) -> WorkspaceOneProvider:
     return WorkspaceOneProvider(WorkspaceOneSettings(**{**BASIC, **changes}))
 
 
-def info(version: int = 2) -> ServerInfo:
-    return ServerInfo(api_version=str(version))
+def info(version: int = 2, *known: Key) -> ServerInfo:
+    return ServerInfo(description=UemDescription(version=version, known=known))
 
 
 def reply(content: Any = None, status: int = 200, **headers: str) -> Response:

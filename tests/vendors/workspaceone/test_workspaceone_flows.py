@@ -25,6 +25,7 @@ from mdmsdk.proof import proven
 from mdmsdk.testing.playing import Played, play
 from mdmsdk.wire import Request, Response
 from mdmsdk_workspaceone import WorkspaceOneProvider
+from mdmsdk_workspaceone.provider import UemDescription
 
 Make = Callable[..., WorkspaceOneProvider]
 Info = Callable[..., ServerInfo]
@@ -58,11 +59,8 @@ def test_heartbeat_reads_product_version_and_quota(make: Make, reply: Reply) -> 
         provider.heartbeat(), [reply(ABOUT), reply(None, 204, **headers)], provider=provider, record=played
     )
     assert (info.vendor, info.product, info.version, info.api_version) == ("Omnissa", "UEM", "24.10", "2")
-    assert info.extra == {
-        "api_versions": [1, 2, 3],
-        "quota": {"limit": 250000, "remaining": 249971},
-        "known": {},
-    }
+    assert info.extra == {"quota": {"limit": 250000, "remaining": 249971}}
+    assert UemDescription.of(info) == UemDescription(version=2)
     assert [request.url for request in played.requests] == [
         f"{API}/system/info",
         f"{API}/mdm/devices/search",
@@ -83,13 +81,13 @@ def test_heartbeat_remembers_identifiers_that_the_server_has(
         {"Id": {"Value": 3}, "MacAddress": "-"},
     ]
     info = play(make().heartbeat(), [reply(ABOUT), reply({"Devices": devices})])
-    assert info.extra["known"] == {
-        "mac": "00:00:5E:00:53:11",
-        "udid": "A1B2C3D4E5F60718293A4B5C6D7E8F90",
-        "serial": "SIMWS10001",
-        "imei": "001001234567891",
-        "id": "10001",
-    }
+    assert UemDescription.of(info).known == (
+        Mac("00:00:5E:00:53:11"),
+        Udid("A1B2C3D4E5F60718293A4B5C6D7E8F90"),
+        Serial("SIMWS10001"),
+        Imei("001001234567891"),
+        DeviceId("10001"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -489,7 +487,7 @@ def test_bulk_finds_what_there_is_and_nothing_else(
     keys = [Serial(f"S{number:03}X") for number in range(40)]
     there = {key.value for key in keys[::-1][:known]}
     provider, server = make(), Server({*there, "WITNESS"}, **options)
-    told = info().model_copy(update={"extra": {"known": {"serial": "WITNESS"}} if witness else {}})
+    told = info(2, Serial("WITNESS")) if witness else info()
     found: dict[Key, Any] = dict(play(provider.find_batch(told, keys), server, provider=provider))
     assert list(found) == keys
     assert {key.value for key, rows in found.items() if rows} == there
@@ -501,7 +499,7 @@ def test_bulk_finds_what_there_is_and_nothing_else(
 def test_a_batch_of_unknown_keys_is_one_request(make: Make, info: Info, witness: str) -> None:
     keys = [Serial(f"S{number:03}X") for number in range(499)]
     provider, server = make(), Server({"WITNESS", "S000X"})
-    told = info().model_copy(update={"extra": {"known": {"serial": witness}}})
+    told = info(2, Serial(witness))
     found: dict[Key, Any] = dict(play(provider.find_batch(told, keys), server, provider=provider))
     assert [key.value for key, rows in found.items() if rows] == ["S000X"]
     assert server.sizes == ([499, 498] if witness == "S000X" else [500, 499])
@@ -515,7 +513,7 @@ def test_a_batch_of_unknown_keys_is_one_request(make: Make, info: Info, witness:
 def test_a_witness_that_left_makes_no_key_unknown(make: Make, info: Info) -> None:
     keys = [Serial(f"S{number:03}X") for number in range(40)]
     provider, server = make(), Server({"S007X"}, refuse_any=True)
-    told = info().model_copy(update={"extra": {"known": {"serial": "GONE"}}})
+    told = info(2, Serial("GONE"))
     found: dict[Key, Any] = dict(play(provider.find_batch(told, keys), server, provider=provider))
     assert [key.value for key, rows in found.items() if rows] == ["S007X"]
     assert len(server.sizes) + len(server.asked) <= 25 + 40
@@ -525,7 +523,7 @@ def test_a_device_that_is_the_witness_and_asked_for_by_another_address_is_found(
     make: Make, info: Info, sample: Sample, reply: Reply
 ) -> None:
     wifi, ethernet, other = Mac("00005E005311"), Mac("00005E005312"), Mac("00005E0053FF")
-    told = info().model_copy(update={"extra": {"known": {"mac": wifi.value}}})
+    told = info(2, wifi)
     answers = [reply({"Devices": [sample("v1-device")]})] * 2
     found: dict[Key, Any] = dict(play(make().find_batch(told, [ethernet, other]), answers))
     assert [len(found[key]) for key in (ethernet, other)] == [1, 0]
@@ -540,7 +538,7 @@ def test_one_bad_key_spoils_its_own_answer_alone(
 ) -> None:
     keys = [Serial(f"S{number:03}X") for number in range(499)]
     provider, server = make(), Server({key.value for key in keys[:250]} | {"WITNESS"}, **habits)
-    told = info().model_copy(update={"extra": {"known": {"serial": "WITNESS"}} if witness else {}})
+    told = info(2, Serial("WITNESS")) if witness else info()
     found: dict[Key, Any] = dict(play(provider.find_batch(told, keys), server, provider=provider))
     bad = [key.value for key, rows in found.items() if isinstance(rows, MdmError)]
     assert bad == ["S013X"]
@@ -555,7 +553,7 @@ def test_an_invalid_key_among_known_and_unknown_ones_costs_few_requests(
     # The server's 404 "one is invalid": only with a witness it is not taken for "none matches".
     keys = [Serial(f"S{number:03}X") for number in range(499)]
     provider, server = make(), Server({key.value for key in keys[::2]} | {"WITNESS"}, invalid={"S013X": 404})
-    told = info().model_copy(update={"extra": {"known": {"serial": "WITNESS"}} if witness else {}})
+    told = info(2, Serial("WITNESS")) if witness else info()
     found: dict[Key, Any] = dict(play(provider.find_batch(told, keys), server, provider=provider))
     assert [len(found[key]) for key in keys] == [1, 0] * 249 + [1]
     assert len(server.sizes) + len(server.asked) <= 45
@@ -564,7 +562,7 @@ def test_an_invalid_key_among_known_and_unknown_ones_costs_few_requests(
 def test_a_record_that_the_server_cannot_give_is_not_unknown(make: Make, info: Info) -> None:
     keys = [Serial("S1X"), Serial("S2X"), Serial("S3X")]
     provider, server = make(), Server({"S1X", "WITNESS"}, orphans=1)
-    told = info().model_copy(update={"extra": {"known": {"serial": "WITNESS"}}})
+    told = info(2, Serial("WITNESS"))
     found: dict[Key, Any] = dict(play(provider.find_batch(told, keys), server, provider=provider))
     assert [len(found[key]) for key in keys] == [1, 0, 0]
     assert set(server.asked) >= {"S2X", "S3X"}  # each by itself: there, a 404 is about this device
@@ -615,8 +613,8 @@ def test_a_bulk_answer_without_a_list_is_no_answer(
     assert all(isinstance(answer, MalformedResponseError) for answer in found.values())
 
 
-def test_keys_of_several_kinds_are_asked_for_one_by_one(make: Make, info: Info, refusal: Reply) -> None:
-    keys = [Serial("S1X"), Guid(GUID)]
+def test_a_batch_of_guids_is_asked_for_one_by_one(make: Make, info: Info, refusal: Reply) -> None:
+    keys = [Guid(GUID), Guid(GUID.replace("3f", "4f"))]
     provider, played = make(), Played()
     play(provider.find_batch(info(), keys), [refusal(404, 5002)] * 2, provider=provider, record=played)
     assert [request.method for request in played.requests] == ["GET", "GET"]
@@ -806,7 +804,7 @@ def test_reasons_are_the_policies_in_detail(make: Make, info: Info, sample: Samp
     assert known.compliance.state is ComplianceState.NONCOMPLIANT
     assert played.requests[0].url == f"{API}/mdm/devices/10001/compliance"
     by_udid = device.model_copy(update={"id": None})
-    play(provider.reasons(info(), by_udid), [reply(None, 204)], record=played)
+    play(provider.reasons(info(), by_udid), [reply({"DeviceCompliance": []})], record=played)
     assert played.requests[1].params["searchBy"] == "Udid"
 
 

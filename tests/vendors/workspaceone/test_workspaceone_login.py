@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from mdmsdk.errors import AuthenticationError, ConfigurationError, MdmError, TokenError
 from mdmsdk.identifiers import Serial
+from mdmsdk.logins import KeyPair
 from mdmsdk.provider import Token
 from mdmsdk.simulator import Fault, Fleet, RunningSimulator
 from mdmsdk.testing import Modal
 from mdmsdk.testing.playing import Played, play
 from mdmsdk.wire import Request, Response
 from mdmsdk_workspaceone import WorkspaceOneProvider
-from mdmsdk_workspaceone.login import Signer, load_signer
 from mdmsdk_workspaceone.settings import CertificateSettings
+from mdmsdk_workspaceone.signature import signed
 from mdmsdk_workspaceone.simulator import WorkspaceOneSimulator
 from mdmsdk_workspaceone.simulator.cms import signed_by
 
@@ -81,9 +83,7 @@ def test_the_life_of_a_token(make: Make, life: bytes, seconds: float) -> None:
     assert play(make(**OAUTH).login("api"), [answer]).expires_in == seconds
 
 
-@pytest.mark.parametrize(
-    "answer", [b"<html></html>", b"[]", b"{}", b'{"access_token": ""}', b'{"access_token": 7}']
-)
+@pytest.mark.parametrize("answer", [b"<html></html>", b"[]", b"{}", b'{"access_token": ""}'])
 def test_an_answer_without_a_token_is_told(make: Make, answer: bytes) -> None:
     with pytest.raises(MdmError) as caught:
         play(make(**OAUTH).login("api"), [answer])
@@ -164,6 +164,10 @@ def test_one_login_serves_many_lookups(start: Start, mdm_connect: Connect, small
 # --- certificate ---
 
 
+def header(pair: Any, **options: bool) -> str:
+    return signed(Request("GET", URL), pair, **options).headers["Authorization"]
+
+
 def signature(header: str) -> bytes:
     scheme, _, encoded = header.partition(" ")
     assert scheme == "CMSURL`1"
@@ -194,13 +198,13 @@ def test_a_certificate_signs_the_path(
 
 
 def test_the_query_is_signed_on_request(certificates: Any) -> None:
-    given = CertificateSettings(file=certificates.pem, key_file=certificates.key_pem, sign_query=True)
-    found = signature(load_signer(given).header(URL))
+    pair = KeyPair(certificates.certificate, certificates.key)
+    found = signature(header(pair, sign_query=True))
     assert signed_by(found, b"/api/mdm/devices?searchby=Udid&id=7", certificates.certificate)
 
 
 def test_the_check_of_signatures_sees_another_key(certificates: Any, elliptic: Any) -> None:
-    mixed = Signer(certificates.certificate, certificates.key).header(URL)
+    mixed = header(KeyPair(certificates.certificate, certificates.key))
     assert not signed_by(signature(mixed), b"/api/mdm/devices", elliptic.certificate)
     good = signature(mixed)
     for cut in (good[:-1], good[:40], b"", good[:-1] + bytes([good[-1] ^ 1])):
@@ -211,13 +215,18 @@ def test_the_check_of_signatures_sees_another_key(certificates: Any, elliptic: A
 @pytest.mark.parametrize("kind", ["certificates", "elliptic"])
 def test_openssl_accepts_the_signature(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> None:
     files = request.getfixturevalue(kind)
-    (tmp_path / "s.der").write_bytes(signature(Signer(files.certificate, files.key).header(URL)))
+    (tmp_path / "s.der").write_bytes(signature(header(KeyPair(files.certificate, files.key))))
     for content, good in ((b"/api/mdm/devices", True), (b"/api/mdm/other", False)):
         (tmp_path / "content").write_bytes(content)
         command = ["openssl", "cms", "-verify", "-binary", "-inform", "DER", "-in", "s.der"]
         command += ["-content", "content", "-CAfile", str(files.pem), "-purpose", "any"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
         assert (done.returncode == 0) is good, done.stderr
+
+
+def load(**given: Any) -> KeyPair:
+    pair: KeyPair = play(CertificateSettings(**given).load(), [])
+    return pair
 
 
 def test_files_that_cannot_be_used_are_told(certificates: Any, elliptic: Any, tmp_path: Path) -> None:
@@ -230,15 +239,19 @@ def test_files_that_cannot_be_used_are_told(certificates: Any, elliptic: Any, tm
         ({"file": certificates.p12, "password": "wrong-word"}, "cannot be opened"),
         ({"file": certificates.pem}, "cannot be opened"),
         ({"file": nonsense}, "cannot be opened"),
-        ({"file": certificates.pem, "key_file": certificates.key_pem, "password": "x"}, "cannot be opened"),
         ({"file": certificates.pem, "key_file": elliptic.key_pem}, "does not belong"),
     ]
     for given, words in cases:
         with pytest.raises(ConfigurationError) as caught:
-            load_signer(CertificateSettings(**given))
+            load(**given)
         assert words in str(caught.value)
         assert caught.value.hint
         assert "word" not in f"{caught.value}{caught.value.hint}".replace("password", "")
+
+
+def test_a_password_that_nothing_needs_does_no_harm(certificates: Any) -> None:
+    pair = load(file=certificates.pem, key_file=certificates.key_pem, password="x")
+    assert pair.certificate == certificates.certificate
 
 
 def test_without_cryptography_the_remedy_is_told(certificates: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,8 +264,14 @@ def test_without_cryptography_the_remedy_is_told(certificates: Any, monkeypatch:
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ConfigurationError) as caught:
-        load_signer(CertificateSettings(file=certificates.p12))
-    assert "mdmsdk-workspaceone[certificate]" in str(caught.value.hint)
+        load(file=certificates.p12)
+    assert "pip install cryptography" in str(caught.value.hint)
+
+
+def test_a_key_that_cannot_sign_so_is_told(certificates: Any) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        header(KeyPair(certificates.certificate, ed25519.Ed25519PrivateKey.generate()))
+    assert "RSA or elliptic-curve" in str(caught.value.hint)
 
 
 def test_the_plugin_loads_without_cryptography_and_http() -> None:

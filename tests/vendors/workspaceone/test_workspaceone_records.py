@@ -14,7 +14,7 @@ from mdmsdk.client.verdict import pick, settle
 from mdmsdk.errors import MalformedResponseError
 from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
 from mdmsdk.models import ComplianceState, Device
-from mdmsdk_workspaceone.records import Record, combine
+from mdmsdk_workspaceone.records import Record, failed
 
 Sample = Callable[[str], dict[str, Any]]
 LONDON = ZoneInfo("Europe/London")
@@ -78,7 +78,7 @@ def test_failing_policies_are_the_reasons(sample: Sample, name: str) -> None:
 
 def test_policies_in_detail(sample: Sample) -> None:
     summary = Record(sample("v1-device")["ComplianceSummary"])
-    assert summary.failing(detail=True) == ["Disk encryption: Encryption is on"]
+    assert failed(summary.policies) == [("Disk encryption", "Disk encryption: Encryption is on")]
 
 
 PASS, FAIL, OPEN = ComplianceState.COMPLIANT, ComplianceState.NONCOMPLIANT, ComplianceState.UNKNOWN
@@ -311,8 +311,25 @@ def test_a_record_is_passed_over_only_if_it_says_that_its_device_left() -> None:
 
 
 def test_a_boolean_counts_beside_a_pass_that_was_taken_back() -> None:
-    compromised = read(GOOD | {"CompromisedStatus": True})
-    assert combine(compromised, read({"enrollmentInfo": {"compliant": False}})).compliance.state is FAIL
+    compromised = Record(GOOD | {"CompromisedStatus": True})
+    compromised.add({"enrollmentInfo": {"compliant": False}})
+    assert compromised.device("workspaceone", LONDON).compliance.state is FAIL
+
+
+def test_another_record_of_the_same_device_adds_what_is_left_out(sample: Sample) -> None:
+    record = Record(sample("v1-device") | {"LastSeen": "2021-06-28T02:59:29.077"})
+    before = record.device("workspaceone", LONDON)
+    record.add(sample("v3-uuid"))
+    after = record.device("workspaceone", LONDON)
+    assert (before.passcode_set, after.passcode_set) == (None, True)
+    changed = {name for name, value in after.model_dump().items() if value != before.model_dump()[name]}
+    assert changed == {"passcode_set"}
+    never = sample("v3-uuid")
+    never["enrollment_info"] |= {"last_seen_timestamp": "0001-01-01T00:00:00Z", "enrollment_status": "maybe"}
+    record.add(never)
+    assert record.device("workspaceone", LONDON).last_check_in == before.last_check_in
+    assert record.device("workspaceone", LONDON).registered is False
+    assert "EnrollmentStatus" in record.unreadable
 
 
 def test_two_levels_of_one_record_are_both_read() -> None:
