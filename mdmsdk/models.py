@@ -173,6 +173,10 @@ class Device(FrozenModel):
     other_identifiers: tuple[Key, ...] = Field(default=(), exclude=True, repr=False)
     unreadable: frozenset[str] = Field(default=frozenset(), exclude=True, repr=False)
 
+    def judged(self, **changes: Any) -> Self:
+        """The device with these changes to its compliance."""
+        return self.model_copy(update={"compliance": self.compliance.model_copy(update=changes)})
+
     def shown(self, kind: type[Key]) -> tuple[Key, ...]:
         """The identifiers of one kind that the record shows in readable form."""
         others = tuple(key for key in self.other_identifiers if type(key) is kind)

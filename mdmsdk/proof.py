@@ -98,5 +98,4 @@ def _unproven(provider: MdmProvider, key: Key, device: Device) -> Device:
         reason += f' (setting trust_silent = ["{key.kind}"])'
     compliance = device.compliance
     state = ComplianceState.UNKNOWN if compliance.state in _PASSES else compliance.state
-    changes = {"state": state, "reasons": (*compliance.reasons, reason)}
-    return device.model_copy(update={"compliance": compliance.model_copy(update=changes)})
+    return device.judged(state=state, reasons=(*compliance.reasons, reason))

@@ -12,8 +12,9 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import Any
 
-__all__ = ["Secrets", "one_line", "safe_words"]
+__all__ = ["Secrets", "one_line", "safe_words", "without_secrets"]
 
 # Unicode's control, format and line-separating characters, lone surrogates, and what is to be drawn as
 # nothing (DerivedCoreProperties.txt, Default_Ignorable_Code_Point): they steer a terminal, reorder what
@@ -46,6 +47,21 @@ def safe_words(text: str, limit: int = 200) -> str:
     """What a server said, or whatever else is quoted: on one line, harmless, cut at `limit` characters."""
     text = one_line(text[: limit + 1])  # an escape is longer than what it stands for
     return text if len(text) <= limit else f"{text[:limit]}{_HIDDEN}"
+
+
+# As security answers of Workspace ONE, Intune and Jamf call keys of disks, of locked devices and of accounts.
+_SECRET_MEMBER = re.compile(r"recoverykey|unlockpin|password|secret|token(?!source)|bypasscode|escrow")
+
+
+def without_secrets(value: Any) -> Any:
+    """A vendor's record without the members whose names tell that they hold a secret, however deep."""
+    if isinstance(value, dict):
+        return {
+            name: without_secrets(inner)
+            for name, inner in value.items()
+            if not _SECRET_MEMBER.search(re.sub(r"[\W_]", "", str(name)).lower())
+        }
+    return [without_secrets(inner) for inner in value] if isinstance(value, list) else value
 
 
 class Secrets:

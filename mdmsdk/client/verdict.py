@@ -15,6 +15,7 @@ from mdmsdk.models import ComplianceState, Device
 from mdmsdk.progress import Progress, Seen, row_identity
 from mdmsdk.rules import judge
 from mdmsdk.settings import ComplianceSettings
+from mdmsdk.words import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -174,9 +175,11 @@ def settle(device: Device, server: str, provider: str) -> Device:
 
     A server may keep the last "compliant" of a device that is no longer under its management; nobody
     evaluates it any more, so that is no verdict. Neither is one beside a fact that could speak against the
-    device and cannot be read.
+    device and cannot be read. What the vendor's own record tells of passwords and keys is left out.
     """
     changes: dict[str, object] = {"server": server, "provider": provider}
+    if device.raw is not None:
+        changes["raw"] = without_secrets(device.raw)
     compliance = device.compliance
     if compliance.state in _PASSES and (doubts := _doubts(device)):
         changes["compliance"] = compliance.model_copy(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mdmsdk.client.verdict import settle
 from mdmsdk.errors import FilterIgnoredError, InvalidIdentifierError, MalformedResponseError, ResponseError
 from mdmsdk.flow import send
 from mdmsdk.identifiers import DeviceId, Guid, Hostname, Imei, Key, Mac, Serial, Udid, Username
@@ -309,6 +310,19 @@ class TestKeys:
         client: Modal = tiny(kind=Spoiled)
         results = list(client.lookup_many(["serial:S1", bad, "serial:S2"]))
         assert [type(result.error) for result in results] == [type(None), InvalidIdentifierError, type(None)]
+
+
+def test_the_vendors_own_record_is_handed_out_without_secrets() -> None:
+    raw = {
+        "serial": "S1",
+        "tokenSource": "dep",
+        "PersonalRecoveryKey": "hush",
+        "security": [{"unlock_pin": "hush", "note": "x"}, {"activationLockBypassCode": "hush"}],
+        "password-hint": "hush",
+    }
+    kept = settle(device(raw=raw), "s", "p").raw
+    assert kept == {"serial": "S1", "tokenSource": "dep", "security": [{"note": "x"}, {}]}
+    assert settle(device(), "s", "p").raw is None
 
 
 class TestRow:

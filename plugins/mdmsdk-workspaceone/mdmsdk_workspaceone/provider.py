@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from mdmsdk.flow import Flow
     from mdmsdk.models import Device
     from mdmsdk.provider import Page
-    from mdmsdk.refusals import Complaint
-    from mdmsdk.rows import Row
     from mdmsdk.search import Found, Texts
     from mdmsdk.wire import Response
 
@@ -105,21 +103,16 @@ class WorkspaceOneProvider(MdmProvider):
     vendor = "Omnissa"
     settings_type: ClassVar[type[WorkspaceOneSettings]] = WorkspaceOneSettings
     keys: ClassVar[frozenset[type[Key]]] = frozenset({*_SEARCH_BY, Guid})
-    capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {Capability.BATCH, Capability.INVENTORY, Capability.REASONS}
-    )
+    capabilities: ClassVar = frozenset({Capability.BATCH, Capability.INVENTORY, Capability.REASONS})
     # No rate is documented beyond the daily quota. The bulk call names no size: that of a page is taken, with
     # room for one more value (see `_bulk`).
     limits: ClassVar[Limits] = Limits(concurrency=8, batch_size=_MOST_ROWS - 1)
     refusals = REFUSALS
     # JupiterOne's recording of a tenant: a search without rows is 204 with an empty body.
     may_be_empty = "/devices/search"
+    complaint = staticmethod(read_complaint)
 
     settings: WorkspaceOneSettings
-
-    def complaint(self, response: Response, row: Row) -> Complaint:
-        """The code of an error answer, its activity, and whether the daily quota is spent."""
-        return read_complaint(response, row)
 
     # --- login ---
 
@@ -157,7 +150,7 @@ class WorkspaceOneProvider(MdmProvider):
             VersionMismatchError: the server does not speak `api_version`.
         """
         try:
-            about = Record((yield from send(self._get("/system/info"))).json(), "a description")
+            about = Record((yield from send(self._request("/system/info"))).json(), "a description")
             if not about.has("ProductName", "ProductVersion"):
                 raise MalformedResponseError("what answers here does not describe itself as UEM")
         except PermissionDeniedError:
@@ -166,7 +159,6 @@ class WorkspaceOneProvider(MdmProvider):
         asked, answer = yield from _newest(partial(self._search, 0, _PROBED), *versions)
         version = _version_of(answer, asked, versions[-1])
         return ServerInfo(
-            provider=self.name,
             vendor=self.vendor,
             product=about.text("ProductName") or "Workspace ONE UEM",
             version=about.text("ProductVersion"),
@@ -186,7 +178,7 @@ class WorkspaceOneProvider(MdmProvider):
             with suppress(MalformedResponseError):  # whoever asks for that device is told
                 record = Record(row)
                 devices.append(self._device(record))
-                naive = naive or bool(record.last_seen and record.last_seen.tzinfo is None)
+                naive = naive or bool((seen := record.seen()) and seen.tzinfo is None)
         if naive and not self.settings.time_zone:
             _log.warning(
                 "%s gives times without a zone, taken for UTC; set time_zone to the zone of the server",
@@ -204,7 +196,7 @@ class WorkspaceOneProvider(MdmProvider):
         Raises:
             FilterIgnoredError: the record by GUID is another one than the lookup gave.
         """
-        return self._find_one(info, key, details=self.settings.details)
+        return self._find_one(info, key, details=self.settings.details and not isinstance(key, Guid))
 
     def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
         """`find` for many keys in one request, without the details that the record by GUID adds."""
@@ -225,34 +217,35 @@ class WorkspaceOneProvider(MdmProvider):
             return (yield from self._bulk(known, {key: text for key, (text,) in texts.items()}))
         ((key, (text,)),) = texts.items()
         try:
-            if isinstance(key, Guid):
-                record = Record((yield from self._by_guid(text)).json())
-            else:
-                # API help, mdm v1, GET /devices: one device by an alternate id.
-                params = {"searchby": _SEARCH_BY[type(key)], "id": text}
-                record = Record((yield from send(self._get("/mdm/devices", params=params))).json())
+            record = yield from self._read(type(key), text)
         except UnknownRecordError:
             return []
-        if details and not isinstance(key, Guid):
+        if details:
             yield from self._add_details(record)
         return [self._device(record)]
 
-    # API help, mdm v3 and v2, GET /devices/{uuid}. Version 2 knows no pending compliance.
-    def _by_guid(self, guid: str) -> Flow[Response]:
-        _, answer = yield from _newest(partial(self._get, f"/mdm/devices/{guid}"), 3, 2)
-        return answer
+    # API help, mdm v1, GET /devices: one device by an alternate id; mdm v3 and v2, GET /devices/{uuid}, of
+    # which version 2 knows no pending compliance.
+    def _read(self, kind: type[Key], text: str) -> Flow[Record]:
+        if kind is Guid:
+            _, answer = yield from _newest(partial(self._request, f"/mdm/devices/{text}"), 3, 2)
+        else:
+            params = {"searchby": _SEARCH_BY[kind], "id": text}
+            answer = yield from send(self._request("/mdm/devices", params=params))
+        return Record(answer.json())
 
     def _add_details(self, record: Record) -> Flow[None]:
         """Add the record by GUID, as far as this server has it, and such an operation at all."""
-        guid = self._device(record).guid or ""
+        guid = record.text("Uuid") or ""
+        if not UUID.fullmatch(guid):
+            return
         try:
-            more = (yield from self._by_guid(guid)).json() if UUID.fullmatch(guid) else None
+            more = yield from self._read(Guid, guid)
         except ResponseError as error:
             if error.status not in _NO_DETAILS:
                 raise
-            return
-        if more is not None:
-            proven(self, Guid(guid), [self._device(Record(more))])
+        else:
+            proven(self, Guid(guid), [self._device(more)])
             record.add(more)
 
     # API help, mdm v1, POST /devices: BulkValues, many values of one kind; 404 if none matches or one is
@@ -295,7 +288,7 @@ class WorkspaceOneProvider(MdmProvider):
     def _post(self, kind: type[Key], values: Sequence[str]) -> Flow[tuple[list[Device], bool]]:
         """The records of these values, and whether the server says that these are all."""
         params, body = {"searchby": _SEARCH_BY[kind]}, {"BulkValues": {"Value": values}}
-        answer = yield from send(Request("POST", f"{self._root}/mdm/devices", params, _accept(1), json=body))
+        answer = yield from send(self._request("/mdm/devices", params=params, body=body))
         _version_of(answer, 1)
         listing = _listing(answer)
         devices = [self._device(record) for record in listing.records("Devices")]
@@ -313,28 +306,26 @@ class WorkspaceOneProvider(MdmProvider):
             FilterIgnoredError: the list holds a device that complies.
             IncompleteListError: rows moved while the list was read.
         """
-        devices, following = yield from self._walk(info, cursor, noncompliant=True)
-        filtered = _NAMES[UemDescription.of(info).version][-1] is not None
-        return page_of(select(devices, filtered=filtered), following)
+        return self._page(info, cursor, noncompliant=True)
 
     def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of all devices, those that have left included."""
-        return page_of(*(yield from self._walk(info, cursor)))
+        return self._page(info, cursor)
 
-    def _walk(
-        self, info: ServerInfo, cursor: Any, *, noncompliant: bool = False
-    ) -> Flow[tuple[list[Device], Any]]:
+    def _page(self, info: ServerInfo, cursor: Any, *, noncompliant: bool = False) -> Flow[Page[Device]]:
         version = UemDescription.of(info).version
+        known = _NAMES[version][-1] is not None  # the filter, and the column by which to sort
 
         def ask(page: int, size: int) -> Flow[Slice[Device]]:
             answer = yield from send(self._search(page, size, version, noncompliant=noncompliant))
             _version_of(answer, version)
             listing = _listing(answer)
-            devices = map(self._device, listing.records("Devices"))
-            return Slice([(_order(device), device) for device in devices], listing.total)
+            rows = [(record.order, self._device(record)) for record in listing.records("Devices")]
+            return Slice(rows, listing.total)
 
-        size, ordered = self.settings.page_size, version in {1, 2}
-        return walk(by_number(ask), [""], cursor, size, noun="the list", ordered=ordered)
+        size = self.settings.page_size
+        devices, place = yield from walk(by_number(ask), [""], cursor, size, noun="the list", ordered=known)
+        return page_of(select(devices, filtered=known) if noncompliant else devices, place)
 
     # API help, mdm v1, GET /devices/{id}/compliance and, by another key, GET /devices/compliance.
     def reasons(self, info: ServerInfo, device: Device) -> Flow[Device]:
@@ -344,12 +335,11 @@ class WorkspaceOneProvider(MdmProvider):
             IncompleteListError: the list of its policies has no end.
         """
         del info
-        path, by = f"/mdm/devices/{device.id}/compliance", {}
-        if device.id is None:
-            path, by = "/mdm/devices/compliance", {"searchBy": "Udid", "id": device.udid or ""}
+        path = f"/mdm/devices/{device.id}/compliance" if device.id else "/mdm/devices/compliance"
+        by = {} if device.id else {"searchBy": "Udid", "id": device.udid or ""}
 
         def ask(page: int, size: int) -> Flow[Slice[Record]]:
-            request = self._get(path, params={**by, "page": page, "pagesize": size})
+            request = self._request(path, params={**by, "page": page, "pagesize": size})
             listing = Record((yield from send(request)).json(), "a list of policies")
             return Slice(list(enumerate(listing.policies, page * size)), listing.total)
 
@@ -358,21 +348,20 @@ class WorkspaceOneProvider(MdmProvider):
         except UnknownRecordError:
             return device
         failing = failed(policies)
-        kept = [reason for reason in device.compliance.reasons if reason not in dict(failing)]
-        reasons = tuple(dict.fromkeys([*(text for _, text in failing), *kept]))
-        compliance = device.compliance.model_copy(update={"reasons": reasons})
-        return device.model_copy(update={"compliance": compliance})
+        kept = [reason for reason in device.compliance.reasons if reason not in failing.values()]
+        return device.judged(reasons=tuple(dict.fromkeys([*failing, *kept])))
 
     # --- requests and records ---
 
-    @property
-    def _root(self) -> str:
-        """The address below which the sections mdm and system are."""
+    # "Using UEM Functionality With a REST API": the version stands in Accept. One tenant's gateway refuses
+    # ";version=1" and wants none for version 1; others take both. Without JSON in Accept the answer is XML.
+    def _request(
+        self, path: str, version: int = 1, *, params: Mapping[str, str | int] | None = None, body: Any = None
+    ) -> Request:
         base = self.settings.base_url
-        return base if urlsplit(base).path.lower().endswith("/api") else f"{base}/api"
-
-    def _get(self, path: str, version: int = 1, *, params: Mapping[str, str | int] | None = None) -> Request:
-        return Request("GET", f"{self._root}{path}", params or {}, _accept(version))
+        url = f"{base}{path}" if urlsplit(base).path.lower().endswith("/api") else f"{base}/api{path}"
+        accept = "application/json" if version == 1 else f"application/json;version={version}"
+        return Request("POST" if body else "GET", url, params or {}, {"Accept": accept}, json=body)
 
     def _search(self, page: int, size: int, version: int, *, noncompliant: bool = False) -> Request:
         """The request for one page of a list; pages count from 0."""
@@ -384,7 +373,7 @@ class WorkspaceOneProvider(MdmProvider):
             params[group_name] = self.settings.organization_group
         if noncompliant and filter_name:
             params[filter_name] = "false"
-        return self._get("/mdm/devices/search", version, params=params)
+        return self._request("/mdm/devices/search", version, params=params)
 
     def _device(self, record: Record) -> Device:
         """What a record says.
@@ -392,16 +381,9 @@ class WorkspaceOneProvider(MdmProvider):
         Raises:
             MalformedResponseError: it has neither number nor UUID, like an error that comes with status 200.
         """
-        zone = self.settings.time_zone or UTC
-        device = record.device(self.name, zone, keep_raw=self.settings.keep_raw)
-        if device.id is None and device.guid is None:
+        if not record.order:
             raise MalformedResponseError("the server lists a device without number and UUID")
-        return device
-
-
-def _order(device: Device) -> int | str:
-    number = device.id or ""
-    return int(number) if _FORMS[DeviceId].fullmatch(number) else device.guid or number
+        return record.device(self.settings.time_zone or UTC, keep_raw=self.settings.keep_raw)
 
 
 def _listing(answer: Response) -> Record:
@@ -420,8 +402,7 @@ def _newest(ask: Callable[[int], Request], version: int, *older: int) -> Flow[tu
 
 def _lacks_version(error: ResponseError) -> bool:
     """Whether an error may only mean that the server lacks this version of an operation."""
-    told = isinstance(error, UnknownRecordError | RateLimitedError)
-    return error.status in _NO_SUCH_VERSION and not told
+    return error.status in _NO_SUCH_VERSION and not isinstance(error, UnknownRecordError | RateLimitedError)
 
 
 # JupiterOne's recording: x-api-version: v2; a resource without version 2 answers 200 in version 1.
@@ -441,12 +422,6 @@ def _version_of(answer: Response, *versions: int) -> int:
             hint=f"Set api_version to {spoken}, if that is 1, 2 or 3, or leave it out.",
         )
     return spoken
-
-
-# "Using UEM Functionality With a REST API": the version stands in Accept. One tenant's gateway refuses
-# ";version=1" and wants none for version 1; others take both. Without JSON in Accept the answer is XML.
-def _accept(version: int) -> dict[str, str]:
-    return {"Accept": "application/json" if version == 1 else f"application/json;version={version}"}
 
 
 # API help: Macaddress: 848506B900BA, twelve digits without separators; the others as they are.

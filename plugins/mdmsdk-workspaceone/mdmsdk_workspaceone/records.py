@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Record", "failed", "select"]
 
 _CONTAINERS: Final = ("enrollmentinfo", "platforminfo", "carrierinfo")
+# What the record by GUID adds; an identifier in there would be no proof of the other record.
+_ADDED: Final = frozenset({"LastSeenTimestamp", "LastSeen", "PasscodePresent", "DataEncrypted", "Compliant"})
 _ENROLLED: Final = frozenset({"ENROLLED", "USERENROLLED"})
 # Workspace ONE API help, mdm v1 to v3, enrollment_status: the words for devices that have left, or are not
 # there yet. UNKNOWN is not among them: it does not say so.
@@ -54,11 +56,11 @@ _STATES: Final[dict[str, tuple[ComplianceState, str | None]]] = {
     "REGISTRATIONACTIVE": (_OPEN, "The device is only registered and not evaluated."),
     "REGISTRATIONEXPIRED": (_OPEN, "The device's registration has expired."),
     "UNKNOWN": (_OPEN, None),
+    "COMPLIANT:TRUE": (_PASS, None),
+    "COMPLIANT:FALSE": (_FAIL, None),
 }
 _SEVERITY: Final = (_PASS, _OPEN, _FAIL).index
 """The worse, the higher."""
-# What `/security` answers hold besides facts; no other answer should, and `raw` must not.
-_SECRET: Final = re.compile(r"recoverykey|unlockpin|password|secret|token(?!source)|bypasscode|escrow")
 
 
 class Record(Row):
@@ -68,19 +70,23 @@ class Record(Row):
 
     def __init__(self, document: Any, what: str = "a device", unreadable: set[str] | None = None) -> None:
         super().__init__(document, what, unreadable)
-        self._document = document
         # Public recordings of tenants: absent data is an empty object, and a number stands in one of its own.
         self._members = {name: _bare(value) for name, value in self._members.items() if value != {}}
-        self.levels = [self]
-        self.levels += [self.row(name) for name in _CONTAINERS if name in self._members]
+        self.own = [self]
+        self.own += [self.row(name) for name in _CONTAINERS if name in self._members]
+        self.levels = [*self.own]
 
-    def add(self, document: Any) -> None:
-        """Read what this record leaves out in another one of the same device, and judge by both."""
-        self.levels += Record(document, "a device", self._unreadable).levels
+    def add(self, more: Record) -> None:
+        """Judge by another record of the same device as well, and read there what this one leaves out."""
+        self.levels += Record(more.document, "a device", self._unreadable).levels
 
     def _find(self, names: tuple[str, ...]) -> tuple[str, Any]:
         """The first of these members that is there, here or in the objects that hold a part of the record."""
-        members = (super(Record, level)._find((name,)) for name in names for level in self.levels)
+        members = (
+            super(Record, level)._find((name,))
+            for name in names
+            for level in (self.levels if name in _ADDED else self.own)
+        )
         return next((member for member in members if member[1] is not None), (names[0], None))
 
     @staticmethod
@@ -88,16 +94,17 @@ class Record(Row):
         """The name without case and underscores."""
         return name.replace("_", "").lower()
 
-    def value(self, name: str) -> Any:
-        """A member as it came, None where there is none."""
-        return self._find((name,))[1]
-
     @property
-    def last_seen(self) -> datetime | None:
-        """The last contact, without a zone where the server gives none; None for a sentinel."""
+    def order(self) -> int | str:
+        """What tells the record from the others of a list, and sorts it; empty where nothing does."""
+        return int(self.number("Id") or 0) or self.text("Uuid") or ""
+
+    def seen(self, zone: tzinfo | None = None) -> datetime | None:
+        """The last contact; None for a sentinel. `zone` is that of times without one."""
         for text in (self.text("LastSeenTimestamp"), self.text("LastSeen")):
             if text and "-" in text and clean_time(text):  # a bare number is no time
-                return datetime.fromisoformat(text)
+                seen = datetime.fromisoformat(text)
+                return seen if seen.tzinfo else seen.replace(tzinfo=zone)
         return None
 
     def _is_enrolled(self) -> bool:
@@ -107,18 +114,14 @@ class Record(Row):
             self.doubt(name, None)
         return bool(words) and words <= _ENROLLED
 
-    def device(self, provider: str, zone: tzinfo, *, keep_raw: bool = False) -> Device:
+    def device(self, zone: tzinfo, *, keep_raw: bool = False) -> Device:
         """What the record says; `zone` is that of times without one."""
-        seen = self.last_seen
-        if seen is not None and seen.tzinfo is None:
-            seen = seen.replace(tzinfo=zone)
         modems = self.rows("DeviceCellularNetworkInfo")
         imeis = dict.fromkeys(imei for row in (self, *modems) for imei in row.keys(Imei, "Imei"))
         macs = (mac for row in (self, *self.rows("DeviceNetworkInfo")) for mac in row.macs("MacAddress"))
         phones = (self.text("PhoneNumber"), *(modem.text("PhoneNumber") for modem in modems))
         model, number = self.text("Model", "ModelName"), self.key(DeviceId, "Id")
         return Device(
-            provider=provider,
             id=None if number == "0" else number,
             name=self.text(
                 "HostName", "ComputerName", "DeviceReportedName", "DeviceFriendlyName", "FriendlyName"
@@ -139,8 +142,8 @@ class Record(Row):
             disk_encrypted=self.flag("DataEncryptionYN", "DataEncrypted"),
             passcode_set=self.flag("PasscodePresent"),
             jailbroken=self.veto("CompromisedStatus"),
-            last_check_in=seen,
-            raw=_without_secrets(self._document) if keep_raw else None,
+            last_check_in=self.seen(zone),
+            raw=self.document if keep_raw else None,
             other_identifiers=tuple(imeis)[1:],
             unreadable=self.unreadable,  # the last, when all was read
         )
@@ -150,29 +153,28 @@ class Record(Row):
         summary = self.row("ComplianceSummary")
         words = [level.word("ComplianceStatus") for level in self.levels]
         words.append(summary.word("OverallComplianceStatus"))
-        verdicts = [_read_state(word) for word in words if word]
+        # API help, mdm v2, devices/{uuid}: only yes or no, and what is pending reads as no.
+        told = self._find(("Compliant",))[1]
+        if told is not None and all(_state(word) is _PASS for word in words if word):
+            words.append(f"compliant: {str(told).lower() if isinstance(told, bool) else '?'}")
         if any(_plain(word) not in _STATES for word in words if word):
             self.doubt("ComplianceStatus", None)
-        # API help, mdm v2, devices/{uuid}: only yes or no, and what is pending reads as no.
-        for told in (level.value("Compliant") for level in self.levels):
-            if isinstance(told, bool) and all(verdict.state is _PASS for verdict in verdicts):
-                state = f"compliant: {str(told).lower()}"
-                verdicts.append(Compliance(state=_PASS if told else _FAIL, vendor_state=state))
-            elif told is not None and not isinstance(told, bool):
-                self.doubt("Compliant", None)
-        verdict = _strictest(*verdicts)
-        failing = [name for name, _ in failed(summary.policies)]
-        reasons = [*failing, *verdict.reasons]
-        if verdict.state is _PASS and failing:
+        said = _strictest(words)
+        state, reason = _STATES.get(_plain(said or ""), (_OPEN, None))
+        failing = list(dict.fromkeys(failed(summary.policies).values()))
+        reasons = [*failing, *([reason] if reason else ())]
+        if state is _PASS and failing:
             reasons.append("The server calls the device compliant although a policy fails.")
-        elif verdict.state is _PASS and any(policy.state is not _PASS for policy in summary.policies):
+        elif state is _PASS and any(policy.state is not _PASS for policy in summary.policies):
             reasons.append("The server calls the device compliant although a policy has no result.")
         if self.veto("CompromisedStatus"):
             reasons.append("The device is compromised (jailbroken or rooted).")
-        changes: dict[str, Any] = {"reasons": tuple(reasons), "source": failing[0] if failing else None}
-        if verdict.state is _PASS and reasons:
-            changes["state"] = _OPEN
-        return verdict.model_copy(update=changes)
+        return Compliance(
+            state=_OPEN if state is _PASS and reasons else state,
+            reasons=tuple(reasons),
+            vendor_state=said,
+            source=failing[0] if failing else None,
+        )
 
     @property
     def policies(self) -> list[Record]:
@@ -186,11 +188,9 @@ class Record(Row):
     @property
     def state(self) -> ComplianceState:
         """How the device stands to this policy; unknown while its check is pending, or has no result."""
-        word, flag = self.word("ComplianceStatus"), self.veto("CompliantStatus")
-        states = [_read_state(word).state] if word else []
-        if flag is not None:
-            states.append(_PASS if flag else _FAIL)
-        return _OPEN if self.veto("CompliancePending") else max(states, key=_SEVERITY, default=_OPEN)
+        flag = self.veto("CompliantStatus")
+        said = _strictest([self.word("ComplianceStatus"), None if flag is None else f"compliant: {flag}"])
+        return _OPEN if self.veto("CompliancePending") else _state(said)
 
     @property
     def total(self) -> int | None:
@@ -198,21 +198,22 @@ class Record(Row):
         return int(self.number("Total") or 0) or None
 
 
-def failed(policies: Iterable[Record]) -> list[tuple[str, str]]:
-    """Of the policies that a device fails, the names, and with each what it demands besides."""
-    found = []
+def failed(policies: Iterable[Record]) -> dict[str, str]:
+    """Of the policies that a device fails, what each demands, with its name."""
+    found = {}
     for policy in policies:
         if policy.state is _FAIL:
             name = policy.text("PolicyName") or "a policy without a name"
             more = policy.text("PolicyDetail", "PolicyDescription")
-            found.append((name, f"{name}: {more}" if more else name))
-    return list(dict.fromkeys(found))
+            found[f"{name}: {more}" if more else name] = name
+    return found
 
 
 def _bare(value: Any) -> Any:
     return value["Value"] if isinstance(value, dict) and value.keys() == {"Value"} else value
 
 
+@lru_cache(maxsize=256)
 def _plain(word: str) -> str:
     # Letters beyond ASCII can turn into others in upper case.
     return re.sub(r"[_\s-]", "", word).upper() if word.isascii() else ""
@@ -224,20 +225,13 @@ def _system(word: str | None, model: str | None) -> str | None:
     return "iPadOS" if found == "iOS" and (model or "").lower().startswith("ipad") else found
 
 
-@lru_cache(maxsize=256)
-def _read_state(word: str) -> Compliance:
-    state, reason = _STATES.get(_plain(word), (_OPEN, None))
-    return Compliance(state=state, reasons=(reason,) if reason else (), vendor_state=word)
+def _state(word: str | None) -> ComplianceState:
+    return _STATES.get(_plain(word or ""), (_OPEN, None))[0]
 
 
-def _is_undecided(verdict: Compliance) -> bool:
-    """Whether this is one of the server's words for "no verdict"."""
-    return _STATES.get(_plain(verdict.vendor_state or ""), (_PASS, None))[0] is _OPEN
-
-
-def _strictest(*verdicts: Compliance) -> Compliance:
-    """The strictest of several verdicts on one device, the first of equals; without any, unknown."""
-    return max(verdicts, key=lambda verdict: _SEVERITY(verdict.state), default=Compliance())
+def _strictest(words: Iterable[str | None]) -> str | None:
+    """Of the server's words for one device, the strictest, the first of equals."""
+    return max(filter(None, words), key=lambda word: _SEVERITY(_state(word)), default=None)
 
 
 def select(devices: Sequence[Device], *, filtered: bool) -> list[Device]:
@@ -258,20 +252,11 @@ def select(devices: Sequence[Device], *, filtered: bool) -> list[Device]:
         raise FilterIgnoredError("the server's noncompliant list holds a device that is not noncompliant")
     return [
         device
-        for device in devices
+        for device, verdict in ((device, device.compliance) for device in devices)
         if (device.registered or "EnrollmentStatus" in device.unreadable)
         and (
-            device.compliance.state is _FAIL
-            or (filtered and (device.unreadable or not _is_undecided(device.compliance)))
+            device.unreadable or _state(verdict.vendor_state) is not _OPEN
+            if filtered
+            else verdict.state is _FAIL
         )
     ]
-
-
-def _without_secrets(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            name: _without_secrets(inner)
-            for name, inner in value.items()
-            if not _SECRET.search(Record.normal(name))
-        }
-    return [_without_secrets(inner) for inner in value] if isinstance(value, list) else value

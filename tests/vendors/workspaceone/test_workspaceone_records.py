@@ -22,7 +22,7 @@ WIFI, ETHERNET = Mac("00005E005311"), Mac("00005E005312")
 
 
 def read(row: Any, **options: Any) -> Device:
-    return Record(row).device("workspaceone", LONDON, **options)
+    return Record(row).device(LONDON, **options)
 
 
 @pytest.mark.parametrize("name", ["v1-device", "v2-uuid", "v3-uuid", "v3-row"])
@@ -78,7 +78,7 @@ def test_failing_policies_are_the_reasons(sample: Sample, name: str) -> None:
 
 def test_policies_in_detail(sample: Sample) -> None:
     summary = Record(sample("v1-device")["ComplianceSummary"])
-    assert failed(summary.policies) == [("Disk encryption", "Disk encryption: Encryption is on")]
+    assert failed(summary.policies) == {"Disk encryption: Encryption is on": "Disk encryption"}
 
 
 PASS, FAIL, OPEN = ComplianceState.COMPLIANT, ComplianceState.NONCOMPLIANT, ComplianceState.UNKNOWN
@@ -312,23 +312,28 @@ def test_a_record_is_passed_over_only_if_it_says_that_its_device_left() -> None:
 
 def test_a_boolean_counts_beside_a_pass_that_was_taken_back() -> None:
     compromised = Record(GOOD | {"CompromisedStatus": True})
-    compromised.add({"enrollmentInfo": {"compliant": False}})
-    assert compromised.device("workspaceone", LONDON).compliance.state is FAIL
+    compromised.add(Record({"enrollmentInfo": {"compliant": False}}))
+    assert compromised.device(LONDON).compliance.state is FAIL
 
 
 def test_another_record_of_the_same_device_adds_what_is_left_out(sample: Sample) -> None:
     record = Record(sample("v1-device") | {"LastSeen": "2021-06-28T02:59:29.077"})
-    before = record.device("workspaceone", LONDON)
-    record.add(sample("v3-uuid"))
-    after = record.device("workspaceone", LONDON)
+    before = record.device(LONDON)
+    record.add(Record(sample("v3-uuid")))
+    after = record.device(LONDON)
     assert (before.passcode_set, after.passcode_set) == (None, True)
     changed = {name for name, value in after.model_dump().items() if value != before.model_dump()[name]}
     assert changed == {"passcode_set"}
+    silent = Record({"Id": 10001})
+    silent.add(Record(sample("v3-uuid")))
+    device = silent.device(LONDON)
+    assert (device.user, device.passcode_set) == (None, True)
+    assert [device.shown(kind) for kind in (Guid, Udid, Serial, Imei, Mac)] == [()] * 5
     never = sample("v3-uuid")
     never["enrollment_info"] |= {"last_seen_timestamp": "0001-01-01T00:00:00Z", "enrollment_status": "maybe"}
-    record.add(never)
-    assert record.device("workspaceone", LONDON).last_check_in == before.last_check_in
-    assert record.device("workspaceone", LONDON).registered is False
+    record.add(Record(never))
+    assert record.device(LONDON).last_check_in == before.last_check_in
+    assert record.device(LONDON).registered is False
     assert "EnrollmentStatus" in record.unreadable
 
 
@@ -407,7 +412,7 @@ def test_the_record_is_kept_on_request_and_without_secrets(sample: Sample) -> No
         "Security": {"UnlockPin": "hush-2", "items": [{"static_recovery_key": "hush-3"}]},
     }
     assert read(row).raw is None
-    device = read(row, keep_raw=True)
+    device = settle(read(row, keep_raw=True), "uem", "workspaceone")
     assert device.raw["SerialNumber"] == "SIMWS10001"
     assert "hush" not in json.dumps(device.raw)
     assert "SIMWS10001" not in repr(device).replace("serial_number='SIMWS10001'", "")
