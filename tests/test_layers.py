@@ -24,6 +24,7 @@ LAYERS = [
         "rules",
         "batch",
         "progress",
+        "damage",
     },
     {"registry", "ise"},
     {"_run"},

@@ -1,17 +1,16 @@
-"""The inventories of a Jamf Pro server: requests for their pages, and around a damaged record.
+"""The inventories of a Jamf Pro server: requests for their pages.
 
 Source: "Jamf Pro API Overview", section on pagination, https://developer.jamf.com/jamf-pro/docs/jamf-pro-api-overview.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from mdmsdk.errors import MalformedResponseError, ServerError
+from mdmsdk.damage import around_damage
+from mdmsdk.errors import MalformedResponseError
 from mdmsdk.flow import Flow, send, together
 from mdmsdk.paging import ReadPage, Slice, collect, numbered
 from mdmsdk.rows import Row
@@ -20,17 +19,11 @@ from mdmsdk_jamf.records import COMPUTERS, REALMS, Realm, Record
 from mdmsdk_jamf.rsql import encoded
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from mdmsdk_jamf.settings import JamfSettings
 
-__all__ = ["Ask", "Inventory", "around_damage", "read_page"]
-
-T = TypeVar("T")
-_SEVERAL = 2
-"""Failures after which it is time to see whether the server gives anything at all."""
-_FEW = 16
-"""Rows that are asked for one by one where the server fails at all of them together."""
-Ask = Callable[[int, int], Flow[Slice[T]]]
-"""Asks for the page of a number, from 0 on, and a size."""
+__all__ = ["Inventory", "read_page"]
 
 
 class Inventory:
@@ -56,7 +49,10 @@ class Inventory:
         return read_page(response.json())[1]
 
     def read(self, search: str = "") -> ReadPage[Record]:
-        """For `mdmsdk.paging.walk`: the records of an inventory that a filter lets through."""
+        """For `mdmsdk.paging.walk`: the records of an inventory that a filter lets through.
+
+        A single damaged record makes the server fail at the whole page (jamf/powerbi, issue 22).
+        """
 
         def ask(scope: str, offset: int, limit: int) -> Flow[Slice[Record]]:
             ask_page = partial(self._page, REALMS[scope], search)
@@ -95,46 +91,3 @@ def read_page(payload: Any) -> tuple[list[Row], int]:
     if not total.isdecimal():
         raise MalformedResponseError("Jamf Pro does not say how many records a list has")
     return page.records("results"), int(total)
-
-
-# A single damaged record makes the server fail at the whole page (jamf/powerbi, issue 22).
-def around_damage(ask: Ask[T], offset: int, limit: int) -> Flow[Slice[T]]:
-    """The rows from a position on; where the server fails, fewer of them, down to one by one.
-
-    What is given is a stretch without gaps but for the records at which the server fails, so that
-    `mdmsdk.paging.walk` sees whether the list moved before it and after it.
-
-    Raises:
-        ServerError: it is not the records: the first two rows cannot be had alone, or none of many.
-    """
-    size, failures = limit, list[ServerError]()
-    while True:
-        try:
-            part = yield from numbered(ask, offset, size)
-        except ServerError as error:
-            failures.append(error)
-        else:
-            # Only the server's own limit is worth remembering.
-            return replace(part, limit=limit) if part.limit == size else part
-        if len(failures) == _SEVERAL:
-            yield from _one_by_one(ask, range(offset, offset + 2), failures[0])
-        if size <= _FEW:
-            return (yield from _one_by_one(ask, range(offset, offset + _FEW), failures[0]))
-        size = max(_FEW, size // 4)
-
-
-def _one_by_one(ask: Ask[T], wanted: range, failure: ServerError) -> Flow[Slice[T]]:
-    """The rows at some positions, without those that cannot be had. They must not all be so."""
-    rows: dict[int | str, T] = {}
-    lost, total = set(), None
-    # The last one first: rows that leave in between move to positions that are still to come.
-    for position in reversed(wanted):
-        try:
-            part = yield from numbered(ask, position, 1)
-        except ServerError:
-            lost.add(position)
-        else:
-            rows, total = {**dict(part.rows), **rows}, part.total
-    if len(lost) == len(wanted):
-        raise failure
-    return Slice(tuple(rows.items()), total, offset=wanted.start, lost=frozenset(lost))

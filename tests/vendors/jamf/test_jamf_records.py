@@ -15,6 +15,7 @@ from mdmsdk.errors import MalformedResponseError
 from mdmsdk.identifiers import Guid, Imei, Key, Mac, Meid, Serial, Udid
 from mdmsdk.models import Device
 from mdmsdk.rows import Row
+from mdmsdk_jamf.inventory import read_page
 from mdmsdk_jamf.records import COMPUTERS, MOBILE_DEVICES, REALMS, Realm, Record
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "jamf"
@@ -248,3 +249,13 @@ def test_any_record_is_a_device_or_refused(row: dict[str, Any], realm: Realm) ->
     except MalformedResponseError:
         return
     assert device.registered in {True, False}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [None, [], {}, {"results": []}, {"results": {}, "totalCount": 0}, {"results": ["x"], "totalCount": 1}]
+    + [{"results": [], "totalCount": total} for total in (True, -1, "many", None, 1.0)],
+)
+def test_what_is_no_page_is_refused(payload: Any) -> None:
+    with pytest.raises(MalformedResponseError):
+        read_page(payload)

@@ -64,9 +64,8 @@ class Membership(Source):
 
     def _means(self, verdict: Compliance) -> bool | None:
         # Of those that comply, one that does. A group of offenders may well be empty.
-        return super()._means(verdict) and (
-            not self.members_comply or verdict.state is ComplianceState.COMPLIANT
-        )
+        passes = verdict.state is ComplianceState.COMPLIANT
+        return super()._means(verdict) and (passes or not self.members_comply)
 
     def _verdict(self, record: Record, target: Named | None, members: Members) -> Verdict:
         if target is None:

@@ -1,19 +1,19 @@
-"""Pages, and what is done about one that holds a record at which the server fails."""
+"""Pages that hold a record at which the server fails: what is read around it, and what is told."""
 
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdmsdk.errors import IncompleteListError, MalformedResponseError, ServerError
+from mdmsdk.damage import around_damage
+from mdmsdk.errors import IncompleteListError, ServerError
 from mdmsdk.flow import done
 from mdmsdk.paging import Slice, walk
 from mdmsdk.testing import play
-from mdmsdk_jamf.inventory import around_damage, read_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -142,13 +142,3 @@ def test_an_outage_is_not_taken_for_a_damaged_record() -> None:
     with pytest.raises(ServerError):
         read(server, 1000)
     assert server.asked == [(0, 1000), (0, 250), (1, 1), (0, 1)]
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [None, [], {}, {"results": []}, {"results": {}, "totalCount": 0}, {"results": ["x"], "totalCount": 1}]
-    + [{"results": [], "totalCount": total} for total in (True, -1, "many", None, 1.0)],
-)
-def test_what_is_no_page_is_refused(payload: Any) -> None:
-    with pytest.raises(MalformedResponseError):
-        read_page(payload)
