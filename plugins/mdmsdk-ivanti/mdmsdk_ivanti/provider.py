@@ -110,7 +110,10 @@ class IvantiProvider(MdmProvider):
     def rows(
         self, server: IvantiServer, query: str, scope: str, offset: int, limit: int
     ) -> Flow[Slice[JsonObject]]:
-        """Ask for `limit` rows from `offset` on that `query` finds in one device space; "" finds all."""
+        """Ask for `limit` rows from `offset` on that `query` finds in one device space; "" finds all.
+
+        A query that begins with a slash is the address of a record, and is asked alone.
+        """
 
     @abstractmethod
     def condition(self, server: IvantiServer, key: Key) -> str:
@@ -209,22 +212,30 @@ class IvantiProvider(MdmProvider):
         _refuse_masked(keys, server.masked)
         joint = len(self.disjunction)
         how = Search(
-            ask=partial(self.ask, server),
+            ask=partial(self._ask, server),
             spellings=lambda key: (self.condition(server, key),),
-            most=1 if server.everything else None,
             longest=self.longest_query + joint,
-            size=lambda texts: len(texts[0]) + joint,
+            size=lambda texts: joint + (self.longest_query if texts[0][0] == "/" else len(texts[0])),
             splits=spoils_query,
             more_requests=_MORE_REQUESTS,
         )
         return (yield from find_with(self, how, keys))
 
-    def ask(self, server: IvantiServer, texts: Texts) -> Flow[list[Device]]:
-        """All records that one query finds."""
+    def _ask(self, server: IvantiServer, texts: Texts) -> Flow[list[Device]]:
+        """All devices that one query finds, without repeats.
+
+        Raises:
+            UnsupportedOperationError: whose records they are cannot be told, because the value is disguised.
+        """
         query = self.disjunction.join(chain(*texts.values()))
         size = self.settings.page_size
         parts = yield from together(*(self.rows(server, query, scope, 0, size) for scope in server.scopes))
-        found = self.devices([*texts], (record for part in parts for _, record in part.rows))
+        found: list[Device] = []
+        for device, hidden in (self._read(record) for part in parts for _, record in part.rows):
+            if not any(map(device.matches, texts)):
+                _refuse_masked(texts, hidden)
+            if device not in found:
+                found.append(device)
         # Only by what it holds can a record be found, and what was searched for is among what is asked for.
         kind = next(iter(texts)).kind
         if any(all(device.matches(key) is None for key in texts) for device in found):
@@ -233,20 +244,6 @@ class IvantiProvider(MdmProvider):
             raise IncompleteListError(
                 f"more devices have this {kind} than one answer holds", hint=_SHARED_HINT
             )
-        return found
-
-    def devices(self, keys: Sequence[Key], records: Iterable[JsonObject]) -> list[Device]:
-        """The devices of an answer to a search by some keys, without repeats.
-
-        Raises:
-            UnsupportedOperationError: whose they are cannot be told, because the value is disguised.
-        """
-        found: list[Device] = []
-        for device, hidden in map(self._read, records):
-            if not any(map(device.matches, keys)):
-                _refuse_masked(keys, hidden)
-            if device not in found:
-                found.append(device)
         return found
 
     def _read(self, record: JsonObject) -> tuple[Device, set[str]]:
@@ -304,7 +301,7 @@ def _named(name: str, known: Mapping[str, str]) -> list[str]:
     return [number for number, own in known.items() if own.casefold() == name.casefold()]
 
 
-def _refuse_masked(keys: Sequence[Key], masked: Iterable[str]) -> None:
+def _refuse_masked(keys: Iterable[Key], masked: Iterable[str]) -> None:
     if hidden := ", ".join(sorted({key.kind for key in keys} & {*masked})):
         raise UnsupportedOperationError(
             f"this account does not see the {hidden} of devices, and so cannot search by it", hint=_MASK_HINT

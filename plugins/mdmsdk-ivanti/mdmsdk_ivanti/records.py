@@ -122,11 +122,12 @@ def numbered(records: Iterable[JsonObject], name: str) -> list[tuple[int | str, 
 
 def unmasked(record: JsonObject, names: Names, masks: re.Pattern[str]) -> tuple[JsonObject, set[str]]:
     """A record without disguised values, which several devices share, and the kinds of key that they hide."""
+    masked = re.compile(masks.pattern, re.IGNORECASE | re.DOTALL).fullmatch
     hidden = {
         name: kind.kind
         for kind, members in names.items()
         for name in members
-        if isinstance(value := record.get(name), str) and masks.fullmatch(value.strip())
+        if isinstance(value := record.get(name), str) and masked(value.strip())
     }
     clear = {name: value for name, value in record.items() if name not in hidden}
     return clear, set(hidden.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, ClassVar, Final, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, model_validator
 
 from mdmsdk.logins import BasicLogin, check_one_login
 from mdmsdk.settings import ProviderSettings
@@ -13,19 +13,13 @@ from mdmsdk.settings import ProviderSettings
 __all__ = ["IvantiCloudSettings", "IvantiCoreSettings", "IvantiSettings"]
 
 
-def _in_any_case(pattern: re.Pattern[str]) -> re.Pattern[str]:
-    return re.compile(pattern.pattern, re.IGNORECASE | re.DOTALL)
-
-
 def _as_list(value: object) -> object:
     return value if isinstance(value, list | tuple | set | frozenset) else [value]
 
 
 # How the GDPR profile of an API user disguises a value is not published: runs of a mask character, or a word.
-MASKS: Final = _in_any_case(
-    re.compile(
-        r".*(?:\*{2,}|[•●█]{2,}|[xX]{4,}|#{3,}).*|(?:masked|hidden|obfuscated|anonymi[sz]ed|redacted)\W*"
-    )
+MASKS: Final = re.compile(
+    r".*(?:\*{2,}|[•●█]{2,}|[xX]{4,}|#{3,}).*|(?:masked|hidden|obfuscated|anonymi[sz]ed|redacted)\W*"
 )
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1), Field(coerce_numbers_to_str=True)
@@ -45,7 +39,7 @@ class IvantiSettings(BasicLogin, ProviderSettings):
 
     logins: ClassVar[tuple[tuple[str, ...], ...]] = (("username", "password"),)
     page_size: int = Field(default=200, ge=2, le=500)
-    mask_pattern: Annotated[re.Pattern[str], AfterValidator(_in_any_case)] = MASKS
+    mask_pattern: re.Pattern[str] = MASKS
 
     @model_validator(mode="after")
     def _check_login(self) -> Self:

@@ -5,23 +5,20 @@ Source: Ivanti Neurons for MDM customer integration API guide, "Devices", "Devic
 
 from __future__ import annotations
 
-from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 
-from mdmsdk.errors import MalformedResponseError, MdmError, ProtocolError
-from mdmsdk.flow import attempt, done, together
+from mdmsdk.errors import MalformedResponseError, ProtocolError
+from mdmsdk.flow import attempt, done
 from mdmsdk.identifiers import Guid
 from mdmsdk.logins import secret_text
 from mdmsdk.paging import Slice
 from mdmsdk.provider import Limits, Token
-from mdmsdk.search import one_by_one
 from mdmsdk.words import safe_words
 from mdmsdk_ivanti.cloud.records import MAX_QUERY, NAMES, NONCOMPLIANT, OR, condition, read
 from mdmsdk_ivanti.provider import IvantiProvider, IvantiServer
 from mdmsdk_ivanti.records import numbered
-from mdmsdk_ivanti.refusals import CLOUD, CLOUD_ROLE, TOKEN, UnknownDeviceError, sentences
+from mdmsdk_ivanti.refusals import CLOUD, CLOUD_TOKEN, UnknownDeviceError, said
 from mdmsdk_ivanti.settings import IvantiCloudSettings
 
 if TYPE_CHECKING:
@@ -29,9 +26,8 @@ if TYPE_CHECKING:
 
     from mdmsdk.flow import Flow
     from mdmsdk.identifiers import Key
-    from mdmsdk.models import Device, ServerInfo
+    from mdmsdk.models import ServerInfo
     from mdmsdk.refusals import Refusal
-    from mdmsdk.search import Found
     from mdmsdk_ivanti.records import IvantiRow, JsonObject, Names
 
 __all__ = ["IvantiCloudProvider"]
@@ -59,8 +55,7 @@ class IvantiCloudProvider(IvantiProvider):
 
     def __init__(self, settings: IvantiCloudSettings) -> None:
         super().__init__(settings)
-        token = [TOKEN] if settings.token else []
-        self.refusals: Sequence[Refusal] = (*token, *CLOUD)
+        self.refusals: Sequence[Refusal] = CLOUD_TOKEN if settings.token else CLOUD
 
     def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
         """The token, or else the user name and password, of the settings; costs no request."""
@@ -92,17 +87,20 @@ class IvantiCloudProvider(IvantiProvider):
             listed = yield from self.rows(here, "", scope, 0, 1)
             for _, record in listed.rows:
                 if key := Guid.parse(str(record.get("guid") or "")):
-                    searched = yield from attempt(self.ask(here, {key: (condition(key),)}))
-                    if _is_about(searched, key):
-                        return False
-                    return _is_about((yield from attempt(self._at_its_address(here, key))), key)
+                    for by_address in (False, True):
+                        info = self.describe(here.model_copy(update={"guids_by_address": by_address}))
+                        found = yield from attempt(self.find(info, key))
+                        # An ignored query finds others as well.
+                        if isinstance(found, list) and {device.matches(key) for device in found} == {True}:
+                            return by_address
+                    return False
         return False
 
     def _envelope(self, url: str, params: Mapping[str, str | int] | None = None) -> Flow[IvantiRow]:
         """An answer with a result."""
         answer = yield from self.get(url, params)
-        if errors := sentences({"errors": answer.value("errors")}):
-            raise ProtocolError(f"the server reports: {safe_words(errors)}", hint=CLOUD_ROLE)
+        if errors := said({"errors": answer.value("errors")}):
+            raise ProtocolError(f"the server reports: {safe_words(errors)}")
         if answer.value("errors") or not answer.has("result"):
             raise MalformedResponseError("the server answered without a result")
         return answer
@@ -114,38 +112,24 @@ class IvantiCloudProvider(IvantiProvider):
     def rows(
         self, server: IvantiServer, query: str, scope: str, offset: int, limit: int
     ) -> Flow[Slice[JsonObject]]:
-        """One part of a search."""
-        params: dict[str, str | int] = {"dmPartitionId": scope, "rows": limit, "start": offset, **_BY_NUMBER}
+        """One part of a search, or the record at an address."""
+        url = f"{server.base}/device"
+        params: dict[str, str | int] = {"dmPartitionId": scope}
+        if query.startswith("/"):
+            try:
+                answer = yield from self._envelope(url + query, params)
+            except UnknownDeviceError:
+                return Slice((), 0)
+            found = answer.objects("result", may_be_alone=True)
+            return Slice(numbered(found, "id"), len(found))
+        params.update(rows=limit, start=offset, **_BY_NUMBER)
         if query:
             params["fq"] = query
-        result = (yield from self._envelope(f"{server.base}/device", params)).row("result")
+        result = (yield from self._envelope(url, params)).row("result")
         return Slice(numbered(result.objects("searchResults"), "id"), result.count())
 
     def condition(self, server: IvantiServer, key: Key) -> str:
-        """The query for a key."""
-        del server
+        """The query for a key; where a search finds no GUIDs, the address of the record."""
+        if server.guids_by_address and isinstance(key, Guid):
+            return f"/{quote(key.value, safe='')}"
         return condition(key)
-
-    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
-        """As for both products; where a search finds no GUIDs, by the addresses of the records."""
-        server = IvantiServer.of(info)
-        if server.guids_by_address and isinstance(keys[0], Guid):  # a batch has keys of one kind
-            return one_by_one(keys, partial(self._at_its_address, server))
-        return super().find_batch(info, keys)
-
-    def _at_its_address(self, server: IvantiServer, key: Key) -> Flow[list[Device]]:
-        url = f"{server.base}/device/{quote(key.value, safe='')}"
-        found = yield from together(*(self._record(url, scope) for scope in server.scopes))
-        return self.devices([key], chain(*found))
-
-    def _record(self, url: str, scope: str) -> Flow[list[JsonObject]]:
-        try:
-            answer = yield from self._envelope(url, {"dmPartitionId": scope})
-        except UnknownDeviceError:
-            return []
-        return answer.objects("result", may_be_alone=True)
-
-
-def _is_about(found: list[Device] | MdmError, key: Key) -> bool:
-    """Whether an answer is about the device, and not, because the query was ignored, about others as well."""
-    return isinstance(found, list) and {device.matches(key) for device in found} == {True}

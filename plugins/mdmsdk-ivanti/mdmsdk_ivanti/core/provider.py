@@ -41,7 +41,6 @@ __all__ = ["IvantiCoreProvider"]
 
 _CONNECTED_CLOUD = "/rest"
 _BY_NUMBER = (("sortField", "common.id"), ("sortOrder", "ASC"))
-_BAD_REQUEST = 400
 
 
 class IvantiCoreProvider(IvantiProvider):
@@ -88,7 +87,7 @@ class IvantiCoreProvider(IvantiProvider):
         try:
             server = yield from self.find_masks(server)
         except ResponseError as error:
-            if error.status != _BAD_REQUEST:
+            if error.status != 400:  # noqa: PLR2004 - Bad Request
                 raise
             # Perhaps it cannot be sorted so. Then a list that changes while it is read is given up.
             server = yield from self.find_masks(server.model_copy(update={"order": ()}))

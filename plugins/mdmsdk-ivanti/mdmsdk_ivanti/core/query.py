@@ -22,8 +22,6 @@ BATCH: Final = 28
 """Four queries full of serial numbers, seven of GUIDs. More might not be answered within one deadline: of MAC
 addresses only one fits into a query."""
 OR: Final = " OR "
-_MOST_FIELDS: Final = 2
-"""More spellings of a MAC address than in two fields do not fit into a query."""
 
 
 def terms(key: Key, known: Collection[str]) -> str:
@@ -33,7 +31,8 @@ def terms(key: Key, known: Collection[str]) -> str:
         InvalidIdentifierError: the value cannot be quoted, or is too long.
         UnsupportedOperationError: the server has no such field.
     """
-    names = [name for name in NAMES[type(key)][:_MOST_FIELDS] if name in known]
+    # More spellings of a MAC address than those in two fields do not fit into a query.
+    names = [name for name in NAMES[type(key)][:2] if name in known]
     if not names:
         raise UnsupportedOperationError(f"this server has no field to search a {key.kind} in")
     # The guide names no way to write a quote inside a quoted text; a backslash could be meant as one.
