@@ -120,8 +120,10 @@ class WorkspaceOneProvider(MdmProvider):
         """By user name and password or certificate without a request; by OAuth from the token service."""
         del audience, previous
         settings = self.settings
-        if settings.certificate:
-            return Token("", static=True, extra=(yield from settings.certificate.load()))
+        if certificate := settings.certificate:
+            pair = yield from certificate.load()
+            sign = partial(signed, pair=pair, sign_query=certificate.sign_query)
+            return Token("", static=True, extra=sign)
         if settings.login_url:
             return (yield from client_credentials(settings.login_url, settings, check=check_login))
         return basic(settings)
@@ -129,11 +131,8 @@ class WorkspaceOneProvider(MdmProvider):
     # "Using UEM Functionality With a REST API": the API key is a header of its own beside the login.
     def authorize(self, request: Request, token: Token) -> Request:
         """Put the login and the tenant code on a request."""
-        code, certificate = self.settings.tenant_code, self.settings.certificate
-        if certificate:
-            request = signed(request, token.extra, sign_query=certificate.sign_query)
-        else:
-            request = super().authorize(request, token)
+        code, sign = self.settings.tenant_code, token.extra
+        request = sign(request) if self.settings.certificate else token.on(request)
         return request.with_headers({"aw-tenant-code": code.get_secret_value()}) if code else request
 
     # --- reachability ---
@@ -245,7 +244,9 @@ class WorkspaceOneProvider(MdmProvider):
             if error.status not in _NO_DETAILS:
                 raise
         else:
-            proven(self, Guid(guid), [self._device(more)])
+            device = self._device(more)
+            proven(self, Guid(guid), [device])
+            record.doubt("Uuid", device.matches(Guid(guid)))  # of another device, for all that it shows
             record.add(more)
 
     # API help, mdm v1, POST /devices: BulkValues, many values of one kind; 404 if none matches or one is
@@ -295,7 +296,7 @@ class WorkspaceOneProvider(MdmProvider):
         # API help: OrphanDevicesDetails {Count, Devices[{DeviceUuid, ErrorCode, …}]}.
         orphans = listing.row("OrphanDevicesDetails")
         left_out = orphans.number("Count") or orphans.has("Devices")
-        return devices, not left_out and (listing.total or 0) <= len(devices)
+        return devices, not left_out and (listing.total() or 0) <= len(devices)
 
     # --- lists ---
 
@@ -320,8 +321,8 @@ class WorkspaceOneProvider(MdmProvider):
             answer = yield from send(self._search(page, size, version, noncompliant=noncompliant))
             _version_of(answer, version)
             listing = _listing(answer)
-            rows = [(record.order, self._device(record)) for record in listing.records("Devices")]
-            return Slice(rows, listing.total)
+            rows = [(record.order(), self._device(record)) for record in listing.records("Devices")]
+            return Slice(rows, listing.total())
 
         size = self.settings.page_size
         devices, place = yield from walk(by_number(ask), [""], cursor, size, noun="the list", ordered=known)
@@ -341,7 +342,7 @@ class WorkspaceOneProvider(MdmProvider):
         def ask(page: int, size: int) -> Flow[Slice[Record]]:
             request = self._request(path, params={**by, "page": page, "pagesize": size})
             listing = Record((yield from send(request)).json(), "a list of policies")
-            return Slice(list(enumerate(listing.policies, page * size)), listing.total)
+            return Slice(list(enumerate(listing.policies(), page * size)), listing.total())
 
         try:
             policies = yield from collect(by_number(ask), [""], _MOST_ROWS, max_pages=20, ordered=True)
@@ -366,9 +367,7 @@ class WorkspaceOneProvider(MdmProvider):
     def _search(self, page: int, size: int, version: int, *, noncompliant: bool = False) -> Request:
         """The request for one page of a list; pages count from 0."""
         size_name, group_name, filter_name = _NAMES[version]
-        params: dict[str, str | int] = {"page": page, size_name: size}
-        if filter_name:
-            params |= _BY_NUMBER
+        params: dict[str, str | int] = {"page": page, size_name: size, **(_BY_NUMBER if filter_name else {})}
         if self.settings.organization_group is not None:
             params[group_name] = self.settings.organization_group
         if noncompliant and filter_name:
@@ -381,7 +380,7 @@ class WorkspaceOneProvider(MdmProvider):
         Raises:
             MalformedResponseError: it has neither number nor UUID, like an error that comes with status 200.
         """
-        if not record.order:
+        if not record.order():
             raise MalformedResponseError("the server lists a device without number and UUID")
         return record.device(self.settings.time_zone or UTC, keep_raw=self.settings.keep_raw)
 

@@ -82,11 +82,8 @@ class Record(Row):
 
     def _find(self, names: tuple[str, ...]) -> tuple[str, Any]:
         """The first of these members that is there, here or in the objects that hold a part of the record."""
-        members = (
-            super(Record, level)._find((name,))
-            for name in names
-            for level in (self.levels if name in _ADDED else self.own)
-        )
+        places = ((name, level) for name in names for level in (self.levels if name in _ADDED else self.own))
+        members = (super(Record, level)._find((name,)) for name, level in places)
         return next((member for member in members if member[1] is not None), (names[0], None))
 
     @staticmethod
@@ -94,7 +91,6 @@ class Record(Row):
         """The name without case and underscores."""
         return name.replace("_", "").lower()
 
-    @property
     def order(self) -> int | str:
         """What tells the record from the others of a list, and sorts it; empty where nothing does."""
         return int(self.number("Id") or 0) or self.text("Uuid") or ""
@@ -161,11 +157,11 @@ class Record(Row):
             self.doubt("ComplianceStatus", None)
         said = _strictest(words)
         state, reason = _STATES.get(_plain(said or ""), (_OPEN, None))
-        failing = list(dict.fromkeys(failed(summary.policies).values()))
+        failing = list(dict.fromkeys(failed(summary.policies()).values()))
         reasons = [*failing, *([reason] if reason else ())]
         if state is _PASS and failing:
             reasons.append("The server calls the device compliant although a policy fails.")
-        elif state is _PASS and any(policy.state is not _PASS for policy in summary.policies):
+        elif state is _PASS and any(policy.state() is not _PASS for policy in summary.policies()):
             reasons.append("The server calls the device compliant although a policy has no result.")
         if self.veto("CompromisedStatus"):
             reasons.append("The device is compromised (jailbroken or rooted).")
@@ -176,7 +172,6 @@ class Record(Row):
             source=failing[0] if failing else None,
         )
 
-    @property
     def policies(self) -> list[Record]:
         """The policies of a summary, or of an answer that lists them; none where none apply.
 
@@ -185,14 +180,12 @@ class Record(Row):
         """
         return [*self.rows("DeviceCompliance"), *self.rows("CompliancePolicyResults")]
 
-    @property
     def state(self) -> ComplianceState:
         """How the device stands to this policy; unknown while its check is pending, or has no result."""
         flag = self.veto("CompliantStatus")
         said = _strictest([self.word("ComplianceStatus"), None if flag is None else f"compliant: {flag}"])
         return _OPEN if self.veto("CompliancePending") else _state(said)
 
-    @property
     def total(self) -> int | None:
         """How many rows a list has, where the server counts them; 0 beside rows says that it does not."""
         return int(self.number("Total") or 0) or None
@@ -202,7 +195,7 @@ def failed(policies: Iterable[Record]) -> dict[str, str]:
     """Of the policies that a device fails, what each demands, with its name."""
     found = {}
     for policy in policies:
-        if policy.state is _FAIL:
+        if policy.state() is _FAIL:
             name = policy.text("PolicyName") or "a policy without a name"
             more = policy.text("PolicyDetail", "PolicyDescription")
             found[f"{name}: {more}" if more else name] = name

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mdmsdk.client.verdict import settle
 from mdmsdk.errors import (
     EndpointNotFoundError,
     FilterIgnoredError,
@@ -307,6 +308,25 @@ def test_another_device_by_guid_is_refused(make: Make, info: Info, sample: Sampl
         proven(provider, Guid(GUID), play(provider.find(info(), Guid(GUID)), [reply(other)]))
     with pytest.raises(FilterIgnoredError):
         play(provider.find(info(), Serial("SIMWS10001")), [reply(sample("v1-device")), reply(other)])
+
+
+@pytest.mark.parametrize("uuid", [None, "", ["x"]])
+def test_details_that_do_not_say_whose_they_are_leave_no_verdict(
+    make: Make, info: Info, sample: Sample, reply: Reply, uuid: Any
+) -> None:
+    row = sample("v1-device") | {"ComplianceStatus": "Compliant", "ComplianceSummary": {}}
+    more = sample("v3-uuid")
+    more["enrollment_info"]["compliance_status"] = "COMPLIANT"
+    flow, key = make().find, Serial("SIMWS10001")
+    (device,) = play(flow(info(), key), [reply(row), reply(more)])
+    assert settle(device, "uem", "workspaceone").compliance.state is ComplianceState.COMPLIANT
+    answers = [reply(row), reply(more | {"uuid": uuid})]
+    if uuid:
+        with pytest.raises(FilterIgnoredError):
+            play(flow(info(), key), answers)
+    else:
+        (device,) = play(flow(info(), key), answers)
+        assert settle(device, "uem", "workspaceone").compliance.state is ComplianceState.UNKNOWN
 
 
 @pytest.mark.parametrize("status", [400, 404, 406, 503])

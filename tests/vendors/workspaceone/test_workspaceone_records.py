@@ -78,7 +78,7 @@ def test_failing_policies_are_the_reasons(sample: Sample, name: str) -> None:
 
 def test_policies_in_detail(sample: Sample) -> None:
     summary = Record(sample("v1-device")["ComplianceSummary"])
-    assert failed(summary.policies) == {"Disk encryption: Encryption is on": "Disk encryption"}
+    assert failed(summary.policies()) == {"Disk encryption: Encryption is on": "Disk encryption"}
 
 
 PASS, FAIL, OPEN = ComplianceState.COMPLIANT, ComplianceState.NONCOMPLIANT, ComplianceState.UNKNOWN
