@@ -72,8 +72,8 @@ class Record(Row):
         super().__init__(document, what, unreadable)
         # Public recordings of tenants: absent data is an empty object, and a number stands in one of its own.
         self._members = {name: _bare(value) for name, value in self._members.items() if value != {}}
-        self.own = [self]
-        self.own += [self.row(name) for name in _CONTAINERS if name in self._members]
+        self.levels = [self]
+        self.own = [self, *(self.row(name) for name in _CONTAINERS if name in self._members)]
         self.levels = [*self.own]
 
     def add(self, more: Record) -> None:
@@ -82,6 +82,8 @@ class Record(Row):
 
     def _find(self, names: tuple[str, ...]) -> tuple[str, Any]:
         """The first of these members that is there, here or in the objects that hold a part of the record."""
+        if len(self.levels) == 1:
+            return super()._find(names)
         places = ((name, level) for name in names for level in (self.levels if name in _ADDED else self.own))
         members = (super(Record, level)._find((name,)) for name, level in places)
         return next((member for member in members if member[1] is not None), (names[0], None))
