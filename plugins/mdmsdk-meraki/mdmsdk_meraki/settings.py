@@ -20,7 +20,7 @@ _WORLD = "https://api.meraki.com/api/v1"
 _DOMAINS = ("meraki.com", "meraki.ca", "meraki.cn", "meraki.in", "gov-meraki.com")
 # "OAuth", https://developer.cisco.com/meraki/api-v1/oauth-overview/.
 _TOKEN_URL = "https://as.meraki.com/oauth/token"  # noqa: S105 - an address, no secret
-_HOST = r"^(?i)[a-z0-9-]+(\.[a-z0-9-]+)*(:[0-9]{1,5})?$"
+_HOST = r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?$"
 _RENEWAL = ("refresh_token", "client_id", "client_secret", "on_refresh")
 
 # "Security policies", https://documentation.meraki.com/SM: each policy gives every device a tag that says

@@ -32,16 +32,11 @@ _NEGATED = re.compile(
 _EDGES = re.compile(r"^[\W_]+|[\W_]+$")
 
 
-def _piece(char: str) -> str:
-    if char.isascii() and char.isalpha():
-        # The case of these letters alone: beyond, folding the case joins what is not the same.
-        return f"[{char.lower()}{char.upper()}]"
-    return {"*": "(.*)", " ": r"[\W_]+"}.get(char) or re.escape(char)
-
-
 @lru_cache(maxsize=256)
 def _expression(pattern: str) -> re.Pattern[str]:
-    return re.compile("".join(map(_piece, pattern)), re.DOTALL)
+    # The case of ASCII letters alone: beyond, folding the case joins what is not the same.
+    text = re.escape(pattern).replace(r"\*", "(.*)").replace(r"\ ", r"(?u:[\W_]+)")
+    return re.compile(text, re.ASCII | re.IGNORECASE | re.DOTALL)
 
 
 def tag_matches(pattern: str, tag: str) -> str | None:
