@@ -2,25 +2,29 @@
 
 The parts of an envelope fail each for itself: what is throttled or failed is sent again after the wait that
 the server asks for, and an envelope that is refused for one of its parts is sent again in halves.
+
+A provider writes the flow for one key or record, as if each request went by itself; `in_envelopes` joins what
+such flows send at the same time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mdmsdk.errors import MdmError, RateLimitedError, ServerError
-from mdmsdk.flow import Flow, attempt, pause, send
+from mdmsdk.flow import Flow, Send, Step, Together, attempt, pause, send, together
 from mdmsdk.search import spoils_one
 from mdmsdk.wire import Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from mdmsdk.provider import MdmProvider
 
-__all__ = ["Batch", "Outcome", "send_batch"]
+__all__ = ["Batch", "Outcome", "in_envelopes", "send_batch"]
 
+T = TypeVar("T")
 Outcome = Response | MdmError
 """What became of one request: its answer, which `MdmProvider.check` has looked at, or its failure."""
 
@@ -38,11 +42,13 @@ class Batch:
         unpack: the answers in the envelope's answer, one for each request and in their order, as if each had
             come by itself; an error for one that was not answered. Raises `MalformedResponseError` where it
             is no envelope.
+        takes: whether a request may be part of an envelope, for `in_envelopes`; default: all may.
     """
 
     most: int
     pack: Callable[[Sequence[Request]], Request]
     unpack: Callable[[Response, Sequence[Request]], Sequence[Outcome]]
+    takes: Callable[[Request], bool] = lambda _request: True
 
 
 def send_batch(provider: MdmProvider, how: Batch, requests: Sequence[Request]) -> Flow[list[Outcome]]:
@@ -117,3 +123,97 @@ def _checked(provider: MdmProvider, answer: Outcome) -> Outcome:
         return provider.check(answer)
     except MdmError as error:
         return error
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    error: MdmError
+
+
+def in_envelopes(provider: MdmProvider, how: Batch, flow: Flow[T]) -> Flow[T]:
+    """Run a flow; what the flows in its `Together` steps send at the same time goes in envelopes.
+
+    They are run in step: each round waits for the slowest of its steps. Where one of them fails, the others
+    still go on to their end.
+
+    Args:
+        provider: as for `send_batch`.
+        how: how the API takes several requests, and which of them.
+        flow: what to run.
+
+    Raises:
+        MdmError: what leaves the flow; or a whole envelope failed, and not for what is in it.
+    """
+    run = _run(flow)
+    try:
+        steps = next(run)
+        while True:
+            steps = run.send((yield from _perform(provider, how, steps)))
+    except StopIteration as end:
+        if isinstance(end.value, _Failed):
+            raise end.value.error from None
+        ended: T = end.value
+        return ended
+    finally:
+        run.close()
+
+
+def _perform(provider: MdmProvider, how: Batch, steps: Sequence[Step]) -> Flow[list[Any]]:
+    """The outcomes of steps that do not depend on each other."""
+    parts = {
+        place: step.request
+        for place, step in enumerate(steps)
+        if isinstance(step, Send) and how.takes(step.request)
+    }
+    others = [place for place in range(len(steps)) if place not in parts]
+    envelopes: list[Flow[Any]] = [send_batch(provider, how, list(parts.values()))] if parts else []
+    answers = yield from together(*envelopes, *(attempt(_step(steps[place])) for place in others))
+    joined = answers.pop(0) if parts else []
+    outcomes = dict(zip([*parts, *others], [*joined, *answers], strict=True))
+    return [outcomes[place] for place in range(len(steps))]
+
+
+def _step(step: Step) -> Flow[Any]:
+    return (yield step)
+
+
+def _rounds(flows: Sequence[Flow[Any]]) -> Generator[list[Step], list[Any], list[Any]]:
+    """Run flows: yields their next steps, no `Together` among them, and takes the outcomes in this order."""
+    runs = [_run(flow) for flow in flows]
+    ended: dict[int, Any] = {}
+    open_: dict[int, list[Step]] = {}
+    answers: dict[int, list[Any] | None] = dict.fromkeys(range(len(runs)))
+    try:
+        while answers:
+            for place, answer in answers.items():
+                try:
+                    open_[place] = runs[place].send(answer) if answer is not None else next(runs[place])
+                except StopIteration as end:
+                    ended[place] = end.value
+                    open_.pop(place, None)
+            outcomes = iter((yield [step for steps in open_.values() for step in steps]) if open_ else ())
+            answers = {place: [next(outcomes) for _ in steps] for place, steps in open_.items()}
+    finally:
+        for run in runs:
+            run.close()
+    return [ended[place] for place in range(len(runs))]
+
+
+def _run(flow: Flow[Any]) -> Generator[list[Step], list[Any], Any]:
+    """Run one flow, as `_rounds`; gives what it ends with."""
+    try:
+        step = next(flow)
+        while True:
+            if isinstance(step, Together):
+                outcomes = yield from _rounds(step.flows)
+                failed = (outcome.error for outcome in outcomes if isinstance(outcome, _Failed))
+                outcome: Any = next(failed, outcomes)
+            else:
+                (outcome,) = yield [step]
+            step = flow.throw(outcome) if isinstance(outcome, MdmError) else flow.send(outcome)
+    except StopIteration as end:
+        return end.value
+    except MdmError as error:
+        return _Failed(error)
+    finally:
+        flow.close()

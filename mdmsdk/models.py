@@ -89,6 +89,17 @@ class ComplianceState(StrEnum):
     UNKNOWN = "unknown"
     """Not evaluated, or a word that the provider does not know; never a pass."""
 
+    @property
+    def severity(self) -> int:
+        """The worse, the higher. `UNKNOWN` is worse than `GRACE`: nobody vouches for the device."""
+        return _BY_SEVERITY.index(self)
+
+
+_BY_SEVERITY = (
+    *(ComplianceState.COMPLIANT, ComplianceState.GRACE),
+    *(ComplianceState.UNKNOWN, ComplianceState.NONCOMPLIANT),
+)
+
 
 class FrozenModel(BaseModel):
     """Base of all answers: they cannot be changed, and unknown fields are refused."""

@@ -82,6 +82,7 @@ class Refusal:
         means: what it means, for the message.
         hint: what an administrator should do; default: what the error's class says.
         retryable: whether the same request may succeed later; default: what the error's class says.
+        wait: seconds until it may, where the server does not say.
     """
 
     status: int | tuple[int, ...] | None = None
@@ -93,6 +94,7 @@ class Refusal:
     means: str = ""
     hint: str | None = None
     retryable: bool | None = None
+    wait: float | None = None
 
     def fits(self, response: Response, said: Complaint) -> bool:
         """Whether this is what an error answer means."""
@@ -148,9 +150,18 @@ def check_with(
     if response.status < 400:  # noqa: PLR2004
         check_status(told, may_be_empty=may_be_empty)
         return response
-    said = complaint(response, error_row(response))
+    said = _said(complaint, response)
     refusal = next((one for one in refusals if one.fits(response, said)), Refusal())
     raise _error(told, refusal, said)
+
+
+def _said(complaint: Callable[[Response, Row], Complaint], response: Response) -> Complaint:
+    try:
+        return complaint(response, error_row(response))
+    except (
+        MalformedResponseError
+    ):  # an error answer of another form says nothing, and is an error all the same
+        return Complaint()
 
 
 def _error(response: Response, refusal: Refusal, said: Complaint) -> MdmError:
@@ -174,7 +185,7 @@ def _error(response: Response, refusal: Refusal, said: Complaint) -> MdmError:
     return kind(
         message,
         status=response.status,
-        retry_after=_wait(response, said),
+        retry_after=refusal.wait if (wait := _wait(response, said)) is None else wait,
         url=redact_url(response.url),
         **where,
     )

@@ -27,7 +27,7 @@ from mdmsdk.cli.report import DEFECT, FAILED, INTERRUPTED, NOT_WRITTEN, OK, READ
 from mdmsdk.client.build import kinds_of
 from mdmsdk.config import FederationSettings
 from mdmsdk.identifiers import KEY_KINDS
-from mdmsdk.ise import IseDialectSettings, IseProvider, IseSettings
+from mdmsdk.ise import IseProvider, IseServiceSettings, IseSettings
 from mdmsdk.provider import Capability, Limits
 from mdmsdk.registry import installed, load_provider
 from mdmsdk.settings import ComplianceSettings, LowerLimits, Policy, ProviderSettings, TlsSettings
@@ -87,7 +87,7 @@ def homes(provider: str) -> list[tuple[type[BaseModel], str]]:
     cls = load_provider(provider)
     owner = next(point.distribution for point in installed() if point.name == provider)
     found: list[tuple[type[BaseModel], str]] = [(ProviderSettings, "settings.md")]
-    if issubclass(cls.settings_type, IseDialectSettings):
+    if issubclass(cls.settings_type, IseServiceSettings):
         found.append((IseSettings, "ise.md"))
     if owner and owner != "mdmsdk":
         found.append((cls.settings_type, f"{owner.removeprefix('mdmsdk-')}.md"))

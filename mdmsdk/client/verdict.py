@@ -29,14 +29,6 @@ if TYPE_CHECKING:
 _IDENTIFIER_FIELDS = frozenset(kind.field for kind in KEY_KINDS.values())
 _PASSES = frozenset({ComplianceState.COMPLIANT, ComplianceState.GRACE})
 
-# The worse, the higher. `UNKNOWN` is worse than `GRACE`: nobody vouches for the device.
-SEVERITY = {
-    ComplianceState.COMPLIANT: 0,
-    ComplianceState.GRACE: 1,
-    ComplianceState.UNKNOWN: 2,
-    ComplianceState.NONCOMPLIANT: 3,
-}
-
 
 def as_key(key: Key | str) -> Key:
     """A key as given, or read from text.
@@ -97,7 +89,7 @@ def explained(device: Device, given: Device) -> Device:
     Why the given one is no pass may be in no record: its proof, or the rules of a federation.
     """
     own, before = device.compliance, given.compliance
-    if SEVERITY[own.state] >= SEVERITY[before.state]:
+    if own.state.severity >= before.state.severity:
         return device
     return device.model_copy(update={"compliance": _stricter(own, before)})
 
@@ -105,7 +97,7 @@ def explained(device: Device, given: Device) -> Device:
 def _stricter(own: Compliance, found: Compliance) -> Compliance:
     """A verdict and another one on the same device: the stricter state, and the reasons for it."""
     changes: dict[str, object] = {}
-    if SEVERITY[found.state] > SEVERITY[own.state]:
+    if found.state.severity > own.state.severity:
         changes = {"state": found.state, "source": found.source}
     elif found.state is not own.state:
         return own
@@ -221,7 +213,7 @@ def rivals_of(chosen: Device, devices: Sequence[Device]) -> list[Device]:
 
 def judge_together(chosen: Device, rivals: Sequence[Device], why: str) -> Device:
     """`chosen` with the strictest verdict among `rivals`, saying so where they disagree."""
-    strictest = max(rivals, key=lambda device: SEVERITY[device.compliance.state])
+    strictest = max(rivals, key=lambda device: device.compliance.state.severity)
     if strictest.compliance.state == chosen.compliance.state:
         return chosen
     origin = strictest.id or strictest.guid or strictest.name or "another record"

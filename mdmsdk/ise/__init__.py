@@ -9,7 +9,7 @@ from mdmsdk.ise.discovery import IseDescription
 from mdmsdk.ise.protocol import CRITERIA, Criterion, Query
 from mdmsdk.ise.provider import IseDialect, IseProvider
 from mdmsdk.ise.reader import Answer, Row, boolean, read_answer
-from mdmsdk.ise.settings import IseDialectSettings, IseSettings
+from mdmsdk.ise.settings import IseDialectSettings, IseServiceSettings, IseSettings
 
 __all__ = [
     "CRITERIA",
@@ -19,6 +19,7 @@ __all__ = [
     "IseDialect",
     "IseDialectSettings",
     "IseProvider",
+    "IseServiceSettings",
     "IseSettings",
     "Query",
     "Row",

@@ -20,7 +20,7 @@ from mdmsdk.ise.protocol import (
     strip_userinfo,
 )
 from mdmsdk.ise.reader import boolean, number, read_answer
-from mdmsdk.ise.settings import IseDialectSettings
+from mdmsdk.ise.settings import IseDialectSettings, IseServiceSettings, ProtocolSettings
 from mdmsdk.models import Description, ServerInfo
 from mdmsdk.provider import MdmProvider
 from mdmsdk.refusals import Refusal, by_status, check_with
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from mdmsdk.flow import Flow
     from mdmsdk.ise.reader import Answer, Row
+    from mdmsdk.settings import Settings
     from mdmsdk.wire import Response
 
 __all__ = ["IseDescription", "IseDiscovery"]
@@ -61,7 +62,7 @@ _BULK_HINT = (
 )
 
 
-_TOO_OFTEN: Final = Refusal((429, 503), path="compliance", hint=_BULK_HINT)
+_TOO_OFTEN: Final = Refusal((429, 503), path=r"[=/]compliance\b", hint=_BULK_HINT)
 
 
 class IseDescription(Description):
@@ -79,7 +80,7 @@ class IseDescription(Description):
 class IseDiscovery(MdmProvider):
     """What precedes every question about devices: addresses, description, status and answer."""
 
-    settings_type: ClassVar[type[IseDialectSettings]] = IseDialectSettings
+    settings_type: ClassVar[type[IseServiceSettings]] = IseDialectSettings
     audience: ClassVar[str] = "api"
     """Whose token goes with the requests."""
     # Cisco ISE MDM API v2 and v3, device attributes: for an unknown device the list is there and empty.
@@ -87,7 +88,7 @@ class IseDiscovery(MdmProvider):
     """Whether an answer to a lookup without a deviceList means that the device is unknown."""
     refusals: Sequence[Refusal] = by_status({401: _LOGIN_HINT, 403: _ROLE_HINT, 404: _INSTANCE_HINT})
 
-    settings: IseDialectSettings
+    settings: IseServiceSettings
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -100,9 +101,15 @@ class IseDiscovery(MdmProvider):
             cls.refusals = by_status(hints)
 
     @property
+    def protocol(self) -> ProtocolSettings:
+        """What the administrator says about the server's protocol; the defaults where nothing is open."""
+        settings: Settings = self.settings
+        return settings if isinstance(settings, ProtocolSettings) else ProtocolSettings()
+
+    @property
     def root(self) -> str:
         """The address below which the server describes itself."""
-        return join_root(self.settings.base_url, self.settings.instance)
+        return join_root(self.settings.base_url, self.protocol.instance)
 
     def info_urls(self, root: str, version: int) -> Sequence[str]:
         """The addresses of the description in one version of the API, to be tried in this order."""
@@ -137,7 +144,7 @@ class IseDiscovery(MdmProvider):
         """`heartbeat` below any address; for dialects that find it elsewhere."""
         tried: list[str] = []
         failures: list[ResponseError | MalformedResponseError] = []
-        for version in range(self.settings.api_version, 0, -1):
+        for version in range(self.protocol.api_version, 0, -1):
             for url in self.info_urls(root, version):
                 tried.append(url)
                 try:
@@ -163,19 +170,19 @@ class IseDiscovery(MdmProvider):
             MalformedResponseError: there is none, so this is no description in a version that is understood.
         """
         path = answer.text("api_path")
-        if path is None and self.settings.api_path is None:
+        if path is None and self.protocol.api_path is None:
             raise MalformedResponseError(f"{answer.url} does not say where the device API is (api_path)")
         return path
 
     def _locate(self, root: str, reported: str | None, version: int) -> Flow[str]:
         """Which address the reported path means; asks the server only where it can mean two."""
-        if self.settings.api_path is not None:
+        if self.protocol.api_path is not None:
             # Above whatever a dialect knows: the setting is for servers that nobody foresaw.
-            return api_urls(root, self.settings.api_path, self.trusts)[0]
+            return api_urls(root, self.protocol.api_path, self.trusts)[0]
         urls = self.api_urls(root, reported or "")
         if len(urls) == 1:
             return urls[0]
-        query = Query("macaddress", _PROBE.hex, filter=self.settings.filter)
+        query = Query("macaddress", _PROBE.hex, filter=self.protocol.filter)
         for url in urls:
             try:
                 answer = yield from self.ask(devices_request(url, version, query, audience=self.audience))

@@ -70,7 +70,7 @@ class IseDialect(IseDiscovery):
             IncompleteListError: the pages of the answer go in circles or have no end.
         """
         criterion = self._criterion(info, key)
-        query = Query(criterion.name, criterion.value_of(key), filter=self.settings.filter)
+        query = Query(criterion.name, criterion.value_of(key), filter=self.protocol.filter)
         devices: list[Device] = []
         progress, seen = Progress(self.settings.policy.max_pages, FIRST_PAGE), Seen()
         token: str | None = FIRST_PAGE
@@ -96,7 +96,7 @@ class IseDialect(IseDiscovery):
         """
         proven(self, key, devices)
         silent = sum(shows(self, key, device) is None for device in devices)
-        if silent > (self.settings.max_user_devices if isinstance(key, Username) else 1):
+        if silent > (self.protocol.max_user_devices if isinstance(key, Username) else 1):
             raise FilterIgnoredError(
                 f"the server answered with {silent} devices that do not show the {key.kind} asked for"
             )
@@ -134,7 +134,7 @@ class IseDialect(IseDiscovery):
     def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of all devices."""
         # Cisco ISE MDM API v1/v2, device attributes: no criterion; that version 3 keeps this is inferred.
-        query = Query(filter=self.settings.filter)
+        query = Query(filter=self.protocol.filter)
         answer = yield from self._ask_devices(info, query, FIRST_PAGE if cursor is None else cursor)
         return Page([self.to_device(row) for row in self.rows(answer)], answer.next_token)
 
@@ -161,7 +161,7 @@ class IseDialect(IseDiscovery):
         return (chosen,) if chosen else self.bulk_identifiers
 
     def _noncompliant(self, info: ServerInfo, identifier: str | None, token: str) -> Flow[Page[Device]]:
-        query = Query("compliance", "false", identifier, self.settings.filter)
+        query = Query("compliance", "false", identifier, self.protocol.filter)
         answer = yield from self._ask_devices(info, query, token)
         items = []
         for row in self.rows(answer):

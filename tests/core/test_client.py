@@ -82,7 +82,7 @@ class TestVerdict:
     def test_no_order_of_records_makes_a_verdict_milder(self, states: list[ComplianceState]) -> None:
         rows = [device(str(number), state, seen=number) for number, state in enumerate(states)]
         results = {chosen.compliance.state for order in (rows, rows[::-1]) if (chosen := verdict.pick(order))}
-        assert results == {max(states, key=verdict.SEVERITY.__getitem__)}
+        assert results == {max(states, key=lambda state: state.severity)}
 
     def test_a_record_that_left_does_not_count_against_one_that_is_there(self) -> None:
         chosen = verdict.pick([device("1", "noncompliant", registered=False), device("2", "compliant")])

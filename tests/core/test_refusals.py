@@ -162,3 +162,19 @@ def test_a_token_service_may_have_refusals_of_its_own() -> None:
     with pytest.raises(AuthenticationError) as caught:
         check(Response(400, {}, b'{"error": "invalid_scope"}', URL))
     assert caught.value.hint == "A"
+
+
+def test_a_refusal_names_the_wait_that_the_server_does_not() -> None:
+    often = (Refusal(503, path="devices", error=RateLimitedError, wait=3600),)
+    for headers, wait in ({}, 3600), ({"retry-after": "7"}, 7):
+        with pytest.raises(RateLimitedError) as caught:
+            check_with(often, complaint, Response(503, headers, b"{}", URL))
+        assert caught.value.retry_after == wait
+
+
+def test_an_error_answer_of_another_form_is_an_error_all_the_same() -> None:
+    def strict(_: Response, row: Row) -> Complaint:
+        return Complaint(row.row("error").text("code") or "")
+
+    with pytest.raises(EndpointNotFoundError):
+        check_with(REFUSALS, strict, Response(404, {}, b'{"error": "text"}', URL))

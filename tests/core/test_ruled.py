@@ -193,7 +193,7 @@ class TestLookup:
         for change in (verdict.ruled, verdict.tightened):
             found = change(given, Rules(passcode_set=True), datetime.now(UTC)).compliance
             if state in {"noncompliant", "grace"} or change is verdict.tightened:
-                assert verdict.SEVERITY[found.state] >= verdict.SEVERITY[given.compliance.state]
+                assert found.state.severity >= given.compliance.state.severity
             assert found.state != "compliant" or passcode
 
 

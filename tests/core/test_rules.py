@@ -101,7 +101,7 @@ class TestJudge:
             return judge(EVERY, device(**facts), NOW).state
 
         before, after = state(min(pair) for pair in levels), state(max(pair) for pair in levels)
-        assert verdict.SEVERITY[before] <= verdict.SEVERITY[after]
+        assert before.severity <= after.severity
 
     @pytest.mark.parametrize(
         ("rules", "needs"),

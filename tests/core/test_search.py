@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdmsdk.batch import Batch, send_batch
+from mdmsdk.batch import Batch, in_envelopes, send_batch
 from mdmsdk.errors import (
     EndpointNotFoundError,
     IncompleteListError,
@@ -21,7 +21,7 @@ from mdmsdk.errors import (
     ResponseError,
     ServerError,
 )
-from mdmsdk.flow import done, joined
+from mdmsdk.flow import attempt, call, done, joined, pause, send, together
 from mdmsdk.identifiers import Serial
 from mdmsdk.models import Device
 from mdmsdk.paging import Link, collect_links, linked_page, walk_links
@@ -31,7 +31,7 @@ from mdmsdk.wire import Request, Response
 from tests.core.conftest import TinyProvider, TinySettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mdmsdk.flow import Flow
     from mdmsdk.identifiers import Key
@@ -274,3 +274,109 @@ def test_a_single_request_needs_no_envelope() -> None:
     outcomes, record = send_all(1, {})
     assert isinstance(outcomes[0], Response)
     assert record.requests[0].method == "GET"
+
+
+PLAIN = Batch(
+    most=20,
+    pack=pack,
+    unpack=unpack,
+    takes=lambda request: not request.url.startswith("https://mdm.example/alone"),
+)
+
+
+def read(name: str) -> Flow[str]:
+    answer = yield from send(Request("GET", f"https://mdm.example/{name}"))
+    return f"{name}:{answer.status}"
+
+
+def both(*names: str) -> Flow[list[Any]]:
+    first = yield from read(names[0])
+    return [first, *(yield from together(*(attempt(read(name)) for name in names[1:])))]
+
+
+def strict(*names: str) -> Flow[list[str]]:
+    try:
+        return (yield from together(*map(read, names)))
+    except MdmError as error:
+        return [type(error).__name__]
+
+
+def run_joined(
+    *flows: Flow[Any], bad: Callable[[str], MdmError | None] = lambda _name: None
+) -> tuple[list[Any], list[Any]]:
+    """What flows end with, and what was sent: the names in each envelope, or the name that went by itself."""
+    sent: list[Any] = []
+
+    def answer(request: Request) -> str | MdmError:
+        names = [url.rpartition("/")[2] for url in request.json or [request.url]]
+        sent.append(names if request.json else names[0])
+        if not request.json and (error := bad(names[0])):
+            return error
+        return json.dumps([404 if bad(name) else 200 for name in names])
+
+    return play(in_envelopes(PROVIDER, PLAIN, together(*map(attempt, flows))), answer), sent
+
+
+def test_flows_share_envelopes_round_by_round() -> None:
+    ended, sent = run_joined(read("a"), both("b", "c", "d"), read("alone-e"), both("f", "alone-g"))
+    assert ended == ["a:200", ["b:200", "c:200", "d:200"], "alone-e:200", ["f:200", "alone-g:200"]]
+    assert sent == [["a", "b", "f"], "alone-e", ["c", "d"], "alone-g"]
+
+
+def test_a_flow_that_fails_fails_alone_and_is_told_what_failed() -> None:
+    gone = EndpointNotFoundError("gone", status=404)
+    ended, _ = run_joined(
+        read("a"),
+        read("x1"),
+        both("b", "x2", "c"),
+        strict("d", "x3"),
+        strict("e", "f"),
+        bad=lambda name: gone if name.startswith("x") else None,
+    )
+    assert ended[0] == "a:200"
+    assert isinstance(ended[1], EndpointNotFoundError)
+    assert (ended[2][0], type(ended[2][1]), ended[2][2]) == ("b:200", EndpointNotFoundError, "c:200")
+    assert ended[3:] == [["EndpointNotFoundError"], ["e:200", "f:200"]]
+
+
+def test_no_flows_and_flows_without_a_step_send_nothing() -> None:
+    assert run_joined() == ([], [])
+    assert run_joined(done(1), strict(), done(2)) == ([1, [], 2], [])
+
+
+def test_pauses_and_calls_of_joined_flows_are_performed() -> None:
+    def wait(seconds: float) -> Flow[str]:
+        yield from pause(seconds)
+        return (yield from call(lambda: f"after {seconds}"))
+
+    record = Played()
+    flow = in_envelopes(PROVIDER, PLAIN, together(wait(1), wait(2)))
+    assert play(flow, [], record=record) == ["after 1", "after 2"]
+    assert [step.seconds for step in record.pauses] == [1, 2]
+
+
+def test_joined_flows_are_closed_when_their_runner_is() -> None:
+    closed = []
+
+    def watch(name: str) -> Flow[None]:
+        try:
+            yield from read(name)
+        finally:
+            closed.append(name)
+
+    def inner() -> Flow[None]:
+        yield from together(watch("a"), watch("b"))
+
+    flow = in_envelopes(PROVIDER, PLAIN, together(watch("c"), inner()))
+    next(flow)
+    flow.close()
+    assert sorted(closed) == ["a", "b", "c"]
+
+
+def test_what_ends_a_joined_flow_leaves_it() -> None:
+    gone = EndpointNotFoundError("gone", status=404)
+    with pytest.raises(EndpointNotFoundError):
+        play(in_envelopes(PROVIDER, PLAIN, together(read("a"), read("alone"))), lambda _: gone)
+    down = ServerError("down", status=500)
+    with pytest.raises(ServerError):
+        play(in_envelopes(PROVIDER, PLAIN, together(*(attempt(read(name)) for name in "ab"))), lambda _: down)

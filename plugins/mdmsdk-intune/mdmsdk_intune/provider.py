@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from urllib.parse import quote
 
-from mdmsdk.errors import EndpointNotFoundError, FilterIgnoredError, MdmError
-from mdmsdk.flow import attempt, send, together
+from mdmsdk.batch import in_envelopes
+from mdmsdk.errors import EndpointNotFoundError, FilterIgnoredError
+from mdmsdk.flow import done, send, together
 from mdmsdk.identifiers import DeviceId, Guid, Hostname, Imei, Key, Mac, Serial, Username
 from mdmsdk.ise import IseDescription
 from mdmsdk.models import Device, ServerInfo
-from mdmsdk.progress import Progress, shrinking
+from mdmsdk.paging import collect_links, walk_links
+from mdmsdk.progress import shrinking
 from mdmsdk.proof import proven, shows
 from mdmsdk.provider import Capability, Limits, Page
-from mdmsdk.search import Found, one_by_one
-from mdmsdk.wire import Request, Response
-from mdmsdk_intune.devices import (
+from mdmsdk.search import Found, of_one, one_by_one
+from mdmsdk_intune.graph import BATCH_SIZE, devices_request, envelopes, follow, next_link, rows_of
+from mdmsdk_intune.ise import IntuneIseProvider, is_device_id
+from mdmsdk_intune.records import (
     DETAILS,
     FIELDS,
     GraphRow,
@@ -26,22 +31,15 @@ from mdmsdk_intune.devices import (
     read_id,
     settle,
 )
-from mdmsdk_intune.graph import (
-    BATCH_SIZE,
-    Outcome,
-    answers_in,
-    devices_request,
-    next_link,
-    read_many,
-    rows_of,
-)
-from mdmsdk_intune.ise import IntuneIseProvider, is_device_id
+from mdmsdk_intune.refusals import RecordNotFoundError
 from mdmsdk_intune.settings import IntuneSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from mdmsdk.flow import Flow
+    from mdmsdk.paging import Link
+    from mdmsdk.wire import Request, Response
 
 __all__ = ["IntuneProvider"]
 
@@ -63,7 +61,6 @@ _POLICIES: Final = "/deviceCompliancePolicyStates"
 _NO_POLICY: Final = (
     "no policy reports a failure; the tenant may count devices without a policy as noncompliant"
 )
-_LOOKUP_ROWS: Final = 100
 
 
 class IntuneProvider(IntuneIseProvider):
@@ -107,17 +104,11 @@ class IntuneProvider(IntuneIseProvider):
             PermissionDeniedError: the application lacks a permission; the hint names it.
             ResponseError: the tenant has no Intune.
         """
-        reached: list[Flow[ServerInfo]] = []
-        if self.settings.retrieves:
-            reached.append(self._reach_service())
-        if self.settings.graphs:
-            reached.append(self._reach_graph())
+        reached = [super().heartbeat()] if self.settings.retrieves else []
+        reached += [self._reach_graph()] if self.settings.graphs else []
         # The service describes itself; Graph does not.
         info, *_ = yield from together(*reached)
         return info.model_copy(update={"extra": {**info.extra, "backends": list(self.settings.backends)}})
-
-    def _reach_service(self) -> Flow[ServerInfo]:
-        return (yield from super().heartbeat())
 
     def _reach_graph(self) -> Flow[ServerInfo]:
         rows_of((yield from send(self._devices(top=1, select="id"))))
@@ -129,158 +120,114 @@ class IntuneProvider(IntuneIseProvider):
         Raises:
             FilterIgnoredError: Graph answered about other devices, or the two services about different ones.
         """
-        found = (yield from self.find_batch(info, [key]))[key]
-        if isinstance(found, MdmError):
-            raise found
-        return found
+        return of_one((yield from self.find_batch(info, [key])), key)
 
     def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
         """`find` for up to 20 keys of one kind at once; the failure of one is its answer alone."""
-        if not self.settings.graphs:
-            return (yield from self._retrieve(info, keys))
-        kind, judges = type(keys[0]), self.settings.retrieves
-        said: Found = {}
-        guids: Mapping[Key, list[Key] | MdmError]
-        if kind is Mac:
-            said, judges = (yield from self._retrieve(info, keys)), False
-            guids = {key: rows if isinstance(rows, MdmError) else _guids(rows) for key, rows in said.items()}
-        elif kind is Guid:
-            guids = {key: [key] if is_device_id(key) else [] for key in keys}
-        else:
-            guids = yield from self._search(keys)
-        wanted = list(dict.fromkeys(guid for ids in guids.values() if isinstance(ids, list) for guid in ids))
-        records, verdicts = yield from together(
-            self._read(info, wanted), self._retrieve(info, wanted if judges else ())
-        )
-        found: dict[Key, list[Device] | MdmError] = {}
-        for key in keys:
-            try:
-                ids = _known(guids[key])
-                rows = _known(said.get(key, [])) + [
-                    row for guid in ids for row in _known(verdicts.get(guid, []))
-                ]
-                found[key] = self._answer(key, {guid: _known(records[guid]) for guid in ids}, rows)
-            except MdmError as error:
-                found[key] = error
+        find = self._find if self.settings.graphs else super().find
+        found = yield from self._in_envelopes(one_by_one(keys, partial(find, info)))
+        for outcome in found.values():
+            if isinstance(outcome, EndpointNotFoundError) and not self._is_graph(outcome):
+                raise outcome  # the Compliance Retrieval service has moved, for all keys
         return found
 
-    def _answer(self, key: Key, records: Mapping[Key, Device | None], rows: Sequence[Device]) -> list[Device]:
-        """The records of a key, judged by what both services say.
+    def _is_graph(self, error: EndpointNotFoundError) -> bool:
+        return (error.url or "").startswith(self.settings.base_url)
+
+    def _find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
+        if isinstance(key, Guid) and not is_device_id(key):
+            return []
+        if isinstance(key, Mac):  # Graph cannot search by it
+            rows = yield from self._retrieve(info, key)
+            shown = dict.fromkeys(guid for row in rows for guid in row.shown(Guid))
+            found = yield from together(*(self._settle(info, key, guid, rows) for guid in shown))
+            # Of a row without the device id nobody knows what Graph would say.
+            found.append([_doubted(row) for row in rows if not row.shown(Guid)])
+        else:
+            guids = [key] if isinstance(key, Guid) else (yield from self._search(key))
+            found = yield from together(*(self._settle(info, key, guid) for guid in guids))
+        return [device for devices in found for device in devices]
+
+    def _settle(
+        self, info: ServerInfo, key: Key, guid: Key, rows: Sequence[Device] | None = None
+    ) -> Flow[list[Device]]:
+        """A device of Graph, judged by what both services say.
 
         Args:
+            info: the answer to a heartbeat.
             key: what was asked for.
-            records: Graph's, by Intune device id; None where it has none.
-            rows: all that Compliance Retrieval says.
+            guid: the Intune device id.
+            rows: what Compliance Retrieval said, if it was asked already.
 
         Raises:
             FilterIgnoredError: the services answered about different devices.
         """
-        # Of a row without the device id nobody knows what Graph would say.
-        nameless = [row for row in rows if not row.shown(Guid)]
-        answer = [
-            row.model_copy(update={"unreadable": row.unreadable | {"its device id"}}) for row in nameless
-        ]
-        for guid, record in records.items():
-            own = [row for row in rows if row.matches(guid)]
-            if record is None:
-                # Compliance Retrieval still knows a device that has left Intune.
-                answer += [_left(row) for row in own]
-                continue
-            device = settle(record, own) if self.settings.retrieves else record
-            # Of the two addresses that Intune keeps of a device, Graph has both, and neither is the one.
-            others = isinstance(key, Mac) and len(device.mac_addresses) > 1 and not device.matches(key)
-            if others or shows(self, key, device) is False:
-                raise FilterIgnoredError(
-                    f"what was found by {key.kind} and the record itself are about different devices"
-                )
-            answer.append(device)
-        return answer
+        reading: Flow[Any] = self._read(info, guid)
+        asks = rows is None and self.settings.retrieves
+        record, said = yield from together(reading, self._retrieve(info, guid) if asks else done(rows or ()))
+        own = [row for row in said if row.matches(guid)]
+        if record is None:
+            # Compliance Retrieval still knows a device that has left Intune: nobody manages it.
+            return [row.model_copy(update={"registered": False}) for row in own]
+        device = settle(record, own) if self.settings.retrieves else record
+        # Of the two addresses that Intune keeps of a device, Graph has both, and neither is the one.
+        others = isinstance(key, Mac) and len(device.mac_addresses) > 1 and not device.matches(key)
+        if others or shows(self, key, device) is False:
+            raise FilterIgnoredError(
+                f"what was found by {key.kind} and the record itself are about different devices"
+            )
+        return [device]
 
-    def _retrieve(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
-        """What Compliance Retrieval says about each key."""
-        if not keys:
-            return {}
-        found = yield from one_by_one(keys, lambda key: self._retrieve_one(info, key))
-        for outcome in found.values():
-            if isinstance(outcome, EndpointNotFoundError):  # it has moved, for all keys
-                raise outcome
-        return found
-
-    def _retrieve_one(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
+    def _retrieve(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
         return proven(self._service, key, (yield from self._service.find(info, key)))
 
-    def _devices(self, device: str = "", below: str = "", /, **options: str | int) -> Request:
-        return devices_request(self.settings.base_url, device, below, **options)
+    def _read(self, info: ServerInfo, guid: Key) -> Flow[Device | None]:
+        answer = yield from self._record(guid, f"{FIELDS},{DETAILS}")
+        return self._to_device(info, answer.json(), answer) if answer else None
 
-    def _search(self, keys: Sequence[Key]) -> Flow[Mapping[Key, list[Key] | MdmError]]:
-        """The Intune device ids that filters give for keys of one kind."""
-        name = _FILTERS[type(keys[0])]
-        texts = {key: _spellings(key) for key in keys}
-        requests = [
-            self._devices(filter=f"{name} eq {_quoted(text)}", select=f"id,{name}", top=_LOOKUP_ROWS)
-            for spelled in texts.values()
-            for text in spelled
-        ]
-        pages = iter((yield from read_many(self, requests)))
-        searches = [
-            attempt(self._matching(key, name, [next(pages) for _ in spelled]))
-            for key, spelled in texts.items()
-        ]
-        return dict(zip(texts, (yield from together(*searches)), strict=True))
+    def _record(self, guid: Key, fields: str) -> Flow[Response | None]:
+        """Graph's own record of a device; None where it has none."""
+        answer = yield from _found(send(self._devices(guid.value, select=fields)))
+        if answer and read_id(GraphRow(answer.json())) != guid:
+            raise FilterIgnoredError("Graph answered with another record than the one asked for")
+        return answer
 
-    def _matching(self, key: Key, name: str, pages: Sequence[Outcome]) -> Flow[list[Key]]:
-        """The ids of the devices on these pages, and on those after them, that have the key.
+    def _search(self, key: Key) -> Flow[list[Key]]:
+        """The Intune device ids of the devices that have the key.
 
         Raises:
             IncompleteListError: the pages of a search bring nothing new, or have no end.
             FilterIgnoredError: there are other devices; but of those whose text is the same for a search that
                 ignores case, accents and punctuation, the exact ones count.
         """
-        found, strays = dict[Key, None](), False
-        for first in pages:
-            page, seen = _known(first), dict[Key, None]()
-            progress = Progress(self.settings.policy.max_pages)
-            while page is not None:
-                own = dict[Key, None]()
-                for row in map(GraphRow, rows_of(page)):
-                    if type(key).parse(row.text(name)) == key:
-                        own[read_id(row)] = None
-                    elif _plain(row.text(name)) == _plain(key.value):
-                        strays = True
-                    else:
-                        raise _ignored(name)
-                link = next_link(page, self.settings.base_url)
-                if link:
-                    progress.go_on(link, fresh=not own.keys() <= seen.keys())
-                seen |= own
-                page = (yield from send(_follow(link))) if link else None
-            found |= seen
-        if strays and not found:
-            raise _ignored(name)
-        return list(found)
+        name = _FILTERS[type(key)]
 
-    def _read(self, info: ServerInfo, guids: Sequence[Key]) -> Flow[Mapping[Key, Any]]:
-        """Whole records by Intune device id: a device, None where there is none, or what went wrong."""
-        requests = [self._devices(guid.value, select=f"{FIELDS},{DETAILS}") for guid in guids]
-        outcomes = (yield from read_many(self, requests)) if requests else []
-        found = dict[Key, Any](zip(guids, outcomes, strict=True))
-        for guid, outcome in zip(guids, outcomes, strict=True):
-            if isinstance(outcome, Response):
-                try:
-                    found[guid] = self._to_graph_device(info, _record(outcome, guid), outcome)
-                except MdmError as error:
-                    found[guid] = error
-        return found
+        def read_page(text: str, link: str | None) -> Flow[tuple[list[Key | None], str | None]]:
+            first = self._devices(filter=f"{name} eq {_quoted(text)}", select=f"id,{name}", top=100)
+            answer = yield from send(follow(link) if link else first)
+            ids = [_match(key, name, GraphRow(row)) for row in rows_of(answer)]
+            return ids, next_link(answer, self.settings.base_url)
 
-    def _to_graph_device(self, info: ServerInfo, row: Mapping[str, Any], answer: Response) -> Device:
-        return read_device(
-            row,
-            provider=self.name,
-            now=answer.date,
-            stale_days=self.settings.stale_days,
-            portal=_portal(info),
-            keep_raw=self.settings.keep_raw,
+        most = self.settings.policy.max_pages
+        lists = yield from together(
+            *(collect_links(read_page, text, max_pages=most) for text in _spellings(key))
         )
+        found = dict.fromkeys(guid for pages in lists for page in pages for guid in page)
+        exact = [guid for guid in found if guid is not None]
+        if found and not exact:
+            raise _ignored(name)
+        return exact
+
+    def _devices(self, device: str = "", below: str = "", /, **options: str | int) -> Request:
+        return devices_request(self.settings.base_url, device, below, **options)
+
+    def _in_envelopes(self, flow: Flow[T]) -> Flow[T]:
+        return in_envelopes(self, envelopes(self.settings.base_url), flow)
+
+    def _to_device(self, info: ServerInfo, document: Mapping[str, Any], answer: Response) -> Device:
+        # Where only Graph is asked, nobody says where users find help.
+        portal = info.description.portal if isinstance(info.description, IseDescription) else None
+        return read_device(document, self.settings, now=answer.date, portal=portal)
 
     def noncompliant_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of the devices that do not comply: by Graph, or without it by Compliance Retrieval.
@@ -290,48 +237,47 @@ class IntuneProvider(IntuneIseProvider):
         """
         if not self.settings.graphs:
             return (yield from super().noncompliant_page(info, cursor))
-        position, _, link = (cursor or "0 ").partition(" ")
-        state = _LISTED[int(position)]
-        page = yield from self._page(info, link, state)
-        following = page.next_cursor
-        if following is not None:
-            next_cursor: str | None = f"{position} {following}"
-        else:
-            next_cursor = f"{int(position) + 1} " if state != _LISTED[-1] else None
-        return Page(page.items, next_cursor, sent=page.sent, moved=following is None)
+        return (yield from self._page(info, _LISTED, cursor))
 
     def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of all devices; their compliance is Graph's alone."""
         if not self.settings.graphs:
             return (yield from super().devices_page(info, cursor))
-        return (yield from self._page(info, cursor or "", None))
+        return (yield from self._page(info, ("",), cursor))
 
-    def _page(self, info: ServerInfo, link: str, state: str | None) -> Flow[Page[Device]]:
-        options: dict[str, str | int] = {"select": FIELDS}
-        if state is not None:
-            options = {"filter": f"complianceState eq {_quoted(state)}", **options}
+    def _page(self, info: ServerInfo, states: Sequence[str], cursor: Link | None) -> Flow[Page[Device]]:
+        page, following = yield from walk_links(partial(self._list, info), states, cursor, noun="state")
+        return replace(page, next_cursor=following, moved=following is None or following.name is None)
+
+    def _list(self, info: ServerInfo, state: str, link: str | None) -> Flow[tuple[Page[Device], str | None]]:
+        """One page of the devices in a state, or of all for an empty one."""
+        options = {"filter": f"complianceState eq {_quoted(state)}"} if state else {}
 
         def begin(size: int) -> Flow[Response]:
-            return send(self._devices(**options, top=size))
+            return send(self._devices(**options, select=FIELDS, top=size))
 
         # Microsoft Graph, "Paging": a link is followed as it stands, so that the first page decides the size.
         if link:
-            answer = yield from send(_follow(link))
+            answer = yield from send(follow(link))
         else:
             answer, _ = yield from shrinking(begin, self.settings.page_size)
         rows = rows_of(answer)
         sent = [str(row.get("id")) for row in rows]
-        if state is not None and any(str(row.get("complianceState")).lower() != state for row in rows):
-            raise FilterIgnoredError(f"Graph lists devices in other states than {state}")
-        if state is not None:
+        if state:
+            if any(str(row.get("complianceState")).lower() != state for row in rows):
+                raise FilterIgnoredError(f"Graph lists devices in other states than {state}")
             # Nobody evaluates a device any more that is on its way out.
             rows = [row for row in rows if not is_leaving(row)]
-        if self.settings.list_details and rows:
-            requests = [self._devices(str(row.get("id")), select=f"id,{DETAILS}") for row in rows]
-            details = answers_in((yield from read_many(self, requests)))
-            rows = [_with_details(row, detail) for row, detail in zip(rows, details, strict=True)]
-        items = [self._to_graph_device(info, row, answer) for row in rows]
-        return Page(items, next_link(answer, self.settings.base_url), sent=sent)
+        if self.settings.list_details:
+            rows = yield from self._in_envelopes(together(*map(self._with_details, rows)))
+        items = [self._to_device(info, row, answer) for row in rows]
+        return Page(items, sent=sent), next_link(answer, self.settings.base_url)
+
+    def _with_details(self, row: dict[str, Any]) -> Flow[dict[str, Any]]:
+        guid = read_id(GraphRow(row))
+        answer = yield from self._record(guid, f"id,{DETAILS}")
+        # Without one, it was deleted since it was listed.
+        return row | {name: value for name, value in (answer.json() if answer else {}).items() if value}
 
     def reasons(self, info: ServerInfo, device: Device) -> Flow[Device]:
         """The device with the policies and settings that failed; costs a request, and one more for each."""
@@ -339,22 +285,24 @@ class IntuneProvider(IntuneIseProvider):
             return (yield from super().reasons(info, device))
         if device.guid is None:
             return device
-        (states,) = answers_in((yield from read_many(self, [self._devices(device.guid, _POLICIES)])))
-        policies = read_failures(rows_of(states)) if states else []
-        requests = [
-            self._devices(device.guid, f"{_POLICIES}/{quote(str(policy.get('id')), safe='')}/settingStates")
-            for policy in policies
-        ]
-        answers = answers_in((yield from read_many(self, requests)) if requests else [])
+        policies = yield from self._failures(device.guid, _POLICIES)
+        paths = [f"{_POLICIES}/{quote(str(policy.get('id')), safe='')}/settingStates" for policy in policies]
+        flows = (self._failures(device.guid, path) for path in paths)
+        settings = yield from self._in_envelopes(together(*flows))
         reasons = [
             _reason(policy, setting)
-            for policy, answer in zip(policies, answers, strict=True)
-            for setting in (read_failures(rows_of(answer)) if answer else ()) or ({},)
+            for policy, failed in zip(policies, settings, strict=True)
+            for setting in failed or ({},)
         ]
         names = dict.fromkeys(str(policy.get("displayName")) for policy in policies)
         found = dict.fromkeys([*device.compliance.reasons, *(reasons or [_NO_POLICY])])
         changes = {"reasons": tuple(found), "source": ", ".join(names) or device.compliance.source}
         return device.model_copy(update={"compliance": device.compliance.model_copy(update=changes)})
+
+    def _failures(self, guid: str, below: str) -> Flow[list[Mapping[str, Any]]]:
+        """The policies or settings that failed; none where the record is gone."""
+        answer = yield from _found(send(self._devices(guid, below)))
+        return read_failures(rows_of(answer)) if answer else []
 
 
 # OData 4.01, URL conventions, section 5.1.1.6.1: a quote in a text is doubled.
@@ -372,6 +320,16 @@ def _spellings(key: Key) -> list[str]:
     return list(dict.fromkeys(texts))
 
 
+def _match(key: Key, name: str, row: GraphRow) -> Key | None:
+    """The device id of a row that shows the key; None where only a loose search takes it for the key."""
+    text = row.text(name)
+    if type(key).parse(text) == key:
+        return read_id(row)
+    if _plain(text) == _plain(key.value):
+        return None
+    raise _ignored(name)
+
+
 def _plain(text: str | None) -> str:
     """Letters and digits alone, without case and accents."""
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", text or ""))).casefold()
@@ -381,44 +339,15 @@ def _ignored(name: str) -> FilterIgnoredError:
     return FilterIgnoredError(f"Graph ignored the filter on {name} and listed other devices")
 
 
-def _follow(link: str) -> Request:
-    return Request("GET", link, audience="graph", lane="graph")
+def _found(flow: Flow[T]) -> Flow[T | None]:
+    try:
+        return (yield from flow)
+    except RecordNotFoundError:
+        return None
 
 
-def _portal(info: ServerInfo) -> str | None:
-    """Where users find help; None where only Graph is asked."""
-    return info.description.portal if isinstance(info.description, IseDescription) else None
-
-
-def _record(answer: Response, guid: Key) -> dict[str, Any]:
-    row: dict[str, Any] = answer.json()
-    if read_id(GraphRow(row)) != guid:
-        raise FilterIgnoredError("Graph answered with another record than the one asked for")
-    return row
-
-
-def _with_details(row: dict[str, Any], detail: Response | None) -> dict[str, Any]:
-    if detail is None:  # deleted since it was listed
-        return row
-    return {
-        **row,
-        **{name: value for name, value in _record(detail, read_id(GraphRow(row))).items() if value},
-    }
-
-
-def _known(outcome: T | MdmError) -> T:
-    if isinstance(outcome, MdmError):
-        raise outcome
-    return outcome
-
-
-def _left(row: Device) -> Device:
-    """What Compliance Retrieval says about a device of which Graph has no record: nobody manages it."""
-    return row.model_copy(update={"registered": False})
-
-
-def _guids(rows: Sequence[Device]) -> list[Key]:
-    return list(dict.fromkeys(guid for row in rows for guid in row.shown(Guid)))
+def _doubted(row: Device) -> Device:
+    return row.model_copy(update={"unreadable": row.unreadable | {"its device id"}})
 
 
 def _reason(policy: Mapping[str, Any], setting: Mapping[str, Any]) -> str:

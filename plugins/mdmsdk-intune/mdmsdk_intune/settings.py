@@ -4,67 +4,51 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from mdmsdk.ise import IseDialectSettings
-from mdmsdk.settings import Settings, Url
+from mdmsdk.ise import IseServiceSettings
+from mdmsdk.logins import CertificateKey, check_one_login
+from mdmsdk.settings import Url
 from mdmsdk.wire import https_place
 
-__all__ = ["CLOUDS", "CertificateSettings", "Cloud", "IntuneIseSettings", "IntuneSettings"]
+__all__ = ["CLOUDS", "Cloud", "IntuneIseSettings", "IntuneSettings"]
 
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """One of Microsoft's separate clouds.
+    """The hosts of one of Microsoft's separate clouds.
 
     Attributes:
         login: where Entra ID gives tokens.
         graph: where Microsoft Graph is; also the audience of its tokens.
-        nac_audience: for whom the Compliance Retrieval service's tokens are; None where that is not known.
         intune: the domain in which Intune's own services stand.
+        nac: whether the audience of the Compliance Retrieval service is known.
     """
 
     login: str
     graph: str
-    nac_audience: str | None
     intune: str
+    nac: bool = True
 
 
 # Microsoft Graph, "National cloud deployments", https://learn.microsoft.com/graph/deployments; Intune,
 # "Network endpoints". That DoD shares the Compliance Retrieval audience of US Government L4 is inferred; the
 # one of China stands in no list of Microsoft's.
 CLOUDS: Final = {
-    "global": Cloud(
-        "https://login.microsoftonline.com",
-        "https://graph.microsoft.com",
-        "https://api.manage.microsoft.com/",
-        "manage.microsoft.com",
-    ),
-    "usgov": Cloud(
-        "https://login.microsoftonline.us",
-        "https://graph.microsoft.us",
-        "https://api.manage.microsoft.us/",
-        "manage.microsoft.us",
-    ),
-    "usgov-dod": Cloud(
-        "https://login.microsoftonline.us",
-        "https://dod-graph.microsoft.us",
-        "https://api.manage.microsoft.us/",
-        "manage.microsoft.us",
-    ),
+    "global": Cloud("login.microsoftonline.com", "graph.microsoft.com", "manage.microsoft.com"),
+    "usgov": Cloud("login.microsoftonline.us", "graph.microsoft.us", "manage.microsoft.us"),
+    "usgov-dod": Cloud("login.microsoftonline.us", "dod-graph.microsoft.us", "manage.microsoft.us"),
     "china": Cloud(
-        "https://login.partner.microsoftonline.cn",
-        "https://microsoftgraph.chinacloudapi.cn",
-        None,
+        "login.partner.microsoftonline.cn",
+        "microsoftgraph.chinacloudapi.cn",
         "manage.microsoftonline.cn",
+        nac=False,
     ),
 }
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
-_NO_TENANT = frozenset({"common", "consumers", "organizations"})
 
 
 def _check_name(text: str) -> str:
@@ -76,7 +60,7 @@ def _check_name(text: str) -> str:
 
 def _check_tenant(text: str) -> str:
     text = _check_name(text)
-    if text.lower() in _NO_TENANT:
+    if text.lower() in {"common", "consumers", "organizations"}:
         raise ValueError("the tenant's own id or domain is wanted: an application logs in to one tenant")
     return text
 
@@ -90,21 +74,7 @@ def _check_audience(text: str) -> str:
     return audience
 
 
-class CertificateSettings(Settings):
-    """The certificate by which the application logs in.
-
-    Attributes:
-        file: PEM with the certificate, and the key if `key_file` does not have it; or PFX with both.
-        key_file: PEM with the private key (RSA).
-        password: what opens the key or the PFX file.
-    """
-
-    file: Path
-    key_file: Path | None = None
-    password: SecretStr | None = None
-
-
-class IntuneIseSettings(IseDialectSettings):
+class IntuneIseSettings(IseServiceSettings):
     """Settings of the provider ``intune-ise``, and what ``intune`` shares with it.
 
     Attributes:
@@ -112,26 +82,18 @@ class IntuneIseSettings(IseDialectSettings):
         tenant_id: the directory (tenant) id, or a domain of the tenant.
         client_id: the application (client) id of the app registration.
         client_secret: the value, not the id, of a client secret.
-        certificate: the certificate instead of a secret.
+        certificate: the certificate, with an RSA key, instead of a secret.
         cloud: which of Microsoft's clouds the tenant is in.
         authority_url: the login authority instead of the cloud's: a test authority, a private link.
         graph_url: Microsoft Graph instead of the cloud's.
         nac_audience: the Compliance Retrieval service's audience instead of the cloud's.
     """
 
-    # Graph says where the service stands, and the service describes itself; it speaks version 3 alone and
-    # knows no users. So these settings of other dialects are none here.
-    instance: ClassVar[str] = ""  # type: ignore[misc] # a field no more
-    api_version: ClassVar[Literal[3]] = 3  # type: ignore[misc]
-    api_path: ClassVar[None] = None  # type: ignore[misc]
-    filter: ClassVar[str] = "all"  # type: ignore[misc]
-    max_user_devices: ClassVar[int] = 1  # type: ignore[misc]
-
-    base_url: Url = CLOUDS["global"].graph
+    base_url: Url = f"https://{CLOUDS['global'].graph}"
     tenant_id: Annotated[str, AfterValidator(_check_tenant)]
     client_id: Annotated[str, AfterValidator(_check_name)]
     client_secret: SecretStr | None = None
-    certificate: CertificateSettings | None = None
+    certificate: CertificateKey | None = None
     cloud: Literal["global", "usgov", "usgov-dod", "china"] = "global"
     authority_url: Url | None = None
     # `base_url` says the same; one of them is enough where the settings are written out.
@@ -146,22 +108,18 @@ class IntuneIseSettings(IseDialectSettings):
         graph, base = values.get("graph_url"), values.get("base_url")
         if graph and base and str(graph).rstrip("/") != str(base).rstrip("/"):
             raise ValueError("graph_url and base_url both say where Graph is, but not the same")
-        cloud = CLOUDS.get(str(values.get("cloud", "global")), CLOUDS["global"])
-        return {**values, "base_url": graph or base or cloud.graph}
+        cloud = CLOUDS.get(str(values.get("cloud")), CLOUDS["global"])
+        return {**values, "base_url": graph or base or f"https://{cloud.graph}"}
 
     @model_validator(mode="after")
     def _check(self) -> IntuneIseSettings:
-        if (self.client_secret is None) == (self.certificate is None):
-            raise ValueError("either client_secret or certificate is wanted")
-        if self.client_secret is not None and not self.client_secret.get_secret_value().strip():
-            raise ValueError("client_secret is empty")
+        check_one_login(self, ["client_secret"], ["certificate"])
         if self.authority_url and not self.authority_url.startswith("https://"):
             raise ValueError("authority_url: https is wanted; Microsoft's login library takes nothing else")
         if self.retrieves and self.audience is None:
             raise ValueError(
                 "the audience of the Compliance Retrieval service in this cloud is not known: set "
-                "nac_audience, "
-                'or with the provider intune backends = ["graph"]'
+                'nac_audience, or with the provider intune backends = ["graph"]'
             )
         return self
 
@@ -178,23 +136,18 @@ class IntuneIseSettings(IseDialectSettings):
     @property
     def authority(self) -> str:
         """Where tokens come from, without the tenant."""
-        return self.authority_url or self.place.login
+        return self.authority_url or f"https://{self.place.login}"
 
     @property
     def audience(self) -> str | None:
         """For whom the tokens of the Compliance Retrieval service are; ends in a slash."""
-        return self.nac_audience or self.place.nac_audience
+        return self.nac_audience or (f"https://api.{self.place.intune}/" if self.place.nac else None)
 
     @property
     def own_hosts(self) -> frozenset[str]:
         """Hosts that stand in the settings instead of Microsoft's, as `MdmProvider.trusts` gets them."""
-        urls = {self.base_url, self.authority} - {self.place.graph, self.place.login}
-        return frozenset(place for url in urls if (place := https_place(url)))
-
-
-PAGE_SIZE: Final = 500
-"""Half of what Graph gives by itself, and refuses to give in time now and then."""
-Backend = Literal["compliance-retrieval", "graph"]
+        hosts = {https_place(self.base_url), https_place(self.authority)}
+        return frozenset(host for host in hosts if host) - {self.place.graph, self.place.login}
 
 
 class IntuneSettings(IntuneIseSettings):
@@ -209,8 +162,11 @@ class IntuneSettings(IntuneIseSettings):
         stale_days: after how many days without a check-in a device gets a hint to check in; 0 never.
     """
 
-    backends: tuple[Backend, ...] = Field(default=("compliance-retrieval", "graph"), min_length=1)
-    page_size: int = Field(default=PAGE_SIZE, ge=1, le=1000)
+    backends: tuple[Literal["compliance-retrieval", "graph"], ...] = Field(
+        default=("compliance-retrieval", "graph"), min_length=1
+    )
+    # Half of what Graph gives by itself, and refuses to give in time now and then.
+    page_size: int = Field(default=500, ge=1, le=1000)
     list_details: bool = False
     stale_days: int = Field(default=30, ge=0)
 

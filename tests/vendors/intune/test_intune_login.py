@@ -16,8 +16,12 @@ from mdmsdk.errors import (
     AuthenticationError,
     ConfigurationError,
     ConnectError,
+    EndpointNotFoundError,
     MalformedResponseError,
+    MdmError,
+    RateLimitedError,
     RedirectError,
+    ResponseError,
     ServerError,
     TlsError,
     TokenError,
@@ -25,7 +29,7 @@ from mdmsdk.errors import (
 from mdmsdk.simulator import Fault, Fleet, serve
 from mdmsdk.testing import play
 from mdmsdk.wire import Response
-from mdmsdk_intune.aadsts import _BY_CODE, token_error
+from mdmsdk_intune.refusals import LOGIN
 from mdmsdk_intune.simulator.entra import GRAPH, INTUNE
 
 if TYPE_CHECKING:
@@ -186,18 +190,39 @@ def test_certificates_that_cannot_be_used_are_a_matter_of_settings(
 # --- refusals ---
 
 
-@pytest.mark.parametrize("number", sorted(_BY_CODE))
-def test_every_known_code_has_its_meaning_and_remedy(number: int) -> None:
+def refused(make: Make, answer: dict[str, Any], status: int = 401) -> MdmError:
+    """The error for a refusal of the token service."""
+    provider = make()
+    refusal = Response(status, {}, json.dumps(answer).encode(), f"https://login.microsoftonline.com/t{TOKEN}")
+    with pytest.raises(MdmError) as caught:
+        play(
+            provider.login("graph"), [described(refusal.url.removesuffix(TOKEN)), refusal], provider=provider
+        )
+    return caught.value
+
+
+CODES = sorted({code for refusal in LOGIN for code in refusal.code or ()})
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_known_code_has_its_meaning_and_remedy(make: Make, code: str) -> None:
     answer = {
         "error": "invalid_client",
-        "error_description": f"AADSTS{number}: words.",
+        "error_description": f"{code}: words.",
         "correlation_id": "c-1",
     }
-    error = token_error(answer, "Microsoft Graph", None)
+    error = refused(make, answer)
     assert isinstance(error, TokenError)
-    assert (error.vendor_code, error.step, error.request_id) == (f"AADSTS{number}", "Microsoft Graph", "c-1")
-    assert error.hint
-    assert f"AADSTS{number}" in str(error)
+    assert (error.vendor_code, error.step, error.request_id) == (code, "Microsoft Graph", "c-1")
+    meaning = next(refusal for refusal in LOGIN if code in (refusal.code or ()))
+    assert error.hint == meaning.hint
+    assert meaning.means in str(error)
+    assert code in str(error)
+    assert "words" not in str(error)
+
+
+def test_the_known_codes_are_not_fewer_than_they_were() -> None:
+    assert len(CODES) == 28
 
 
 @pytest.mark.parametrize(
@@ -211,13 +236,33 @@ def test_every_known_code_has_its_meaning_and_remedy(number: int) -> None:
         ({"error": "temporarily_unavailable"}, "busy", "moment"),
     ],
 )
-def test_refusals_are_read_as_far_as_they_go(answer: dict[str, Any], expected: str, hint: str) -> None:
-    error = token_error(answer, "Microsoft Graph", None)
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_refusals_are_read_as_far_as_they_go(
+    make: Make, *, answer: dict[str, Any], expected: str, hint: str, status: int
+) -> None:
+    error = refused(make, answer, status)
     assert isinstance(error, TokenError)
     assert expected in str(error)
     assert "script" not in str(error)
     assert hint in str(error.hint)
     assert error.retryable == ("busy" in expected)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "kind"),
+    [
+        (404, {}, EndpointNotFoundError),
+        (407, {"message": "who are you?"}, ResponseError),
+        (429, {"error": "invalid_client"}, RateLimitedError),
+        (503, {"error": "temporarily_unavailable", "error_codes": [90033]}, ServerError),
+    ],
+)
+def test_what_is_no_refusal_of_the_application_goes_by_its_status(
+    make: Make, *, status: int, answer: dict[str, Any], kind: type[MdmError]
+) -> None:
+    error = refused(make, answer, status)
+    assert type(error) is kind
+    assert "proxy" in str(error.hint)
 
 
 @pytest.mark.parametrize(

@@ -82,9 +82,9 @@ def test_every_spelling_of_the_audience_gives_the_double_slash(make: Make, writt
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"client_secret": None}, "either client_secret or certificate"),
-        ({"certificate": {"file": "x.pem"}}, "either client_secret or certificate"),
-        ({"client_secret": "  "}, "client_secret is empty"),
+        ({"client_secret": None}, "one login is wanted: client_secret, or certificate"),
+        ({"certificate": {"file": "x.pem"}}, "one login is wanted: client_secret, or certificate"),
+        ({"client_secret": "  "}, "one login is wanted: client_secret"),
         ({"tenant_id": "common"}, "logs in to one tenant"),
         ({"tenant_id": "a/b"}, "tenant_id"),
         ({"client_id": ""}, "client_id"),

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from mdmsdk.client.verdict import settle as client_verdict
 from mdmsdk.errors import MalformedResponseError
 from mdmsdk.identifiers import Mac
 from mdmsdk.models import Compliance, ComplianceState, Device
-from mdmsdk_intune.devices import is_leaving, read_device, settle
+from mdmsdk_intune.records import is_leaving, read_device, settle
+from mdmsdk_intune.settings import IntuneSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+SETTINGS = IntuneSettings(tenant_id="example.com", client_id="app-1", client_secret=SecretStr("a-secret"))
 NOW = datetime(2026, 1, 20, tzinfo=UTC)
 ROW = {
     "id": "6f1b0e52-9a55-4c0c-8d14-0d5a3c1f7e01",
@@ -28,7 +31,7 @@ ROW = {
 
 
 def read(**changes: Any) -> Device:
-    return read_device({**ROW, **changes}, provider="intune", now=NOW, stale_days=30)
+    return read_device({**ROW, **changes}, SETTINGS, now=NOW)
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ def samples(request: pytest.FixtureRequest) -> Path:
 
 def test_a_phone_with_odd_values(samples: Path) -> None:
     row = json.loads((samples / "phone.json").read_text(encoding="utf-8"))
-    device = read_device(row, provider="intune")
+    device = read_device(row, SETTINGS)
     assert device.id is None  # zeros: not known to Entra ID
     assert device.guid == "0b7d5a1e-52c4-4e0f-9a63-7c1f3f6e2d10"
     assert device.serial_number is None  # "0" is no serial number
@@ -55,7 +58,9 @@ def test_a_phone_with_odd_values(samples: Path) -> None:
 
 def test_a_laptop_with_everything(samples: Path) -> None:
     row = json.loads((samples / "laptop.json").read_text(encoding="utf-8"))
-    device = read_device(row, provider="intune", keep_raw=True, portal="https://portal.example.com")
+    device = read_device(
+        row, SETTINGS.model_copy(update={"keep_raw": True}), portal="https://portal.example.com"
+    )
     assert device.mac_addresses == (Mac("00:00:5E:00:00:0A"), Mac("00:00:5E:00:00:0B"))
     assert device.id == "c2a1e7d4-8f39-4b6a-90d5-1e4f7a2b3c58"
     assert device.last_check_in == datetime(2026, 1, 14, 8, 15, 30, 123456, tzinfo=UTC)

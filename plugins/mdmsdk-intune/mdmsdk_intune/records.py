@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
+    from mdmsdk_intune.settings import IntuneSettings
+
 __all__ = ["DETAILS", "FIELDS", "GraphRow", "is_leaving", "read_device", "read_failures", "read_id", "settle"]
 
 FIELDS: Final = (
@@ -46,23 +48,11 @@ _REASONS: Final[Mapping[str, str]] = {
 # Microsoft Graph, "managementState enum type",
 # https://learn.microsoft.com/graph/api/resources/intune-devices-managementstate: whether Intune manages the
 # device. That one on its way out is not under management any more is inferred from the words.
-_MANAGED: Final[Mapping[str, bool]] = {
-    **dict.fromkeys(
-        ("managed", "unhealthy", "retirefailed", "retirecanceled", "wipefailed", "wipecanceled"), True
-    ),
-    **dict.fromkeys(
-        ("discovered", "retirepending", "retireissued", "wipepending", "wipeissued", "deletepending"), False
-    ),
-}
+_STAYS: Final = ("managed", "unhealthy", "retirefailed", "retirecanceled", "wipefailed", "wipecanceled")
+_LEAVES: Final = ("discovered", "retirepending", "retireissued", "wipepending", "wipeissued", "deletepending")
+_MANAGED: Final = dict.fromkeys(_STAYS, True) | dict.fromkeys(_LEAVES, False)
 _FAILED: Final = frozenset({"noncompliant", "error", "conflict"})
 
-# The worse, the higher; unknown is worse than grace, since nobody vouches for the device.
-_SEVERITY: Final = {
-    ComplianceState.COMPLIANT: 0,
-    ComplianceState.GRACE: 1,
-    ComplianceState.UNKNOWN: 2,
-    ComplianceState.NONCOMPLIANT: 3,
-}
 _NOT_KNOWN: Final = Compliance(vendor_state="unknown device")
 
 
@@ -74,22 +64,17 @@ class GraphRow(Row):
 
 def read_device(
     document: Mapping[str, Any],
-    *,
-    provider: str,
+    settings: IntuneSettings,
     now: datetime | None = None,
-    stale_days: int = 0,
     portal: str | None = None,
-    keep_raw: bool = False,
 ) -> Device:
     """Build the device of a record.
 
     Args:
         document: a managedDevice.
-        provider: the name of the provider that asks.
+        settings: the provider's.
         now: the server's time, for how long ago the last check-in is.
-        stale_days: after how many days without a check-in there is a hint; 0 never.
         portal: where users learn what to do.
-        keep_raw: keep the record in `Device.raw`.
 
     Raises:
         MalformedResponseError: the record has no id, or is none.
@@ -100,7 +85,7 @@ def read_device(
     # It is always asked for, so that a record without it says as little as one with an unknown word.
     managed = row.doubt("managementState", _MANAGED.get((row.text("managementState") or "").lower()))
     return Device(
-        provider=provider,
+        provider="intune",
         id=row.key(DeviceId, "azureADDeviceId"),
         name=row.key(Hostname, "deviceName"),
         guid=guid.value,
@@ -116,12 +101,12 @@ def read_device(
         os=row.text("operatingSystem"),
         os_version=row.text("osVersion"),
         registered=managed is True,
-        compliance=_compliance(row, _advice(seen, now, stale_days), portal),
+        compliance=_compliance(row, _advice(seen, now, settings.stale_days), portal),
         # False is also what a device has that never said anything.
         disk_encrypted=row.flag("isEncrypted") if seen else None,
         jailbroken=row.flag("jailBroken"),
         last_check_in=seen,
-        raw=dict(document) if keep_raw else None,
+        raw=dict(document) if settings.keep_raw else None,
         unreadable=row.unreadable,
     )
 
@@ -166,9 +151,8 @@ def _advice(seen: datetime | None, now: datetime | None, stale_days: int) -> str
     if now is None or not stale_days or now - seen < timedelta(days=stale_days):
         return None
     return (
-        f"The device has not checked in for {(now - seen).days} days: its user should sync it in the "
-        "Company Portal app, "
-        "and sign in there if asked."
+        f"The device has not checked in for {(now - seen).days} days: its user should sync it in the Company "
+        "Portal app, and sign in there if asked."
     )
 
 
@@ -180,10 +164,10 @@ def settle(device: Device, retrieved: Sequence[Device]) -> Device:
         retrieved: what Compliance Retrieval says about its GUID; nothing if it does not know it.
     """
     other = max(
-        (row.compliance for row in retrieved), key=lambda found: _SEVERITY[found.state], default=_NOT_KNOWN
+        (row.compliance for row in retrieved), key=lambda found: found.state.severity, default=_NOT_KNOWN
     )
     own = device.compliance
-    chosen = own if _SEVERITY[own.state] >= _SEVERITY[other.state] else other
+    chosen = own if own.state.severity >= other.state.severity else other
     macs = dict.fromkeys((*device.mac_addresses, *(mac for row in retrieved for mac in row.mac_addresses)))
     changes: dict[str, Any] = {
         "registered": device.registered and all(row.registered for row in retrieved),
@@ -192,14 +176,10 @@ def settle(device: Device, retrieved: Sequence[Device]) -> Device:
         "unreadable": device.unreadable.union(*(row.unreadable for row in retrieved)),
     }
     # A boolean has no word for grace, so that "compliant" does not contradict it.
-    agreed = own.state == other.state or (own.state, other.state) == (
-        ComplianceState.GRACE,
-        ComplianceState.COMPLIANT,
-    )
-    if not agreed:
-        note = (
-            f"Graph says {own.vendor_state}, Compliance Retrieval says {_said(other)}; the strictest counts"
-        )
+    agreed = (own.state, other.state) == (ComplianceState.GRACE, ComplianceState.COMPLIANT)
+    if own.state != other.state and not agreed:
+        said = "that it does not know the device" if other is _NOT_KNOWN else other.state.value
+        note = f"Graph says {own.vendor_state}, Compliance Retrieval says {said}; the strictest counts"
         changes["compliance"] = chosen.model_copy(
             update={
                 "reasons": (*chosen.reasons, note),
@@ -208,12 +188,6 @@ def settle(device: Device, retrieved: Sequence[Device]) -> Device:
             }
         )
     return device.model_copy(update=changes)
-
-
-def _said(compliance: Compliance) -> str:
-    if compliance is _NOT_KNOWN:
-        return "that it does not know the device"
-    return compliance.state.value
 
 
 # Microsoft Graph, "deviceCompliancePolicyState" and "deviceComplianceSettingState": another enumeration
