@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from mdmsdk.batch import Batch, Outcome
 from mdmsdk.errors import MalformedResponseError, RedirectError
-from mdmsdk.wire import Request, Response, origin_of, redact_url
+from mdmsdk.wire import Request, Response, origin_of
+from mdmsdk_intune.records import GraphRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,17 +55,13 @@ def devices_request(base: str, device: str = "", below: str = "", /, **options: 
     return get(base, f"{_DEVICES}{one}{below}{'?' if query else ''}{query}")
 
 
-def rows_of(response: Response) -> list[dict[str, Any]]:
+def rows_of(response: Response) -> list[GraphRow]:
     """The records of a list.
 
     Raises:
         MalformedResponseError: it is no list of records.
     """
-    answer = response.json()
-    rows = answer.get("value") if isinstance(answer, dict) else None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise MalformedResponseError(f"{redact_url(response.url)} did not answer with a list of records")
-    return rows
+    return GraphRow(response.json(), "a list of records").records("value")
 
 
 # Microsoft Graph, "Paging", https://learn.microsoft.com/graph/paging: the link is to be followed as it

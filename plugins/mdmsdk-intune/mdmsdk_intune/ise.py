@@ -90,9 +90,8 @@ class IntuneIseProvider(IseDialect):
     def find_service(self) -> Flow[str]:
         """Where the service of this tenant is, without a slash at the end."""
         rows = rows_of((yield from send(get(self.settings.base_url, _ENDPOINTS))))
-        services = {str(row.get("providerName") or row.get("serviceName")): row.get("uri") for row in rows}
-        uri = services.get("ComplianceRetrievalService")
-        if isinstance(uri, str):
+        services = {row.text("providerName", "serviceName"): row.text("uri") for row in rows}
+        if uri := services.get("ComplianceRetrievalService"):
             return self._accept(uri.rstrip("/"))
         if "NACAPIService" in services:
             raise VersionMismatchError(

@@ -183,7 +183,7 @@ class IntuneProvider(IntuneIseProvider):
 
     def _read(self, info: ServerInfo, guid: Key) -> Flow[Device | None]:
         answer = yield from self._record(guid, f"{FIELDS},{DETAILS}")
-        return self._to_device(info, answer.json(), answer) if answer else None
+        return self._to_device(info, GraphRow(answer.json()), answer) if answer else None
 
     def _record(self, guid: Key, fields: str) -> Flow[Response | None]:
         """Graph's own record of a device; None where it has none."""
@@ -205,7 +205,7 @@ class IntuneProvider(IntuneIseProvider):
         def read_page(text: str, link: str | None) -> Flow[tuple[list[Key | None], str | None]]:
             first = self._devices(filter=f"{name} eq {_quoted(text)}", select=f"id,{name}", top=100)
             answer = yield from send(follow(link) if link else first)
-            ids = [_match(key, name, GraphRow(row)) for row in rows_of(answer)]
+            ids = [_match(key, name, row) for row in rows_of(answer)]
             return ids, next_link(answer, self.settings.base_url)
 
         most = self.settings.policy.max_pages
@@ -224,10 +224,10 @@ class IntuneProvider(IntuneIseProvider):
     def _in_envelopes(self, flow: Flow[T]) -> Flow[T]:
         return in_envelopes(self, envelopes(self.settings.base_url), flow)
 
-    def _to_device(self, info: ServerInfo, document: Mapping[str, Any], answer: Response) -> Device:
+    def _to_device(self, info: ServerInfo, row: GraphRow, answer: Response) -> Device:
         # Where only Graph is asked, nobody says where users find help.
         portal = info.description.portal if isinstance(info.description, IseDescription) else None
-        return read_device(document, self.settings, now=answer.date, portal=portal)
+        return read_device(row, self.settings, now=answer.date, portal=portal)
 
     def noncompliant_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of the devices that do not comply: by Graph, or without it by Compliance Retrieval.
@@ -262,9 +262,9 @@ class IntuneProvider(IntuneIseProvider):
         else:
             answer, _ = yield from shrinking(begin, self.settings.page_size)
         rows = rows_of(answer)
-        sent = [str(row.get("id")) for row in rows]
+        sent = [row.text("id") for row in rows]
         if state:
-            if any(str(row.get("complianceState")).lower() != state for row in rows):
+            if any((row.text("complianceState") or "").lower() != state for row in rows):
                 raise FilterIgnoredError(f"Graph lists devices in other states than {state}")
             # Nobody evaluates a device any more that is on its way out.
             rows = [row for row in rows if not is_leaving(row)]
@@ -273,11 +273,11 @@ class IntuneProvider(IntuneIseProvider):
         items = [self._to_device(info, row, answer) for row in rows]
         return Page(items, sent=sent), next_link(answer, self.settings.base_url)
 
-    def _with_details(self, row: dict[str, Any]) -> Flow[dict[str, Any]]:
-        guid = read_id(GraphRow(row))
-        answer = yield from self._record(guid, f"id,{DETAILS}")
+    def _with_details(self, row: GraphRow) -> Flow[GraphRow]:
+        answer = yield from self._record(read_id(row), f"id,{DETAILS}")
         # Without one, it was deleted since it was listed.
-        return row | {name: value for name, value in (answer.json() if answer else {}).items() if value}
+        details = answer.json() if answer else {}
+        return GraphRow(row.document | {name: value for name, value in details.items() if value})
 
     def reasons(self, info: ServerInfo, device: Device) -> Flow[Device]:
         """The device with the policies and settings that failed; costs a request, and one more for each."""
@@ -286,20 +286,20 @@ class IntuneProvider(IntuneIseProvider):
         if device.guid is None:
             return device
         policies = yield from self._failures(device.guid, _POLICIES)
-        paths = [f"{_POLICIES}/{quote(str(policy.get('id')), safe='')}/settingStates" for policy in policies]
+        paths = [f"{_POLICIES}/{quote(str(policy.text('id')), safe='')}/settingStates" for policy in policies]
         flows = (self._failures(device.guid, path) for path in paths)
         settings = yield from self._in_envelopes(together(*flows))
         reasons = [
             _reason(policy, setting)
             for policy, failed in zip(policies, settings, strict=True)
-            for setting in failed or ({},)
+            for setting in failed or [GraphRow({})]
         ]
-        names = dict.fromkeys(str(policy.get("displayName")) for policy in policies)
+        names = dict.fromkeys(str(policy.text("displayName")) for policy in policies)
         found = dict.fromkeys([*device.compliance.reasons, *(reasons or [_NO_POLICY])])
         changes = {"reasons": tuple(found), "source": ", ".join(names) or device.compliance.source}
         return device.model_copy(update={"compliance": device.compliance.model_copy(update=changes)})
 
-    def _failures(self, guid: str, below: str) -> Flow[list[Mapping[str, Any]]]:
+    def _failures(self, guid: str, below: str) -> Flow[list[GraphRow]]:
         """The policies or settings that failed; none where the record is gone."""
         answer = yield from _found(send(self._devices(guid, below)))
         return read_failures(rows_of(answer)) if answer else []
@@ -350,8 +350,8 @@ def _doubted(row: Device) -> Device:
     return row.model_copy(update={"unreadable": row.unreadable | {"its device id"}})
 
 
-def _reason(policy: Mapping[str, Any], setting: Mapping[str, Any]) -> str:
-    name = str(setting.get("setting") or "").rpartition(".")[2]
-    said = setting.get("errorDescription") or setting.get("instanceDisplayName")
-    text = ": ".join(filter(None, (str(policy.get("displayName") or "a policy"), name)))
+def _reason(policy: GraphRow, setting: GraphRow) -> str:
+    name = (setting.text("setting") or "").rpartition(".")[2]
+    said = setting.text("errorDescription", "instanceDisplayName")
+    text = ": ".join(filter(None, (policy.text("displayName") or "a policy", name)))
     return f"{text} ({said})" if said and said != name else text

@@ -63,27 +63,23 @@ class GraphRow(Row):
 
 
 def read_device(
-    document: Mapping[str, Any],
-    settings: IntuneSettings,
-    now: datetime | None = None,
-    portal: str | None = None,
+    row: GraphRow, settings: IntuneSettings, now: datetime | None = None, portal: str | None = None
 ) -> Device:
     """Build the device of a record.
 
     Args:
-        document: a managedDevice.
+        row: a managedDevice.
         settings: the provider's.
         now: the server's time, for how long ago the last check-in is.
         portal: where users learn what to do.
 
     Raises:
-        MalformedResponseError: the record has no id, or is none.
+        MalformedResponseError: the record has no id.
     """
-    row = GraphRow(document)
     guid = read_id(row)
     seen = row.time("lastSyncDateTime")
     # It is always asked for, so that a record without it says as little as one with an unknown word.
-    managed = row.doubt("managementState", _MANAGED.get((row.text("managementState") or "").lower()))
+    managed = row.doubt("managementState", _managed(row))
     return Device(
         provider="intune",
         id=row.key(DeviceId, "azureADDeviceId"),
@@ -106,7 +102,7 @@ def read_device(
         disk_encrypted=row.flag("isEncrypted") if seen else None,
         jailbroken=row.flag("jailBroken"),
         last_check_in=seen,
-        raw=dict(document) if settings.keep_raw else None,
+        raw=row.document if settings.keep_raw else None,
         unreadable=row.unreadable,
     )
 
@@ -122,9 +118,13 @@ def read_id(row: GraphRow) -> Guid:
     return guid
 
 
-def is_leaving(document: Mapping[str, Any]) -> bool:
+def is_leaving(row: GraphRow) -> bool:
     """Whether the record says that Intune is about to let the device go, or has never managed it."""
-    return _MANAGED.get((GraphRow(document).text("managementState") or "").lower()) is False
+    return _managed(row) is False
+
+
+def _managed(row: GraphRow) -> bool | None:
+    return _MANAGED.get((row.text("managementState") or "").lower())
 
 
 # Microsoft Graph, "deviceRegistrationState enum type",
@@ -192,6 +192,6 @@ def settle(device: Device, retrieved: Sequence[Device]) -> Device:
 
 # Microsoft Graph, "deviceCompliancePolicyState" and "deviceComplianceSettingState": another enumeration
 # than the device's own; settingName is empty, setting has dots; there is a row for each user.
-def read_failures(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def read_failures(rows: Sequence[GraphRow]) -> list[GraphRow]:
     """Those states of policies or settings that are a failure."""
-    return [row for row in rows if str(row.get("state")).lower() in _FAILED]
+    return [row for row in rows if (row.text("state") or "").lower() in _FAILED]

@@ -15,7 +15,7 @@ from mdmsdk.client.verdict import settle as client_verdict
 from mdmsdk.errors import MalformedResponseError
 from mdmsdk.identifiers import Mac
 from mdmsdk.models import Compliance, ComplianceState, Device
-from mdmsdk_intune.records import is_leaving, read_device, settle
+from mdmsdk_intune.records import GraphRow, is_leaving, read_device, settle
 from mdmsdk_intune.settings import IntuneSettings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ ROW = {
 
 
 def read(**changes: Any) -> Device:
-    return read_device({**ROW, **changes}, SETTINGS, now=NOW)
+    return read_device(GraphRow({**ROW, **changes}), SETTINGS, now=NOW)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def samples(request: pytest.FixtureRequest) -> Path:
 
 def test_a_phone_with_odd_values(samples: Path) -> None:
     row = json.loads((samples / "phone.json").read_text(encoding="utf-8"))
-    device = read_device(row, SETTINGS)
+    device = read_device(GraphRow(row), SETTINGS)
     assert device.id is None  # zeros: not known to Entra ID
     assert device.guid == "0b7d5a1e-52c4-4e0f-9a63-7c1f3f6e2d10"
     assert device.serial_number is None  # "0" is no serial number
@@ -59,7 +59,7 @@ def test_a_phone_with_odd_values(samples: Path) -> None:
 def test_a_laptop_with_everything(samples: Path) -> None:
     row = json.loads((samples / "laptop.json").read_text(encoding="utf-8"))
     device = read_device(
-        row, SETTINGS.model_copy(update={"keep_raw": True}), portal="https://portal.example.com"
+        GraphRow(row), SETTINGS.model_copy(update={"keep_raw": True}), portal="https://portal.example.com"
     )
     assert device.mac_addresses == (Mac("00:00:5E:00:00:0A"), Mac("00:00:5E:00:00:0B"))
     assert device.id == "c2a1e7d4-8f39-4b6a-90d5-1e4f7a2b3c58"
@@ -166,7 +166,7 @@ def test_a_device_on_its_way_out_is_not_registered(
     *, state: str | None, registered: bool, leaving: bool
 ) -> None:
     assert read(managementState=state).registered is registered
-    assert is_leaving({**ROW, "managementState": state}) is leaving
+    assert is_leaving(GraphRow({**ROW, "managementState": state})) is leaving
     unclear = set() if registered or leaving else {"managementState"}
     assert read(managementState=state).unreadable == unclear
 
