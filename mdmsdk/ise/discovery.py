@@ -62,7 +62,7 @@ _BULK_HINT = (
 )
 
 
-_TOO_OFTEN: Final = Refusal((429, 503), path=r"[=/]compliance\b", hint=_BULK_HINT)
+_TOO_OFTEN: Final = Refusal((429, 503), path="compliance", hint=_BULK_HINT)
 
 
 class IseDescription(Description):

@@ -20,7 +20,7 @@ from mdmsdk.errors import (
 )
 from mdmsdk.flow import done
 from mdmsdk.identifiers import Guid, Mac, Udid
-from mdmsdk.ise import IseDialect, IseDialectSettings, IseProvider, IseSettings
+from mdmsdk.ise import IseDialect, IseDialectSettings, IseProvider, IseServiceSettings, IseSettings
 from mdmsdk.provider import Token
 from mdmsdk.wire import Response
 
@@ -144,8 +144,11 @@ class Cloud(IseDialect):
         return [f"{root}/cisco"]
 
 
-def test_a_dialect_states_its_differences(drive: Drive, xml: type[Xml]) -> None:
-    provider = Cloud(IseDialectSettings(base_url=ROOT))
+@pytest.mark.parametrize("settings_type", [IseDialectSettings, IseServiceSettings])
+def test_a_dialect_states_its_differences(
+    drive: Drive, xml: type[Xml], settings_type: type[IseServiceSettings]
+) -> None:
+    provider = Cloud(settings_type(base_url=ROOT))
     played = drive(provider, provider.heartbeat(), [xml.info(api_path="https://elsewhere.example/x")])
     info = played.result
     assert played.urls == ["https://found.example.com/Service/ciscoise/mdminfo/?ise_api_version=3"]
@@ -164,6 +167,13 @@ def test_the_path_of_the_settings_stands_above_a_dialects(drive: Drive, xml: typ
     provider = Cloud(IseDialectSettings(base_url=ROOT, api_path="/set"))
     info = drive(provider, provider.heartbeat(), [xml.info()]).result
     assert info.extra["api_base"] == "https://found.example.com/set"
+
+
+@pytest.mark.parametrize("name", ["instance", "api_version", "api_path", "filter", "max_user_devices"])
+def test_a_vendors_one_service_leaves_nothing_of_the_protocol_open(name: str) -> None:
+    with pytest.raises(ValidationError, match=name):
+        IseServiceSettings.model_validate({"base_url": ROOT, name: 3})
+    assert name in IseDialectSettings.model_fields
 
 
 def test_batches_are_single_lookups(make: Make) -> None:
