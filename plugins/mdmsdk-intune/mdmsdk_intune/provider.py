@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from mdmsdk.batch import in_envelopes
 from mdmsdk.errors import EndpointNotFoundError, FilterIgnoredError
-from mdmsdk.flow import done, send, together
+from mdmsdk.flow import done, joined, send, together
 from mdmsdk.identifiers import DeviceId, Guid, Hostname, Imei, Key, Mac, Serial, Username
 from mdmsdk.ise import IseDescription
 from mdmsdk.models import Device, ServerInfo
@@ -140,13 +140,11 @@ class IntuneProvider(IntuneIseProvider):
         if isinstance(key, Mac):  # Graph cannot search by it
             rows = yield from self._retrieve(info, key)
             shown = dict.fromkeys(guid for row in rows for guid in row.shown(Guid))
-            found = yield from together(*(self._settle(info, key, guid, rows) for guid in shown))
+            found = yield from joined(*(self._settle(info, key, guid, rows) for guid in shown))
             # Of a row without the device id nobody knows what Graph would say.
-            found.append([_doubted(row) for row in rows if not row.shown(Guid)])
-        else:
-            guids = [key] if isinstance(key, Guid) else (yield from self._search(key))
-            found = yield from together(*(self._settle(info, key, guid) for guid in guids))
-        return [device for devices in found for device in devices]
+            return found + [_doubted(row) for row in rows if not row.shown(Guid)]
+        guids = [key] if isinstance(key, Guid) else (yield from self._search(key))
+        return (yield from joined(*(self._settle(info, key, guid) for guid in guids)))
 
     def _settle(
         self, info: ServerInfo, key: Key, guid: Key, rows: Sequence[Device] | None = None
@@ -208,11 +206,8 @@ class IntuneProvider(IntuneIseProvider):
             ids = [_match(key, name, row) for row in rows_of(answer)]
             return ids, next_link(answer, self.settings.base_url)
 
-        most = self.settings.policy.max_pages
-        lists = yield from together(
-            *(collect_links(read_page, text, max_pages=most) for text in _spellings(key))
-        )
-        found = dict.fromkeys(guid for pages in lists for page in pages for guid in page)
+        pages = partial(collect_links, read_page, max_pages=self.settings.policy.max_pages)
+        found = dict.fromkeys((yield from joined(*map(pages, _spellings(key)))))
         exact = [guid for guid in found if guid is not None]
         if found and not exact:
             raise _ignored(name)

@@ -697,7 +697,11 @@ def test_lists_take_one_request_a_page(make: Make) -> None:
     rows = [{"id": GUID.format(number), "complianceState": "noncompliant"} for number in range(3)]
     record = Played()
     page = play(provider.noncompliant_page(INFO, None), [json.dumps({"value": rows}).encode()], record=record)
-    assert (len(page.items), len(record.requests), page.next_cursor) == (3, 1, Link(("conflict", "error")))
+    assert (len(page.items), len(record.requests), page.next_cursor) == (
+        3,
+        1,
+        Link(("conflict", "error"), done=("noncompliant",)),
+    )
     assert "$top=7" in record.requests[0].url
 
 
