@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,26 @@ def test_imports_point_down(module: str, path: Path) -> None:
 def test_every_module_of_core_has_a_layer() -> None:
     core = {".".join(module.split(".")[:2]) for module, _ in modules() if within(module, "mdmsdk")}
     assert core <= LEVEL.keys(), "give the new module a row in LAYERS, and in the design page"
+
+
+def module_of(name: str, known: set[str]) -> str:
+    """The module that a dotted name stands in."""
+    return name if name in known else name.rpartition(".")[0]
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    files = {module: path for module, path in modules() if path.name != "__init__.py"}
+    graph = {
+        module: {
+            module_of(name, set(files))
+            for name in imports(path.read_text(encoding="utf-8"), module.rpartition(".")[0])
+        }
+        for module, path in files.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle: {' -> '.join(error.args[1])}")
 
 
 @pytest.mark.parametrize(

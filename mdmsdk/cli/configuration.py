@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mdmsdk.cli.output import Column, View, writing
+from mdmsdk.cli.formats import writing
+from mdmsdk.cli.output import Column, View
 from mdmsdk.cli.report import OK
 from mdmsdk.config import FILE_NAME, load_config
 from mdmsdk.trust import trust as trust_file

@@ -1,25 +1,18 @@
-"""The four formats. A command makes rows in the documented JSON shape; a `View` shows them otherwise."""
+"""How rows are written. A command makes rows in the documented JSON shape; a `View` shows them otherwise."""
 
 from __future__ import annotations
 
 import csv
-import io
 import json
 import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mdmsdk.cli.report import NotWrittenError, ReaderGoneError
 from mdmsdk.words import one_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from mdmsdk.cli.options import Format
 
 Row = Mapping[str, Any]
 
@@ -172,36 +165,3 @@ class _Lines:
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self.write = write
-
-
-def default_format() -> Format:
-    """A table for people, lines of JSON for programs."""
-    return "table" if sys.stdout.isatty() else "ndjson"
-
-
-@contextmanager
-def writing(view: View, chosen: Format | None) -> Iterator[Writer]:
-    """A writer to stdout for the time of a `with` block.
-
-    Args:
-        view: how the rows look.
-        chosen: the format; None for the one that suits who reads it.
-    """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal of another encoding shows what it cannot print as an escape.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    writer: Writer
-    match chosen or default_format():
-        case "table":
-            from mdmsdk.cli.table import TableWriter
-
-            writer = TableWriter(view)
-        case "json":
-            writer = JsonWriter(view)
-        case "ndjson":
-            writer = NdjsonWriter(view)
-        case "csv":
-            writer = CsvWriter(view)
-    writer.open()
-    yield writer
-    writer.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mdmsdk.cli import rows
-from mdmsdk.cli.output import writing
+from mdmsdk.cli.formats import writing
 from mdmsdk.cli.report import OK, complain
 from mdmsdk.errors import MdmError
 from mdmsdk.registry import installed, load_provider

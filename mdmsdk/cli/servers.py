@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from mdmsdk.cli import rows
 from mdmsdk.cli.bar import Bar
-from mdmsdk.cli.output import View, Writer, default_format, writing
+from mdmsdk.cli.formats import default_format, writing
 from mdmsdk.cli.report import FAILED, UNKNOWN, WRONG, Tally
 from mdmsdk.errors import ConfigurationError, IncompleteListError, InvalidIdentifierError, MdmError
 from mdmsdk.federation import MdmFederation, Status
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from mdmsdk.cli.options import Format
+    from mdmsdk.cli.output import View, Writer
     from mdmsdk.federation import Answer
     from mdmsdk.models import Device
 

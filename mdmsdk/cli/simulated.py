@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from mdmsdk.cli import rows
 from mdmsdk.cli.bar import Bar
-from mdmsdk.cli.output import Column, View, put, writing
+from mdmsdk.cli.formats import writing
+from mdmsdk.cli.output import Column, View, put
 from mdmsdk.cli.report import OK, UNKNOWN, Tally, complain, say
 from mdmsdk.cli.rows import labelled
 from mdmsdk.cli.servers import show_answers, show_devices, show_heartbeats
