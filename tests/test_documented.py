@@ -42,7 +42,18 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
 # The modules that users and plugin authors import from; each is on the API page.
-MODULES = ["client", "config", "errors", "federation", "flow", "identifiers", "ise", "models", "paging"]
+MODULES = [
+    "client",
+    "config",
+    "doctor",
+    "errors",
+    "federation",
+    "flow",
+    "identifiers",
+    "ise",
+    "models",
+    "paging",
+]
 MODULES += ["provider", "registry", "rules", "settings", "simulator", "testing", "wire"]
 CODE = re.compile(r"`([^`\n]+)`")
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)

@@ -45,11 +45,12 @@ def test_the_waits_have_the_same_names() -> None:
 def test_every_file_with_async_code_has_a_twin_or_is_none() -> None:
     twins = {PACKAGE / original for original in TWINS}
     both = {PACKAGE / "_run" / name for name in ("http.py", "waits_aio.py", "waits_sync.py")}
-    both |= {PACKAGE / "_run" / name for name in ("gate.py", "operation.py", "runner.py", "tokens.py")}
-    both.add(PACKAGE / "_run" / "streams.py")
-    performing = [
-        path for path in Path(PACKAGE).rglob("*.py") if path.parent.name in {"_run", "client", "federation"}
-    ]
+    both |= {
+        PACKAGE / "_run" / name for name in ("gate.py", "operation.py", "probe.py", "runner.py", "tokens.py")
+    }
+    both |= {PACKAGE / "_run" / "streams.py", PACKAGE / "doctor" / "examination.py"}
+    packages = {"_run", "client", "doctor", "federation"}
+    performing = [path for path in Path(PACKAGE).rglob("*.py") if path.parent.name in packages]
     for path in performing:
         has_async = any(
             isinstance(node, ast.AsyncFunctionDef)

@@ -11,6 +11,8 @@ from mdmsdk.models import clean_time
 from mdmsdk.wire import http_date
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mdmsdk.wire import Response
 
 
@@ -18,13 +20,18 @@ class Clock:
     """The server's clock: the last Date that it sent, and how long ago that was.
 
     Kept as text until somebody asks, since hardly anybody does.
+
+    Attributes:
+        fields: the header of that answer.
     """
 
     def __init__(self) -> None:
         self._heard: tuple[str, float] | None = None
+        self.fields: Mapping[str, str] = {}
 
     def hear(self, response: Response) -> None:
         """Note what time a good answer of the server tells, if it does."""
+        self.fields = response.headers
         if said := response.header("date"):
             self._heard = said, time.monotonic()
 

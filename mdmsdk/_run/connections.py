@@ -28,9 +28,10 @@ class Line:
         until: when the exchange that uses it must be over, on the monotonic clock.
         closed: it was closed, perhaps by another while it was used; whoever waits on it notices.
         http: the HTTP library's connection, which speaks through it.
+        look_at: a host of which only the certificate is wanted: nothing is sent to it.
     """
 
-    __slots__ = ("__weakref__", "closed", "home", "http", "idle_since", "sock", "until")
+    __slots__ = ("__weakref__", "closed", "home", "http", "idle_since", "look_at", "sock", "until")
 
     def __init__(self, home: object) -> None:
         self.home = home
@@ -39,6 +40,7 @@ class Line:
         self.sock: socket.socket | None = None
         self.http: Any = None
         self.idle_since = 0.0
+        self.look_at: str | None = None
 
     def drop(self) -> None:
         """Close the socket; of its user's."""

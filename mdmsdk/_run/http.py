@@ -23,7 +23,7 @@ from mdmsdk._run.cookies import Cookies
 from mdmsdk._run.library import core, lib
 from mdmsdk._run.proxies import proxy_for
 from mdmsdk._run.signals import from_signal_handler
-from mdmsdk._run.streams import AsyncBackend, Backend, running_loop
+from mdmsdk._run.streams import AsyncBackend, Backend, Seen, running_loop
 from mdmsdk._run.trust import tls_context
 from mdmsdk.errors import (
     ConnectError,
@@ -36,6 +36,7 @@ from mdmsdk.errors import (
 from mdmsdk.wire import Request, Response, redact_url
 
 if TYPE_CHECKING:
+    from mdmsdk._run.proxies import Way
     from mdmsdk.settings import ProviderSettings
 
 _PLAIN_QUERY = re.compile(r"[A-Za-z0-9%&=_.~$-]*", re.ASCII)
@@ -123,13 +124,15 @@ class _Http:
             request.method, url, headers=fields, content=content or None, extensions={"timeout": timeouts}
         )
 
-    def _open(self, line: Line, place: Place, mode: str, backend: Any) -> None:
+    def _open(
+        self, line: Line, place: Place, mode: str, backend: Any, context: ssl.SSLContext | None = None
+    ) -> None:
         """Give a new line its HTTP connection, which connects at the first request."""
         scheme, host, port = place.origin
         options = {"network_backend": backend}
         if scheme == "https":
-            options["ssl_context"] = tls_context(self._settings.tls)
-        proxy = proxy_for(self._settings, scheme, host, port)
+            options["ssl_context"] = context or tls_context(self._settings.tls)
+        proxy = proxy_for(self._settings, scheme, host, port).proxy
         origin = core.Origin(scheme.encode(), host.encode(), port)
         if proxy is None:
             line.http = getattr(core, f"{mode}HTTPConnection")(origin, **options)
@@ -138,6 +141,17 @@ class _Http:
             options["proxy_ssl_context"] = tls_context(self._settings.tls)
         pool = getattr(core, f"{mode}HTTPProxy")(proxy.url, proxy_auth=proxy.login, **options)
         line.http = pool.create_connection(origin)
+
+    def way(self, url: str) -> Way:
+        """By which proxy an address is reached, and why."""
+        return proxy_for(self._settings, *_place_of(url).origin)
+
+    def _looking(self, url: str, seconds: float) -> tuple[Line, Place, Any]:
+        """A line on which only the certificate is looked at, and the request that is never sent on it."""
+        place, line = _place_of(url), Line(None)
+        line.until = time.monotonic() + seconds
+        line.look_at = place.origin[1]
+        return line, place, self._core_request(Request("HEAD", url), place)
 
     def _keep_cookies(self, place: Place, pairs: list[tuple[bytes, bytes]]) -> None:
         set_by_server = [value.decode("latin-1") for name, value in pairs if name.lower() == b"set-cookie"]
@@ -211,6 +225,31 @@ class Http(_Http):
         finally:
             answer.close()
 
+    def look(self, url: str, seconds: float, context: ssl.SSLContext | None = None) -> Seen:
+        """Agree on TLS with the server of an https address, and send it nothing.
+
+        Args:
+            url: the address.
+            seconds: the time that it may take.
+            context: whom to trust; default: as the settings say.
+
+        Raises:
+            TransportError: it came to no agreement.
+        """
+        line, place, native = self._looking(url, seconds)
+        try:
+            self._open(line, place, "", Backend(line), context)
+            line.http.handle_request(native)
+        except Seen as seen:
+            return seen
+        except Exception as error:
+            if from_signal_handler(error):
+                raise
+            raise translate_failure(error, Request("HEAD", url), seconds) from error
+        finally:
+            line.drop()
+        raise AssertionError("the handshake ends it")
+
     def close(self) -> None:
         """Close the connections, unless they are the application's own."""
         self._connections.close()
@@ -270,6 +309,22 @@ class AsyncHttp(_Http):
         finally:
             await answer.aclose()
 
+    async def look(self, url: str, seconds: float, context: ssl.SSLContext | None = None) -> Seen:
+        """Agree on TLS with the server of an https address, and send it nothing; see `Http.look`."""
+        line, place, native = self._looking(url, seconds)
+        try:
+            self._open(line, place, "Async", AsyncBackend(line), context)
+            await line.http.handle_async_request(native)
+        except Seen as seen:
+            return seen
+        except Exception as error:
+            if from_signal_handler(error):
+                raise
+            raise translate_failure(error, Request("HEAD", url), seconds) from error
+        finally:
+            line.drop()
+        raise AssertionError("the handshake ends it")
+
     async def aclose(self) -> None:
         """Close the connections, unless they are the application's own."""
         self._connections.close()
@@ -313,6 +368,11 @@ def translate_failure(error: Exception, request: Request, seconds: float) -> Mdm
     if isinstance(error, (lib.InvalidURL, lib.LocalProtocolError, core.LocalProtocolError, UnicodeError)):
         return ProtocolError(f"no request can be sent to {redact_url(request.url)} ({type(error).__name__})")
     return TransportError(f"the exchange with {host} failed ({type(error).__name__})", retryable=False)
+
+
+def first_cause(error: BaseException, kind: type[Any]) -> Any:
+    """The first of an error and its causes that is of a kind; None if there is none."""
+    return _first(list(_causes(error)), kind)
 
 
 def _causes(error: BaseException | None) -> Any:

@@ -54,7 +54,7 @@ def connecting(host: str, port: int) -> Generator[Ready | Lookup, None, socket.s
         TimeoutError: none answered in time, or the name was not resolved in time.
         OSError: no address could be reached, or the name is not known (`socket.gaierror`).
     """
-    addresses = _in_turn((yield from _resolving(host, port)))
+    addresses = _in_turn((yield from resolving(host, port)))
     racing: list[socket.socket] = []
     try:
         return (yield from _racing(addresses, racing))
@@ -92,7 +92,38 @@ def _racing(
     raise failure
 
 
-def _resolving(host: str, port: int) -> Generator[Ready | Lookup, None, Sequence[Address]]:
+def reaching(addresses: Sequence[Address]) -> Generator[Ready | Lookup, None, list[OSError | None]]:
+    """What becomes of a connection to each address, all tried at once: None where one answers."""
+    outcomes: dict[int, OSError | None] = {}
+    trying: dict[int, socket.socket] = {}
+    try:
+        for index, address in enumerate(addresses):
+            try:
+                trying[index] = _begin(address)
+            except OSError as error:
+                outcomes[index] = error
+        while trying:
+            yield Ready(tuple(trying.values()), writing=True)
+            for index, sock in list(trying.items()):
+                try:
+                    _check(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+                except OSError as error:
+                    outcomes[index] = error
+                else:
+                    if not _connected(sock):
+                        continue
+                    outcomes[index] = None
+                trying.pop(index).close()
+    except TimeoutError as error:
+        outcomes |= dict.fromkeys(trying, error)
+    finally:
+        for sock in trying.values():
+            sock.close()
+    return [outcomes[index] for index in range(len(addresses))]
+
+
+def resolving(host: str, port: int) -> Generator[Ready | Lookup, None, Sequence[Address]]:
+    """The addresses of a host; raises as `connecting` does."""
     lookup = NAMES.look_up(host, port)
     if not lookup.done:
         yield lookup
@@ -191,6 +222,17 @@ class Tls:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         with IN_OPENSSL:
             self.object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+
+    def sent(self) -> list[bytes]:
+        """The certificates that the other side sent, its own first, in DER; not all of them were checked."""
+        inner: Any = self.object
+        if not hasattr(inner, "get_unverified_chain"):  # public from Python 3.13
+            inner = inner._sslobj  # noqa: SLF001
+        with IN_OPENSSL:
+            chain = inner.get_unverified_chain() or []
+        return [
+            one if isinstance(one, bytes) else ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in chain
+        ]
 
     def handshaking(self) -> Generator[Ready | Lookup, None, None]:
         """Agree on keys, and check who the other side is."""

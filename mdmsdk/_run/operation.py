@@ -207,20 +207,21 @@ class Operation:
         if audience is None:
             return await self._exchange(request)
         rules.check_destination(request.url, self._runner.provider.settings.base_url, self._plugin.trusts)
-        token = await self._token(audience)
+        token = await self.token(audience)
         try:
             return await self._exchange(self._plugin.authorize(request, token))
         except AuthenticationError as error:
             if not self._state.tokens.refuse(audience, token, error):
                 raise
-        token = await self._token(audience)
+        token = await self.token(audience)
         try:
             return await self._exchange(self._plugin.authorize(request, token))
         except AuthenticationError as error:
             self._state.tokens.refuse(audience, token, error)
             raise
 
-    async def _token(self, audience: str) -> Token:
+    async def token(self, audience: str) -> Token:
+        """The credential for an audience, from a login if there is no good one."""
         return await self._state.tokens.get(audience, self._budget, self._login, self._policy.refused_wait)
 
     async def _login(self, audience: str, previous: Token | None) -> Token:
@@ -233,7 +234,7 @@ class Operation:
     async def _exchange(self, request: Request) -> Response:
         """Send when it is this request's turn, and follow redirects that may be followed."""
         for _ in range(rules.MAX_HOPS + 1):
-            response = await self._exchange_once(request)
+            response = await self.exchange_once(request)
             if not rules.is_redirect(response):
                 response = self._checked(
                     request, rules.without_secrets(request, response, self._runner.secrets)
@@ -256,7 +257,8 @@ class Operation:
         self._budget.answered = True
         return response
 
-    async def _exchange_once(self, request: Request) -> Response:
+    async def exchange_once(self, request: Request) -> Response:
+        """Send once, when it is this request's turn, and take any answer."""
         shared, state, budget, policy = self._runner.shared, self._state, self._budget, self._policy
         turn = state.gate.turn(request.lane)
         most = policy.timeout

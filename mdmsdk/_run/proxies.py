@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
@@ -23,22 +23,40 @@ class Proxy:
     login: tuple[bytes, bytes] | None = field(default=None, repr=False)
 
 
-def proxy_for(settings: ProviderSettings, scheme: str, host: str, port: int) -> Proxy | None:
-    """The proxy on the way to a server; the environment's leads to no loopback address.
+class Way(NamedTuple):
+    """How a server is reached.
+
+    Attributes:
+        proxy: None for the direct way.
+        rule: what decided that, in words.
+    """
+
+    proxy: Proxy | None
+    rule: str
+
+
+def proxy_for(settings: ProviderSettings, scheme: str, host: str, port: int) -> Way:
+    """The way to a server; the environment's proxy leads to no loopback address.
 
     Raises:
         ConfigurationError: its address cannot be used.
     """
     if settings.proxy:
-        return _read(settings.proxy.get_secret_value())
+        return Way(_read(settings.proxy.get_secret_value()), "the setting proxy")
     if is_loopback(host):
-        return None
+        return Way(None, "the server is on this machine")
     environment = getproxies_environment()
-    if spared(environment["no"], host, port) if "no" in environment else proxy_bypass(host):
-        return None
+    if "no" in environment:
+        if spared(environment["no"], host, port):
+            return Way(None, "the environment variable NO_PROXY")
+    elif proxy_bypass(host):
+        return Way(None, "an exception in the operating system's proxy settings")
     proxies = getproxies()
-    url = proxies.get(scheme) or proxies.get("all")
-    return _read(url) if url else None
+    kind = next((kind for kind in (scheme, "all") if proxies.get(kind)), None)
+    if kind is None:
+        return Way(None, "no setting and no environment variable names a proxy")
+    variable = f"the environment variable {kind.upper()}_PROXY" if kind in environment else None
+    return Way(_read(proxies[kind]), variable or "the operating system's proxy settings")
 
 
 def spared(no_proxy: str, host: str, port: int) -> bool:

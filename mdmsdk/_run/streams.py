@@ -31,6 +31,20 @@ _LOOK_UP = 0.5
 """Seconds after which a waiting thread looks whether its connection was closed meanwhile."""
 
 
+class Seen(Exception):  # noqa: N818 - nothing has failed
+    """The handshake is over, and it was all that was wanted.
+
+    Attributes:
+        chain: the certificates that the other side sent, its own first, in DER.
+        version: the version of TLS that was agreed on.
+    """
+
+    def __init__(self, tls: Tls) -> None:
+        super().__init__()
+        self.chain = tls.sent()
+        self.version = tls.object.version()
+
+
 class _Stream:
     """What the streams of both modes share: the bytes, and the library's own errors."""
 
@@ -65,6 +79,8 @@ class _Stream:
         try:
             tls = Tls(self._layer, context, host)
             yield from tls.handshaking()
+            if host == self._line.look_at:
+                raise Seen(tls)
         except TimeoutError as error:
             raise core.ConnectTimeout from error
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,12 +11,14 @@ import anyio
 from anyio.from_thread import run_sync
 from anyio.lowlevel import current_token
 
+from mdmsdk._run.connections import Line
 from mdmsdk._run.http import AsyncHttp
 from mdmsdk._run.pool import Job
 from mdmsdk._run.quiet import exchanging
+from mdmsdk._run.streams import perform_async
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 
     from mdmsdk._run.budget import Budget
     from mdmsdk._run.gate import Turn
@@ -147,6 +150,13 @@ async def exchange(
             pool.stop.discard(scope.cancel)
     pool.stop.check()
     raise AssertionError("nobody else cancels this scope")
+
+
+async def network(steps: Generator[Any, None, T], seconds: float) -> T:
+    """What steps of `net` give, within `seconds`."""
+    line = Line(None)
+    line.until = time.monotonic() + seconds
+    return await perform_async(steps, line)
 
 
 def detach(job: Callable[[], Coroutine[Any, Any, None]]) -> None:

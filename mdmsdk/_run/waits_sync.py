@@ -19,8 +19,10 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mdmsdk._run import http
+from mdmsdk._run.connections import Line
 from mdmsdk._run.pool import Job
 from mdmsdk._run.quiet import exchanging
+from mdmsdk._run.streams import perform
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
@@ -314,6 +316,13 @@ async def exchange(function: Callable[[], T], budget: Budget, pool: Pool, turn: 
 def _quietly(function: Callable[[], T]) -> T:
     with exchanging():
         return function()
+
+
+async def network(steps: Generator[Any, None, T], seconds: float) -> T:
+    """What steps of `net` give, within `seconds`; nothing else is to be done meanwhile."""
+    line = Line(None)
+    line.until = time.monotonic() + seconds
+    return perform(steps, line)
 
 
 def detach(job: Callable[[], Coroutine[Any, Any, None]]) -> None:

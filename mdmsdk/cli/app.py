@@ -90,6 +90,33 @@ def heartbeat(
 
 
 @app.command()
+def doctor(
+    *,
+    servers: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SERVER",
+            help="Names from the configuration; default: all.",
+            autocompletion=complete_server,
+        ),
+    ] = None,
+    redacted: Annotated[
+        bool,
+        typer.Option(
+            "--redacted", help="Replace host names, addresses and user names: for a support ticket."
+        ),
+    ] = False,
+    config: Config = None,
+    format_: Output = None,
+    debug: Debug = False,  # noqa: ARG001
+) -> None:
+    """Find out, step by step, what is wrong with servers, and what to do. Exit code 3 if something is."""
+    from mdmsdk.cli.doctor import doctor
+
+    _end(doctor(config, format_, servers or (), redacted=redacted))
+
+
+@app.command()
 def lookup(
     *,
     keys: Annotated[

@@ -109,6 +109,11 @@ def _outcomes(row: Row) -> list[str]:
     ]
 
 
+def _found(row: Row) -> str:
+    """What the doctor found at a step, and what to do."""
+    return f"{row['detail']} Remedy: {row['remedy']}" if row["remedy"] else row["detail"]
+
+
 def _system(row: Row) -> str:
     return " ".join(filter(None, (row.get("os"), row.get("os_version"))))
 
@@ -209,6 +214,15 @@ LOOKUP = View(
         *_fields(*(f"device.{name}" for name in _DEVICE_FIELDS)),
         Column("outcomes", _outcomes),
     ],
+)
+DOCTOR = View(
+    table=[
+        Column("SERVER", _field("server"), 16),
+        Column("STEP", _field("step")),
+        Column("OK", lambda row: "-" if row["ok"] is None else row["ok"], verdict=True),
+        Column("FOUND", _found),
+    ],
+    csv=_fields("server", "step", "ok", "detail", "remedy"),
 )
 NONCOMPLIANT = View(
     table=[

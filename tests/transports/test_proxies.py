@@ -139,15 +139,28 @@ def test_which_proxy_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
     settings = ProviderSettings(base_url="https://mdm.example")
     own = ProviderSettings.model_validate({"base_url": "https://mdm.example", "proxy": "own.example:3128"})
-    assert proxy_for(settings, "https", "mdm.example", 443) is None
+    assert proxy_for(settings, "https", "mdm.example", 443).proxy is None
     monkeypatch.setenv("ALL_PROXY", "http://all.example")
-    assert proxy_for(settings, "https", "mdm.example", 443) == Proxy("http://all.example:80")
+    assert proxy_for(settings, "https", "mdm.example", 443) == (
+        Proxy("http://all.example:80"),
+        "the environment variable ALL_PROXY",
+    )
     monkeypatch.setenv("HTTPS_PROXY", "https://u:p@proxy.example")
     monkeypatch.setenv("NO_PROXY", "internal.example:8443")
-    assert proxy_for(settings, "https", "mdm.example", 443) == Proxy(
-        "https://proxy.example:443", (b"u", b"p")
+    assert proxy_for(settings, "https", "mdm.example", 443) == (
+        Proxy("https://proxy.example:443", (b"u", b"p")),
+        "the environment variable HTTPS_PROXY",
     )
-    assert proxy_for(settings, "https", "internal.example", 8443) is None
-    assert proxy_for(settings, "https", "127.0.0.1", 443) is None
-    assert proxy_for(own, "https", "internal.example", 8443) == Proxy("http://own.example:3128")
+    assert proxy_for(settings, "https", "internal.example", 8443) == (
+        None,
+        "the environment variable NO_PROXY",
+    )
+    assert proxy_for(settings, "https", "127.0.0.1", 443) == (
+        None,
+        "the server is on this machine",
+    )
+    assert proxy_for(own, "https", "internal.example", 8443) == (
+        Proxy("http://own.example:3128"),
+        "the setting proxy",
+    )
     assert repr(Proxy("x", (b"user", b"hunter2"))) == "Proxy(url='x')"
