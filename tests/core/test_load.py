@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import threading
 import time
 from dataclasses import replace
@@ -65,19 +66,18 @@ def timed(function: Callable[[], Any]) -> tuple[Any, float]:
 
 class TestTurns:
     def test_those_that_fit_are_taken_and_the_others_owe_nothing(self, tiny: Connect, script: Script) -> None:
-        client = tiny(kind=limited(rate=4, burst=1, concurrency=20), policy={"deadline": 1.0})
+        # A turn a minute: none comes within the deadline, however slowly the machine runs this.
+        client = tiny(kind=limited(rate=1 / 60, burst=4, concurrency=20), policy={"deadline": 20.0})
         client.heartbeat()
-        outcomes = client.side_by_side([lambda client: timed(lambda: client.lookup(MAC))] * 40)
-        answered = [outcome for outcome, _ in outcomes if isinstance(outcome, Device)]
-        refused = [(outcome, spent) for outcome, spent in outcomes if not isinstance(outcome, Device)]
-        assert 2 <= len(answered) <= 6  # they do not all begin at the same moment
-        assert all(isinstance(outcome, DeadlineExceededError) for outcome, _ in refused)
-        assert sum("the next one comes in" in str(outcome) for outcome, _ in refused) >= 25
-        assert min(spent for _, spent in refused) < 0.5
-        assert script.counts["/find"] == len(answered)
-        device, spent = timed(lambda: client.lookup(MAC))
-        assert isinstance(device, Device)
-        assert spent < 0.8
+        outcomes = client.side_by_side([lambda client: timed(lambda: client.lookup(MAC))[0]] * 40)
+        refused = [str(outcome) for outcome in outcomes if isinstance(outcome, DeadlineExceededError)]
+        assert sum(isinstance(outcome, Device) for outcome in outcomes) == 3
+        assert sum("has no turn within the deadline" in told for told in refused) == 37
+        assert script.counts["/find"] == 3
+        outcome, _ = timed(lambda: client.lookup(MAC))
+        found = re.search(r"the next one comes in (\d+)", str(outcome))
+        assert found
+        assert int(found[1]) <= 60
 
     def test_exactly_those_within_the_deadline_go_and_the_next_is_told(
         self, monkeypatch: pytest.MonkeyPatch
