@@ -100,9 +100,9 @@ class SmartGroups(Membership):
             try:
                 if group := group_of(record, target.id):
                     found[record.id] = group.text("groupDescription")
-            except MalformedResponseError as error:
-                error.hint = _NO_GROUPS_HINT
-                found[record.id] = error
+            except MalformedResponseError:
+                message = f"Jamf Pro left the groups out of a record of {realm.name} ({record.id})"
+                found[record.id] = MalformedResponseError(message, hint=_NO_GROUPS_HINT)
         for ids in chunks(sorted(damaged)):
             found |= dict.fromkeys((yield from self._damaged_members(realm, target, ids)))
         if all(record.id in found for record in records):
