@@ -190,7 +190,7 @@ class Device(FrozenModel):
 
     def shown(self, kind: type[Key]) -> tuple[Key, ...]:
         """The identifiers of one kind that the record shows in readable form."""
-        others = tuple(key for key in self.other_identifiers if type(key) is kind)
+        others = self.other_identifiers and tuple(key for key in self.other_identifiers if type(key) is kind)
         if kind is Mac:
             return self.mac_addresses + others
         own = kind.parse(getattr(self, kind.field))

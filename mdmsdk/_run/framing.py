@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 # to agree about the end. Whatever looks unusual here only costs the connection its next use.
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\r?\n)")
-_FIELD = re.compile(
-    rb"^(content-length|transfer-encoding)[ \t]*:[ \t]*(.*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE
-)
+_FIELD = re.compile(rb"\n(content-length|transfer-encoding)[ \t]*:[ \t]*(.*?)[ \t]*\r?(?=\n)", re.IGNORECASE)
 _FOLDED = re.compile(rb"\n[ \t]")
 _CHUNK_SIZE = re.compile(rb"([0-9a-f]{1,16})[ \t]*(?:;[^\r\n]*)?\r\n", re.IGNORECASE)
 

@@ -94,6 +94,8 @@ class IseDialect(IseDiscovery):
         Raises:
             FilterIgnoredError: the server answered about other devices, or it cannot be told.
         """
+        if all(device.matches(key) for device in devices):
+            return
         proven(self, key, devices)
         silent = sum(shows(self, key, device) is None for device in devices)
         if silent > (self.protocol.max_user_devices if isinstance(key, Username) else 1):
