@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _NOT_YET, _EXPIRED = 9, 10
 _SELF_SIGNED, _UNKNOWN_ROOT = 18, 19
 _OTHER_NAMES = {62, 64}
+_OPENSSL = range(1, 200)
 
 # Makers of proxies that look into TLS, as they appear in the certificates that those make up.
 INSPECTORS = (
@@ -106,15 +107,16 @@ def _trusted(leaf: _Certificate, sight: Sight, now: datetime, through: str) -> R
 
 def _distrusted(host: str, chain: list[_Certificate], sight: Sight, now: datetime) -> Reading:
     leaf = chain[0]
-    if sight.code == _EXPIRED:
-        late = next((one for one in chain if one.ends < now), leaf)
+    late = next((one for one in chain if one.ends < now), None)
+    early = next((one for one in chain if one.begins > now), None)
+    foreign = sight.code not in _OPENSSL  # the reason of macOS or Windows, with numbers of their own
+    if late and (sight.code == _EXPIRED or foreign):
         return Reading(
             f"the certificate of {late.subject!r} ended on {late.ends:%Y-%m-%d %H:%M} UTC",
             f"Have the server's certificate renewed. This machine's clock says {now:%Y-%m-%d %H:%M} UTC: "
             "check that, too.",
         )
-    if sight.code == _NOT_YET:
-        early = next((one for one in chain if one.begins > now), leaf)
+    if early and (sight.code == _NOT_YET or foreign):
         return Reading(
             f"the certificate of {early.subject!r} begins on {early.begins:%Y-%m-%d %H:%M} UTC only",
             f"Check this machine's clock, which says {now:%Y-%m-%d %H:%M} UTC.",

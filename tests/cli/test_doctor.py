@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from mdmsdk.doctor import STEPS
 
 if TYPE_CHECKING:
@@ -52,3 +54,12 @@ def test_a_server_that_nobody_configured(mdm: Run, config: Path) -> None:
     result = mdm("doctor", "nobody", "--config", config)
     assert (result.code, result.out) == (2, "")
     assert "has no server nobody" in result.err
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_table_keeps_to_the_width(
+    mdm: Run, configure: Configure, dead: dict[str, Any], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    result = mdm("doctor", "--config", configure(main=dead), "--format", "table")
+    assert max(map(len, result.out.splitlines())) <= columns, result.out

@@ -19,8 +19,11 @@ from mdmsdk.config import Config, FederationSettings
 from mdmsdk.doctor import diagnose
 from mdmsdk.simulator import Fault, Fleet, IseSimulator, RunningSimulator, serve
 from mdmsdk_intune.simulator import IntuneIseSimulator
+from mdmsdk_ivanti.core.simulator import IvantiCoreSimulator
 from mdmsdk_jamf.ise.simulator import JamfIseSimulator
 from mdmsdk_jamf.simulator import ALL_PRIVILEGES, JamfSimulator
+from mdmsdk_meraki.simulator import MerakiSimulator
+from mdmsdk_workspaceone.simulator import WorkspaceOneSimulator
 from tests.transports.conftest import Peer, Server, answer
 
 if TYPE_CHECKING:
@@ -281,6 +284,55 @@ def password_login_off(stage: Stage) -> dict[str, Any]:
     return stage.serve(JamfSimulator(FLEET, login="user", basic=False)).settings
 
 
+def certificate_early(stage: Stage) -> dict[str, Any]:
+    root = trustme.CA()
+    begins = NOW + dt.timedelta(days=2)
+    leaf = root.issue_cert("127.0.0.1", not_before=begins, not_after=begins + dt.timedelta(days=90))
+    return account(stage.show(*leaf.cert_chain_pems, key=leaf.private_key_pem), tls=stage.trust(root))
+
+
+def no_tls(stage: Stage) -> dict[str, Any]:
+    def serve_plain(peer: Peer) -> None:
+        peer.sock.recv(100)
+        peer.send(answer(status="400 Bad Request"))
+
+    return account(stage.listen(serve_plain).origin.replace("http:", "https:"))
+
+
+def client_certificate_wanted(stage: Stage) -> dict[str, Any]:
+    root = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    root.issue_cert("127.0.0.1").configure_cert(context)
+    root.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    origin = stage.listen(lambda peer: peer.answer_each(answer()), context).origin
+    return account(origin, tls=stage.trust(root))
+
+
+def service_retired(stage: Stage) -> dict[str, Any]:
+    return stage.serve(IntuneIseSimulator(FLEET, services=("NACAPIService",))).settings
+
+
+def meraki_key_wrong(stage: Stage) -> dict[str, Any]:
+    return {**stage.serve(MerakiSimulator(FLEET)).settings, "api_key": "no-such-key"}
+
+
+def meraki_api_off(stage: Stage) -> dict[str, Any]:
+    return stage.serve(MerakiSimulator(FLEET, api_disabled=frozenset({0}))).settings
+
+
+def ivanti_password_wrong(stage: Stage) -> dict[str, Any]:
+    return {**stage.serve(IvantiCoreSimulator(FLEET)).settings, "password": "no-such-password"}
+
+
+def tenant_code_wrong(stage: Stage) -> dict[str, Any]:
+    return {**stage.serve(WorkspaceOneSimulator(FLEET)).settings, "tenant_code": "no-such-code"}
+
+
+def source_missing(stage: Stage) -> dict[str, Any]:
+    return stage.serve(JamfSimulator(FLEET, source="none")).settings
+
+
 def quota_spent(stage: Stage) -> dict[str, Any]:
     simulator = IseSimulator(FLEET, password=PASSWORD)
 
@@ -375,6 +427,13 @@ SCENARIOS = (
         certificate_expired,
     ),
     Scenario(
+        "the certificate begins later",
+        "tls",
+        "Check this machine's clock, which says",
+        "UTC only",
+        certificate_early,
+    ),
+    Scenario(
         "the certificate is for another name",
         "tls",
         "Write one of these names into base_url",
@@ -382,11 +441,25 @@ SCENARIOS = (
         other_name,
     ),
     Scenario(
+        "the port does not speak TLS",
+        "tls",
+        "Check that this port speaks TLS 1.2 or later",
+        "no secure connection to 127.0.0.1",
+        no_tls,
+    ),
+    Scenario(
         "the server accepts connections and is silent",
         "http",
         "Check that the server is up and the network lets it answer",
         "did not answer in full within 0.8 s",
         silent_server,
+    ),
+    Scenario(
+        "the server wants a client certificate",
+        "http",
+        "whether it wants a client certificate",
+        "no secure connection to 127.0.0.1",
+        client_certificate_wanted,
     ),
     Scenario(
         "the clocks differ",
@@ -409,17 +482,25 @@ SCENARIOS = (
         "(401)",
         password_login_off,
     ),
+    Scenario("Meraki: the API key is wrong", "login", "compare api_key", "(401)", meraki_key_wrong),
+    Scenario(
+        "Ivanti: the password is wrong",
+        "login",
+        "Check username and password",
+        "(401)",
+        ivanti_password_wrong,
+    ),
     Scenario(
         "Entra ID: the client secret is wrong",
         "login",
-        "create a client secret and copy its value into client_secret",
+        "create a client secret",
         "AADSTS7000215",
         refused_with(7000215),
     ),
     Scenario(
         "Entra ID: the client secret has expired",
         "login",
-        "or log in with a certificate",
+        "log in with a certificate",
         "AADSTS7000222",
         refused_with(7000222),
     ),
@@ -440,7 +521,7 @@ SCENARIOS = (
     Scenario(
         'ISE: "failed to acquire auth token"; nobody has consented',
         "login",
-        "press Grant admin consent, again after every change",
+        "granted again after every change",
         "AADSTS65001",
         refused_with(65001, "invalid_grant"),
     ),
@@ -468,9 +549,26 @@ SCENARIOS = (
     Scenario(
         "the app registration lacks the permission of the API",
         "heartbeat",
-        "the application permission get_device_compliance of the API 'Intune'",
+        "get_device_compliance of the API 'Intune'",
         "(403)",
         permission_missing,
+    ),
+    Scenario(
+        "Intune: only the retired NAC service is there",
+        "heartbeat",
+        "Check that this tenant has an active Intune licence",
+        "that Microsoft retired in March 2024",
+        service_retired,
+    ),
+    Scenario(
+        "Meraki: the organisation does not allow the API",
+        "heartbeat",
+        "API & Webhooks",
+        "does not allow the API",
+        meraki_api_off,
+    ),
+    Scenario(
+        "Workspace ONE: the tenant code is wrong", "heartbeat", "tenant_code", "(403)", tenant_code_wrong
     ),
     Scenario(
         "a login page answers instead of the API",
@@ -505,8 +603,16 @@ SCENARIOS = (
         "Intune: the list is asked for too often",
         "list",
         "at most once in 4 hours",
-        "the server asks to wait (503)",
+        "(503)",
         list_too_often,
+    ),
+    Scenario(
+        "no source of compliance is named",
+        "compliance",
+        "Set compliance, for example to",
+        "there is no source of compliance",
+        source_missing,
+        misconfigured=True,
     ),
     Scenario(
         "the quota is spent",

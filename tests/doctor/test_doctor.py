@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
+import socket
+import ssl
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+import trustme
 
+from mdmsdk._run.probe import Sight
 from mdmsdk.doctor import STEPS, Finding, adiagnose, diagnose
+from mdmsdk.doctor.chain import read_chain
 from mdmsdk.errors import ConfigurationError
 from mdmsdk.simulator import IseSimulator
-from tests.doctor.scenarios import FLEET, PASSWORD, SCENARIOS, Scenario, Stage, account, config_of
+from tests.doctor.scenarios import FLEET, NOW, PASSWORD, SCENARIOS, Scenario, Stage, account, config_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,3 +131,49 @@ def test_the_page_lists_every_scenario() -> None:
     text = PAGE.read_text(encoding="utf-8")
     listed = [line for line in text.splitlines() if re.match(r"\|.*\| `[a-z]+` \|", line)]
     assert listed == rows, "the table has to read:\n" + "\n".join(rows)
+
+
+def test_an_address_that_does_not_answer_beside_one_that_does(stage: Stage) -> None:
+    server = stage.serve(IseSimulator(FLEET, password=PASSWORD))
+    real = socket.getaddrinfo
+
+    def resolve(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host != "localhost":
+            return real(host, *args, **kwargs)
+        if kwargs.get("flags"):
+            raise socket.gaierror(socket.EAI_NONAME, "no number")
+        return [found for name in ("127.0.0.2", "127.0.0.1") for found in real(name, *args, **kwargs)]
+
+    stage.patch.setattr(socket, "getaddrinfo", resolve)
+    url = server.origin.replace("127.0.0.1", "localhost")
+    found = findings(config_of(stage.folder, mdm={**server.settings, "base_url": url}))
+    assert found["name"].detail == "localhost is 127.0.0.2, 127.0.0.1"
+    assert found["tcp"].ok is True
+    assert found["tcp"].detail.endswith("127.0.0.2 refused, 127.0.0.1 answers")
+    assert found["tcp"].remedy == "Connections try these in vain first: mend or remove 127.0.0.2 in DNS."
+    assert found["heartbeat"].ok is True
+
+
+class TestChain:
+    """What certificates say, without a connection."""
+
+    @staticmethod
+    def leaf(**times: Any) -> list[bytes]:
+        issued = trustme.CA().issue_cert("mdm.example", **times)
+        return [ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())]
+
+    def test_one_that_ends_soon_is_a_warning(self) -> None:
+        chain = self.leaf(not_after=NOW + timedelta(days=5, hours=1))
+        reading = read_chain("mdm.example", Sight(chain, "TLSv1.3"), NOW)
+        assert reading.detail.startswith("TLSv1.3; 'mdm.example', issued by 'trustme")
+        assert reading.remedy == "Renew the certificate of 'mdm.example' soon: it ends in 5 days."
+
+    @pytest.mark.parametrize("code", [10, 0x800B0101])
+    def test_the_end_is_seen_with_the_numbers_of_any_system(self, code: int) -> None:
+        chain = self.leaf(not_before=NOW - timedelta(days=9), not_after=NOW - timedelta(days=2))
+        reading = read_chain("mdm.example", Sight(chain, "TLSv1.3", code, "expired"), NOW)
+        assert reading.detail.startswith("the certificate of 'mdm.example' ended on")
+
+    def test_what_is_no_certificate_is_told_as_it_is(self) -> None:
+        reading = read_chain("mdm.example", Sight([b"x"], "TLSv1.3", 20, "no issuer"), NOW)
+        assert reading.detail == "the certificate of mdm.example is not trusted: no issuer"
