@@ -11,11 +11,11 @@ from mdmsdk.cli import version_line
 from mdmsdk.cli.options import (
     Config,
     Debug,
+    NamedServers,
     Output,
     Servers,
     check_kind,
     complete_kind,
-    complete_server,
     complete_simulator,
 )
 from mdmsdk.identifiers import KEY_KINDS
@@ -71,14 +71,7 @@ def providers(
 @app.command()
 def heartbeat(
     *,
-    servers: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="SERVER",
-            help="Names from the configuration; default: all.",
-            autocompletion=complete_server,
-        ),
-    ] = None,
+    servers: NamedServers = None,
     config: Config = None,
     format_: Output = None,
     debug: Debug = False,  # noqa: ARG001
@@ -92,14 +85,7 @@ def heartbeat(
 @app.command()
 def doctor(
     *,
-    servers: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="SERVER",
-            help="Names from the configuration; default: all.",
-            autocompletion=complete_server,
-        ),
-    ] = None,
+    servers: NamedServers = None,
     redacted: Annotated[
         bool,
         typer.Option(

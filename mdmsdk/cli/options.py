@@ -71,6 +71,14 @@ Debug = Annotated[
         "--debug", callback=_debug, help="Log requests to stderr, without secrets.", show_default=False
     ),
 ]
+NamedServers = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SERVER",
+        help="Names from the configuration; default: all.",
+        autocompletion=complete_server,
+    ),
+]
 Servers = Annotated[
     list[str] | None,
     typer.Option(
