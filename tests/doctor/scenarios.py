@@ -333,6 +333,11 @@ def source_missing(stage: Stage) -> dict[str, Any]:
     return stage.serve(JamfSimulator(FLEET, source="none")).settings
 
 
+def login_certificate_unknown(stage: Stage) -> dict[str, Any]:
+    settings = stage.serve(IntuneIseSimulator(FLEET)).settings
+    return {**settings, "authority_url": authority_unknown(stage)["base_url"]}
+
+
 def quota_spent(stage: Stage) -> dict[str, Any]:
     simulator = IseSimulator(FLEET, password=PASSWORD)
 
@@ -531,6 +536,13 @@ SCENARIOS = (
         "cloud and nac_audience",
         "AADSTS500011",
         refused_with(500011, "invalid_resource"),
+    ),
+    Scenario(
+        "ISE: the token issuing URL shows a certificate that is not trusted",
+        "login",
+        "Put the whole certificate chain (root and intermediates) of the host that really answers",
+        "is not trusted: self-signed certificate in certificate chain",
+        login_certificate_unknown,
     ),
     Scenario(
         'ISE: "404"; the instance is wrong, or its integration was deleted',
