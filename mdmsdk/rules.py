@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -29,9 +30,10 @@ SOURCE = "rules"
 
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 # How vendors begin the names of systems; a word that goes on with other letters is another system's, but for
-# names of editions. Phones with Windows counted their versions in another way.
+# names of editions. Phones with Windows counted their versions in another way, and so does Darwin, the kernel
+# of macOS.
 _NAMES = (
-    ("macOS", r"mac_?os(?:_?x)?|os_?x|mac|macintosh|darwin"),
+    ("macOS", r"mac_?os(?:_?x)?|os_?x|mac|macintosh"),
     ("iPadOS", r"ipad_?os|ipad"),
     ("iOS", r"ios|iphone_?os|iphone|ipod"),
     ("tvOS", r"tv_?os|apple_?tv"),
@@ -60,6 +62,7 @@ _FACTS = (
         "whether the device is jailbroken or rooted",
     ),
 )
+_PHONE = re.compile("iphone|ipod", re.IGNORECASE | re.ASCII)
 NO_RULE = "No rule applies to this kind of device."
 _NOT_MANAGED = "The device is not managed by this server."
 _LONGEST = 200  # characters of a vendor's text that are looked at
@@ -124,16 +127,20 @@ def _version_kept(rules: Rules, device: Device, systems: frozenset[str]) -> _Out
     if not systems:
         yield None, "the operating system"
         return
-    system = "iPadOS" if "iPadOS" in systems and "iPadOS" in minimums else min(systems)
-    if system not in minimums:
+    named = sorted(systems & minimums.keys(), reverse=True)  # iPadOS before iOS
+    if not named:
         return
+    system = named[0]
     version = _release(device.os_version, system)
+    older = [name for name in named if version and version < _version(minimums[name])]
     if version is None:
         yield None, f"the version of {system}"
-    elif version >= _version(minimums[system]):
-        yield True, ""
-    else:
+    elif system in older:
         yield False, f"{system} {version} is older than {minimums[system]}."
+    elif older and not (_is_pad(device.model) or _is_pad(device.os)):
+        yield None, "whether the device is an iPad"  # it is too old for an iPhone
+    else:
+        yield True, ""
 
 
 def _recent(days: float, device: Device, now: datetime | None) -> _Outcomes:
@@ -149,31 +156,40 @@ def _words(rules: Rules, said: str | None) -> _Outcomes:
     if said is None:
         yield None, "the server's word for the state"
         return
-    text = said.translate(_LOWER)
+    text, all_of_it = said.translate(_LOWER), _folded(said)
     words = {word.strip() for word in text.split(",")}
     for word in rules.required_words:
         kept = word.translate(_LOWER) in words
         yield kept, "" if kept else f"The server does not say {word!r} of the device."
     for word in rules.forbidden_words:
-        kept = not _word(word).search(text)
+        kept = not _word(word).search(all_of_it)
         yield kept, "" if kept else f"The server says {word!r} of the device."
 
 
 @lru_cache(maxsize=256)
 def _word(word: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![^\W_]){re.escape(word.translate(_LOWER))}(?![^\W_])")
+    return re.compile(rf"(?<![^\W_]){re.escape(_folded(word))}(?![^\W_])")
+
+
+def _folded(text: str) -> str:
+    """A text without what tells spellings of the same words apart: case, blanks, forms of characters."""
+    return " ".join(unicodedata.normalize("NFKC", text.casefold()).split())
+
+
+def _is_pad(model: str | None) -> bool:
+    return "ipad" in (model or "").translate(_LOWER)
 
 
 @lru_cache(maxsize=1024)
 def _systems(name: str | None, model: str | None) -> frozenset[str]:
     """The systems whose rules are for a device; none where its system is not known.
 
-    An iPad has two, since vendors call its system iOS as well. So has a device with iOS that shows no model.
+    An iPad has two, since vendors call its system iOS as well. So has a device with iOS whose model does not
+    say that it is none.
     """
     found = _SYSTEM.match((name or "").strip()[:_LONGEST])
     system = found.lastgroup if found else None
-    model = (model or "").strip().translate(_LOWER)
-    if system == "iPadOS" or (system == "iOS" and (not model or model.startswith("ipad"))):
+    if system == "iPadOS" or (system == "iOS" and (_is_pad(model) or not _PHONE.search(model or ""))):
         return frozenset({"iPadOS", "iOS"})
     return frozenset({system} if system else ())
 

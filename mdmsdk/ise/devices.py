@@ -23,7 +23,8 @@ MOST_MACS: Final = 5
 """Cisco ISE MDM API v3, device attributes: so many addresses of a device are shown at the most."""
 _NO_ROW: Final[Row] = {}
 _REGISTER: Final = "register_status"
-_TOLD: Final = frozenset(kind.field for kind in KEY_KINDS.values()) | {_REGISTER}
+_STATUS: Final = "compliance"
+_TOLD: Final = frozenset(kind.field for kind in KEY_KINDS.values()) | {_REGISTER, _STATUS}
 _SINGLE: Final[Mapping[str, str]] = {
     "guid": "guid",
     "udid": "udid",
@@ -71,6 +72,8 @@ def read_device(row: Row, *, provider: str = "", listed: bool = False, keep_raw:
     registered, compliance = _standing(register, status, reason, remedy, listed=listed)
     if boolean(register) is None and (register or not listed):
         unreadable.add(_REGISTER)
+    if boolean(status) is None and (_says_something(row) or _says_something(attributes)):
+        unreadable.add(_STATUS)
     system, system_version = _split_system(text("os_version"))
     imei, more_imeis = _numbers(Imei, text("imei"))
     meid, more_meids = _numbers(Meid, text("meid"))
@@ -114,6 +117,12 @@ def _verdict(row: Row, attributes: Row) -> tuple[str | None, str | None, str | N
         # Two places that contradict each other: neither is to be believed.
         status = f"{_texts_of(outer)[0]},{status}"
     return status, reason, remedy
+
+
+def _says_something(row: Row) -> bool:
+    """Whether there is something where the verdict should stand."""
+    verdict = row.get(_STATUS)
+    return any(verdict.values()) if isinstance(verdict, dict) else bool(verdict)
 
 
 def _texts_of(verdict: Any) -> tuple[str | None, str | None, str | None]:

@@ -172,7 +172,7 @@ class TestJudge:
         assert "No rule applies" in judge(Rules(disk_encrypted=tuple(others)), mac, NOW).reasons[0]
 
     @pytest.mark.parametrize(
-        "system", ["Windows Phone", "WINDOWS_PHONE", "Ubuntu", "machine", "iosxe", "", "-"]
+        "system", ["Darwin", "Windows Phone", "WINDOWS_PHONE", "Ubuntu", "machine", "iosxe", "", "-"]
     )
     def test_of_another_system_nothing_is_known(self, system: str) -> None:
         for rules in (Rules(disk_encrypted=("Linux",)), Rules(minimum_os={"Windows": "10.0.1"})):
@@ -188,6 +188,17 @@ class TestJudge:
         hidden = pad.model_copy(update={"model": None})
         assert judge(Rules(minimum_os={"iOS": "17", "iPadOS": "17.6"}), hidden, NOW).state is NONCOMPLIANT
 
+    @pytest.mark.parametrize("model", [None, "MK2K3LL/A", "A2377"])
+    def test_what_may_be_an_ipad_keeps_the_rules_of_both(self, model: str | None) -> None:
+        own = device(os="iOS", model=model, os_version="16.7")
+        found = judge(Rules(minimum_os={"iOS": "17.6", "iPadOS": "15"}), own, NOW)
+        assert (found.state, found.reasons) == (UNKNOWN, ("Not known: whether the device is an iPad.",))
+        assert judge(Rules(minimum_os={"iPadOS": "17"}), own, NOW).state is NONCOMPLIANT
+        assert judge(Rules(minimum_os={"iOS": "16.7", "iPadOS": "15"}), own, NOW).state is COMPLIANT
+        named = own.model_copy(update={"model": "Apple iPad Pro", "disk_encrypted": False})
+        assert judge(Rules(minimum_os={"iOS": "17.6", "iPadOS": "15"}), named, NOW).state is COMPLIANT
+        assert judge(Rules(disk_encrypted=("iPadOS",)), named, NOW).state is NONCOMPLIANT
+
     @pytest.mark.parametrize(
         ("system", "text", "minimum", "state"),
         [
@@ -199,6 +210,7 @@ class TestJudge:
             ("iOS", "iOS 17.5.1 (a)", "17.5", COMPLIANT),
             ("iOS", "iPadOS 17.5", "17.5", COMPLIANT),
             ("iOS", "Android 14", "13", UNKNOWN),
+            ("macOS", "Darwin 22.1.0", "14.7", UNKNOWN),
             ("Android", "Android 14", "13", COMPLIANT),
             ("Android", "Version 14.2", "14.3", NONCOMPLIANT),
             ("Android", "Build 19045", "13", UNKNOWN),
@@ -255,6 +267,13 @@ class TestJudge:
         own = device(compliance=Compliance(vendor_state=said))
         assert (judge(Rules(required_words=("compliant",)), own, NOW).state is COMPLIANT) == required
         assert (judge(Rules(forbidden_words=("Blocked",)), own, NOW).state is COMPLIANT) == forbidden
+
+    @pytest.mark.parametrize(
+        "said", ["ger\u00e4t  gesperrt", "Gera\u0308t\u00a0gesperrt", "GER\u00c4T GESPERRT!"]
+    )
+    def test_a_forbidden_word_counts_in_any_spelling(self, said: str) -> None:
+        own = device(compliance=Compliance(vendor_state=said))
+        assert judge(Rules(forbidden_words=("GER\u00c4T gesperrt",)), own, NOW).state is NONCOMPLIANT
 
     def test_it_is_cheap(self) -> None:
         own = device()

@@ -9,6 +9,7 @@ import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,12 +17,17 @@ import trustme
 
 from mdmsdk import errors
 from mdmsdk.cli import main
+from mdmsdk.client.verdict import ruled, settle
+from mdmsdk.ise.devices import read_device
+from mdmsdk.models import ComplianceState
+from mdmsdk.settings import Rules
 from mdmsdk.simulator import Fault, Fleet, IseSimulator, RunningSimulator, TlsFiles, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from mdmsdk.ise import Row
     from mdmsdk.testing import Modal
 
 PASSWORD = "open-sesame-4711"
@@ -187,3 +193,21 @@ def test_settings_that_cannot_work_are_refused(
     assert says in str(caught.value)
     assert caught.value.hint
     assert PASSWORD not in f"{caught.value}{caught.value!r}{caught.value.__cause__}{caught.value.__context__}"
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [{"status": "maybe"}, {"status": {"a": "false"}}, {"a": {"status": "false"}}, "FALSE?", ["false"]],
+)
+def test_rules_are_no_pass_beside_a_verdict_that_nobody_can_read(verdict: Any) -> None:
+    attributes = {"register_status": "true"}
+    rows: list[Row] = [
+        {"attributes": {**attributes, "compliance": verdict}},
+        {"attributes": {**attributes, "compliance": {"status": "true"}}, "compliance": verdict},
+        {"attributes": attributes, "compliance": verdict},
+    ]
+    for row in rows:
+        judged = ruled(read_device(row), Rules(registered=True), datetime.now(UTC))
+        assert settle(judged, "server", "ise").compliance.state is ComplianceState.UNKNOWN
+    silent = ruled(read_device({"attributes": attributes}), Rules(registered=True), datetime.now(UTC))
+    assert settle(silent, "server", "ise").compliance.state is ComplianceState.COMPLIANT

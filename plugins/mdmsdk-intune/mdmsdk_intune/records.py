@@ -134,6 +134,8 @@ def _compliance(row: GraphRow, advice: str | None, portal: str | None) -> Compli
     word, registration = row.word("complianceState"), row.word("deviceRegistrationState")
     plain = (word or "").lower()
     state = _STATES.get(plain, ComplianceState.UNKNOWN)
+    if word:
+        row.doubt("complianceState", _STATES.get(plain))
     reasons = [_REASONS[plain]] if plain in _REASONS else []
     if state is ComplianceState.GRACE and (until := row.time("complianceGracePeriodExpirationDateTime")):
         reasons.append(f"noncompliant, in the grace period until {until:%Y-%m-%d %H:%M} UTC")

@@ -61,11 +61,14 @@ class IvantiRow(Row):
         raise MalformedResponseError("the answer holds no count of devices")
 
     def said(self, name: str) -> bool | str | None:
-        """What the product says about compliance; a text where that is neither yes nor no."""
+        """What the product says about compliance; a text, noted as unreadable, if that is no yes or no."""
         value = self.value(name)
         if isinstance(value, str):
-            return {"true": True, "false": False}.get(value.strip().lower(), value.strip())
-        return value if isinstance(value, bool) or value is None else str(value)
+            value = {"true": True, "false": False}.get(value.strip().lower(), value.strip())
+        if isinstance(value, bool) or value is None:
+            return value
+        self.doubt(name, None)
+        return str(value)
 
     def state(self, name: str, known: AbstractSet[str]) -> str:
         """The word in capitals that says whether the device is managed.

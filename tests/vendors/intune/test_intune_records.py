@@ -11,10 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from mdmsdk.client.verdict import ruled
 from mdmsdk.client.verdict import settle as client_verdict
 from mdmsdk.errors import MalformedResponseError
 from mdmsdk.identifiers import Mac
 from mdmsdk.models import Compliance, ComplianceState, Device
+from mdmsdk.settings import Rules
 from mdmsdk_intune.records import GraphRow, is_leaving, read_device, settle
 from mdmsdk_intune.settings import IntuneSettings
 
@@ -317,3 +319,11 @@ def test_a_pass_takes_both(own: Any, others: list[Any]) -> None:
     rows = [Device(registered=True, guid="g", compliance=Compliance(state=state)) for state in others]
     state = settle(Device(registered=True, guid="g", compliance=Compliance(state=own)), rows).compliance.state
     assert (state is C) == (own is C and bool(others) and all(other is C for other in others))
+
+
+@pytest.mark.parametrize("word", ["quarantined", "notCompliant", 7])
+def test_rules_are_no_pass_beside_a_state_that_nobody_knows(word: object) -> None:
+    device = ruled(read(complianceState=word), Rules(registered=True), NOW)
+    assert client_verdict(device, "server", "intune").compliance.state is ComplianceState.UNKNOWN
+    silent = ruled(read(complianceState=None), Rules(registered=True), NOW)
+    assert client_verdict(silent, "server", "intune").compliance.state is ComplianceState.COMPLIANT

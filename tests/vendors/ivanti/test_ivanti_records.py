@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mdmsdk.client.verdict import ruled, settle
 from mdmsdk.identifiers import Mac, Serial
 from mdmsdk.models import ComplianceState, Device
+from mdmsdk.settings import Rules
 from mdmsdk_ivanti.cloud.records import read as read_cloud
 from mdmsdk_ivanti.core.records import FIELDS, NAMES
 from mdmsdk_ivanti.core.records import read as read_v2
@@ -302,3 +304,15 @@ def test_masked_values_are_not_handed_out(sample: Sample) -> None:
     assert (device.serial_number, device.user) == (None, None)
     assert hidden == {"serial", "username"}
     assert device.unreadable == set()
+
+
+@pytest.mark.parametrize("word", ["NON_COMPLIANT", "no", 0, [False], {"value": False}])
+def test_rules_are_no_pass_beside_a_state_that_nobody_can_read(word: object) -> None:
+    devices = (
+        read_v1({"@id": 1, "status": "ACTIVE", "compliance": [word]}),
+        read_v2({"common.id": 1, "common.status": "ACTIVE", "common.compliant": word}),
+        read_cloud({"id": 1, "registrationState": "ACTIVE", "complianceState": word}),
+    )
+    for device in devices:
+        judged = settle(ruled(device, Rules(registered=True), LATEST), "server", "ivanti")
+        assert judged.compliance.state is ComplianceState.UNKNOWN
