@@ -170,6 +170,10 @@ def walk(
         raise IncompleteListError(
             f"{where} counts {part.total} devices, but the list ended after {min(end, seen)}"
         )
+    if part.total is None and place.total is not None and seen + gone < place.total:
+        raise IncompleteListError(
+            f"{where} counted {place.total} devices, but ended after {seen} without a count"
+        )
     rest = Place(place.scopes[1:], limit, done=(*place.done, (scope, seen)), lost=place.lost + gone)
     if not rest.scopes and recount and place.done:
         yield from _check_unmoved(read_page, dict(place.done), noun)

@@ -430,6 +430,16 @@ def test_a_count_below_the_rows_that_came_is_no_end(total: int) -> None:
         play(walk(search, [""], None, 100), [])
 
 
+def test_a_server_that_stops_counting_does_not_end_the_list_before_its_count() -> None:
+    def stop(server: Server, _count: int) -> None:
+        server.counts = False
+        server.lists["a"] = server.lists["a"][:60]
+
+    server = Server({"a": list(range(1, 101))}, stop, says_more=False)
+    with pytest.raises(IncompleteListError, match="counted 100 devices, but ended after 60 without a count"):
+        read(server, 20, ordered=True)
+
+
 def test_a_server_that_ignores_the_page_size_is_noticed() -> None:
     with pytest.raises(MalformedResponseError, match="page size"):
         play(numbered(lambda _page, _size: done(Slice([(n, n) for n in range(60)], 90)), 0, 50), [])
