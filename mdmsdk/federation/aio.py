@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 from mdmsdk._run import waits_aio
 from mdmsdk.client.aio import AsyncMdmClient
-from mdmsdk.client.verdict import as_key, as_keys, tightened
+from mdmsdk.client.verdict import as_key, as_keys, judge_together, rivals_of, tightened
 from mdmsdk.config import load_config
 from mdmsdk.errors import ConfigurationError, IncompleteListError, MdmError
 from mdmsdk.federation.merge import Answer, Heartbeat, Merge, Outcome, merged
+from mdmsdk.models import ComplianceState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Sequence
     from pathlib import Path
     from types import ModuleType, TracebackType
 
@@ -148,9 +149,16 @@ class AsyncMdmFederation:
             )
             device = merged(outcomes, self._merge)
             if device and self._rules:
-                device = tightened(device, self._rules, self.clients[device.server].server_time)
+                device = self._ruled(self._rules, device, [one.device for one in outcomes if one.device])
             answers.append(Answer(key=results[0].key, device=device, outcomes=outcomes))
         return answers
+
+    def _ruled(self, rules: Rules, device: Device, known: Sequence[Device]) -> Device:
+        """The device by the rules; which of them it breaks, any of its records may know."""
+        judged = [tightened(one, rules, self.clients[one.server].server_time) for one in (device, *known)]
+        broken = [one for one in judged if one.compliance.state is ComplianceState.NONCOMPLIANT]
+        rivals = [judged[0], *rivals_of(device, broken)]
+        return judge_together(judged[0], rivals, f"{len(known)} servers know the device")
 
     @staticmethod
     async def _results(client: AsyncMdmClient, keys: list[Key | str]) -> list[LookupResult]:

@@ -388,6 +388,28 @@ class TestFederation:
         if passcode is False:
             assert answer.device.compliance.reasons == ("No passcode is set.",)
 
+    @pytest.mark.parametrize(
+        ("first", "second", "decision"),
+        [
+            (True, False, Decision.NONCOMPLIANT),
+            (False, True, Decision.NONCOMPLIANT),
+            (True, None, Decision.COMPLIANT),
+            (True, True, Decision.COMPLIANT),
+            (None, True, Decision.UNKNOWN),
+        ],
+    )
+    def test_a_rule_that_any_server_knows_to_be_broken_counts(
+        self, federation: Modal, script: Script, first: bool | None, second: bool | None, decision: Decision
+    ) -> None:
+        for path, passcode in (("/find", first), ("/b/find", second)):
+            script.routes[path] = json.dumps([row(state="compliant", passcode_set=passcode)])
+        answer = federation.lookup(MAC)
+        assert decide(answer) is decision
+        assert ("No passcode is set." in answer.device.compliance.reasons) == (False in {first, second})
+        left = row(state="compliant", passcode_set=False, registered=False)
+        script.routes["/b/find"] = json.dumps([left])
+        assert (decide(federation.lookup(MAC)) is Decision.COMPLIANT) == bool(first)
+
     def test_the_list_names_those_who_break_them(self, federation: Modal, script: Script) -> None:
         script.routes["/page"] = json.dumps(
             {
