@@ -26,7 +26,7 @@ BATCH_SIZE: Final = 20
 
 _DEVICES: Final = "/deviceManagement/managedDevices"
 _BARE: Final = "',"
-_NEXT: Final = frozenset({"@odata.nextlink", "@nextlink", "odata.nextlink"})
+_NEXT: Final = frozenset({"@odata.nextlink", "@nextlink", "odata.nextlink", "nextlink"})
 _TRUNCATED_HINT = "Graph's answer was not whole: try again, and look at what stands between here and Graph."
 
 

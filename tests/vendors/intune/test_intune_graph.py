@@ -421,7 +421,9 @@ def test_without_a_link_a_page_is_the_last(make: Make, page: dict[str, Any]) -> 
     assert play(make(backends=["graph"]).devices_page(INFO, None), [body]).next_cursor is None
 
 
-@pytest.mark.parametrize("name", ["@odata.nextLink", "@odata.nextlink", "@nextLink", "odata.nextLink"])
+@pytest.mark.parametrize(
+    "name", ["@odata.nextLink", "@odata.nextlink", "@nextLink", "odata.nextLink", "nextLink"]
+)
 def test_a_link_under_another_name_is_a_link_too(name: str) -> None:
     link = f"{DEVICES}?$skiptoken=x"
     assert next_link(Response(200, {}, json.dumps({name: link}).encode(), DEVICES), BASE) == link

@@ -16,6 +16,7 @@ from mdmsdk_ivanti.cloud.records import read as read_cloud
 from mdmsdk_ivanti.core.records import FIELDS, NAMES
 from mdmsdk_ivanti.core.records import read as read_v2
 from mdmsdk_ivanti.core.v1 import as_v2
+from mdmsdk_ivanti.core.v1 import read as read_v1_list
 from mdmsdk_ivanti.records import IvantiRow, judge, unmasked
 from mdmsdk_ivanti.settings import MASKS
 
@@ -67,6 +68,13 @@ def test_core_v1_record(sample: Sample) -> None:
     assert device.phone_number == "+12015550123"
     assert device.compliance.state is ComplianceState.NONCOMPLIANT
     assert device.compliance.reasons == ("The operating system is too old", "A required app is missing")
+
+
+def test_core_v1_devices_beside_a_count_of_none_are_not_passed_over() -> None:
+    device = {"@id": 1, "status": "ACTIVE", "compliance": 4}
+    part = read_v1_list(IvantiRow({"totalCount": 0, "devices": {"device": device}}))
+    assert (part.total, [number for number, _ in part.rows]) == (0, [1])
+    assert not read_v1_list(IvantiRow({"totalCount": 0, "devices": {}})).rows
 
 
 def test_core_v1_needs_zero_for_a_pass(sample: Sample) -> None:

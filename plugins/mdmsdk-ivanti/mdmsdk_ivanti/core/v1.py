@@ -68,8 +68,9 @@ def read(answer: IvantiRow) -> Slice[JsonObject]:
         found = answer.objects("device", may_be_alone=True)
         total = len(found)
     else:
-        total = answer.count()
-        found = answer.row("devices").objects("device", may_be_alone=True) if total else []
+        total, devices = answer.count(), answer.row("devices")
+        # Devices beside a count of none are looked at as well, so that the list fails by its count.
+        found = devices.objects("device", may_be_alone=True) if total or devices.has("device") else []
     return Slice(numbered(map(as_v2, found), "common.id"), total)
 
 
