@@ -12,14 +12,13 @@ simulator  local servers of both
 ========== =====================================================================================
 """
 
-from mdmsdk_meraki.ise import MerakiIseProvider, MerakiIseSettings
+from mdmsdk_meraki.ise import MerakiIseProvider
 from mdmsdk_meraki.provider import MerakiProvider
 from mdmsdk_meraki.settings import ComplianceSettings, MerakiSettings
 
 __all__ = [
     "ComplianceSettings",
     "MerakiIseProvider",
-    "MerakiIseSettings",
     "MerakiProvider",
     "MerakiSettings",
 ]

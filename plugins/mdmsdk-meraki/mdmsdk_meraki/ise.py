@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from mdmsdk.identifiers import Guid
-from mdmsdk.ise import CRITERIA, Criterion, IseProvider, IseSettings
+from mdmsdk.ise import CRITERIA, Criterion, IseProvider
 from mdmsdk.refusals import by_status
 from mdmsdk_meraki.records import bare_id, spelled_ids
 from mdmsdk_meraki.settings import is_meraki_host
@@ -21,19 +21,9 @@ if TYPE_CHECKING:
     from mdmsdk.ise.reader import Row
     from mdmsdk.models import Device
 
-__all__ = ["MerakiIseProvider", "MerakiIseSettings"]
+__all__ = ["MerakiIseProvider"]
 
 _WHERE = "Organization > Configure > MDM > ISE Settings in the Meraki dashboard"
-
-
-class MerakiIseSettings(IseSettings):
-    """Settings of `mdmsdk_meraki.MerakiIseProvider`: those of ``ise``; all three stand on one page.
-
-    Attributes:
-        base_url: the setup URL.
-        username: the name beside it; not a dashboard administrator.
-        password: the one beside it; not the API key.
-    """
 
 
 # The SAN URI of the device's certificate is ID:MerakiSM:DeviceID:<SM device id>; the server knows the id.
@@ -48,7 +38,6 @@ class MerakiIseProvider(IseProvider):
 
     name = "meraki-ise"
     vendor = "Cisco Meraki"
-    settings_type: ClassVar[type[MerakiIseSettings]] = MerakiIseSettings
     criteria: ClassVar[Mapping[type[Key], Criterion]] = {**CRITERIA, Guid: _ByNumber("guid", 3)}
     refusals = by_status(
         {
