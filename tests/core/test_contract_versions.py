@@ -22,7 +22,7 @@ from tests.core.conftest import TinyProvider
 if TYPE_CHECKING:
     from types import ModuleType
 
-ACME = Path(__file__).parents[1] / "samples" / "plugins" / "acme_v1.py"
+ACME = Path(__file__).parents[1] / "plugins" / "acme_v1.py"
 
 
 @pytest.fixture
