@@ -178,8 +178,10 @@ def test_a_replay_ignores_the_query(ise: IseClient) -> None:
 
 def test_a_post_survives_a_delay(ise: IseClient, fleet: Fleet) -> None:
     ise.simulator.faults.add(Fault("delay", seconds=0.01))
-    body = f"<ise_api><identifier><guid>{fleet[0].guid}</guid></identifier></ise_api>"
-    assert ise.http.post("/ciscoise/mdmapi/v3/action/actionType=pin_lock", content=body).status_code == 200
+    mac = next(device.wifi_mac for device in fleet if device.wifi_mac)
+    path = "/ciscoise/mdmapi/v2/batchdevices/?paging=0&querycriteria=macaddress&filter=all"
+    answer = ise.http.post(path, content=f"<ise_api><value>{mac}</value></ise_api>")
+    assert (answer.status_code, mac in answer.text) == (200, True)
 
 
 def test_without_a_server_a_broken_connection_is_an_exception(start: Start) -> None:
