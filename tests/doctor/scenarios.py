@@ -19,7 +19,7 @@ from mdmsdk.config import Config, FederationSettings
 from mdmsdk.doctor import diagnose
 from mdmsdk.simulator import Fault, Fleet, IseSimulator, RunningSimulator, serve
 from mdmsdk_intune.simulator import IntuneIseSimulator
-from mdmsdk_ivanti.core.simulator import IvantiCoreSimulator
+from mdmsdk_ivanti.simulator import IvantiCoreSimulator
 from mdmsdk_jamf.ise.simulator import JamfIseSimulator
 from mdmsdk_jamf.simulator import ALL_PRIVILEGES, JamfSimulator
 from mdmsdk_meraki.simulator import MerakiSimulator
