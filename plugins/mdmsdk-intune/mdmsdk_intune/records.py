@@ -179,9 +179,11 @@ def settle(device: Device, retrieved: Sequence[Device]) -> Device:
     }
     # A boolean has no word for grace, so that "compliant" does not contradict it.
     agreed = (own.state, other.state) == (ComplianceState.GRACE, ComplianceState.COMPLIANT)
-    if own.state != other.state and not agreed:
+    silent = other is _NOT_KNOWN and not own.reasons  # rules are not to fill that in
+    if (own.state != other.state or silent) and not agreed:
         said = "that it does not know the device" if other is _NOT_KNOWN else other.state.value
-        note = f"Graph says {own.vendor_state}, Compliance Retrieval says {said}; the strictest counts"
+        word = own.vendor_state or "nothing"
+        note = f"Graph says {word}, Compliance Retrieval says {said}; the strictest counts"
         changes["compliance"] = chosen.model_copy(
             update={
                 "reasons": (*chosen.reasons, note),

@@ -327,3 +327,9 @@ def test_rules_are_no_pass_beside_a_state_that_nobody_knows(word: object) -> Non
     assert client_verdict(device, "server", "intune").compliance.state is ComplianceState.UNKNOWN
     silent = ruled(read(complianceState=None), Rules(registered=True), NOW)
     assert client_verdict(silent, "server", "intune").compliance.state is ComplianceState.COMPLIANT
+
+
+@pytest.mark.parametrize("word", [None, "compliant", "unknown"])
+def test_rules_are_no_pass_for_a_device_that_compliance_retrieval_does_not_know(word: str | None) -> None:
+    device = ruled(settle(read(complianceState=word), []), Rules(registered=True), NOW)
+    assert client_verdict(device, "server", "intune").compliance.state is ComplianceState.UNKNOWN
