@@ -44,10 +44,16 @@ nitpick_ignore_regex = [
     (r"py:class", r"AfterValidator|Any|BeforeValidator|Path|SecretStr|datetime"),
     # Private helpers in annotations, and private bases that a class's signature names.
     (r"py:class", r"(mdmsdk\.[\w.]*\.)?_\w+"),
-    (r"py:class", r"mdmsdk\.(ise\.discovery\.IseDiscovery|models\.FrozenModel|settings\.Settings)"),
+    (
+        r"py:class",
+        r"mdmsdk\.(ise\.discovery\.IseDiscovery|ise\.settings\.ProtocolSettings|models\.FrozenModel|settings\.Settings)",
+    ),
     (r"py:class", r"mdmsdk\._run\.facade\.Facade"),
     # Annotated texts, which a type alias names; before a colon in their docstring a type is expected.
-    (r"py:class", r"(mdmsdk\.\w+\.)?(BasicUsername|ServerPath|Url)"),
+    (
+        r"py:class",
+        r"(mdmsdk\.\w+\.)?(BasicUsername|Credential|Merge|ServerPath|Texts|Url|Version|Where|Word)",
+    ),
     # Of the attributes "form, json, body" all but the last are taken for a type.
     (r"py:class", r"form|json"),
 ]
@@ -58,7 +64,20 @@ DOCUMENTED = [
     f"mdmsdk.{name}"
     for names in (
         ("client", "federation", "config", "errors", "identifiers", "certificates", "models", "settings"),
-        ("provider", "rows", "proof", "search", "flow", "paging", "wire", "registry"),
+        (
+            "provider",
+            "rows",
+            "rules",
+            "refusals",
+            "logins",
+            "proof",
+            "search",
+            "batch",
+            "flow",
+            "paging",
+            "wire",
+        ),
+        ("registry", "progress"),
         ("ise", "testing", "simulator"),
     )
     for name in names

@@ -26,7 +26,7 @@ __all__ = ["Batch", "Outcome", "in_envelopes", "send_batch"]
 
 T = TypeVar("T")
 Outcome = Response | MdmError
-"""What became of one request: its answer, which `MdmProvider.check` has looked at, or its failure."""
+"""What became of one request. That is its answer, which `MdmProvider.check` has looked at, or its failure."""
 
 _MORE_ENVELOPES = 10
 """What may be spent on the one request for which a server refuses an envelope of 20."""

@@ -240,7 +240,7 @@ class Response:
 
     @property
     def nothing(self) -> bool:
-        """Whether the server says that there is nothing: 204 (No Content), whatever else it sent."""
+        """Whether the server says that there is nothing, by 204 (No Content), whatever else it sent."""
         return self.status == 204  # noqa: PLR2004 - HTTP's own number
 
     @property
