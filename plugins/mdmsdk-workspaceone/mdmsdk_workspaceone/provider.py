@@ -272,6 +272,8 @@ class WorkspaceOneProvider(MdmProvider):
                 if missing is texts:
                     raise
                 break
+            if not whole:  # what it lacks may be another record of a key that it names
+                raise MalformedResponseError("the server left out records that it has")
             named: set[Key] = set()
             for device in devices:
                 shown = set(device.shown(kind))
@@ -280,9 +282,7 @@ class WorkspaceOneProvider(MdmProvider):
                     found.append(device)
                 named |= shown
             if named.isdisjoint(missing):
-                if whole:
-                    break
-                raise MalformedResponseError("the server left out records that it has")
+                break
             missing = {key: text for key, text in missing.items() if key not in named}
         return found
 

@@ -588,6 +588,22 @@ def test_a_record_that_the_server_cannot_give_is_not_unknown(make: Make, info: I
     assert set(server.asked) >= {"S2X", "S3X"}  # each by itself: there, a 404 is about this device
 
 
+def test_an_answer_that_lacks_another_record_of_a_key_that_it_names_is_asked_for_again(
+    make: Make, info: Info, reply: Reply
+) -> None:
+    keys = [Serial("S1X"), Serial("S2X")]
+    noncompliant = serial_row("S1X") | {"ComplianceStatus": "NonCompliant"}
+
+    def answer(request: Request) -> Response:
+        if request.json:
+            return reply({"Devices": [serial_row("S1X"), serial_row("S2X")], "Total": 3})
+        return reply(noncompliant if request.params["id"] == "S1X" else serial_row("S2X"))
+
+    found: dict[Key, Any] = dict(play(make().find_batch(info(), keys), answer))
+    states = [[row.compliance.state.value for row in found[key]] for key in keys]
+    assert states == [["noncompliant"], ["compliant"]]
+
+
 def test_bulk_by_mac_finds_any_interface(make: Make, info: Info, sample: Sample, reply: Reply) -> None:
     keys = [Mac("00005E005312"), Mac("00005E005311")]
     found: dict[Key, Any] = dict(
