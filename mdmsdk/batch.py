@@ -180,22 +180,28 @@ def _step(step: Step) -> Flow[Any]:
 def _rounds(flows: Sequence[Flow[Any]]) -> Generator[list[Step], list[Any], list[Any]]:
     """Run flows: yields their next steps, no `Together` among them, and takes the outcomes in this order."""
     runs = [_run(flow) for flow in flows]
-    ended: dict[int, Any] = {}
-    open_: dict[int, list[Step]] = {}
-    answers: dict[int, list[Any] | None] = dict.fromkeys(range(len(runs)))
     try:
-        while answers:
-            for place, answer in answers.items():
-                try:
-                    open_[place] = runs[place].send(answer) if answer is not None else next(runs[place])
-                except StopIteration as end:
-                    ended[place] = end.value
-                    open_.pop(place, None)
-            outcomes = iter((yield [step for steps in open_.values() for step in steps]) if open_ else ())
-            answers = {place: [next(outcomes) for _ in steps] for place, steps in open_.items()}
+        return (yield from _in_step(runs))
     finally:
         for run in runs:
             run.close()
+
+
+def _in_step(
+    runs: Sequence[Generator[list[Step], list[Any], Any]],
+) -> Generator[list[Step], list[Any], list[Any]]:
+    ended: dict[int, Any] = {}
+    open_: dict[int, list[Step]] = {}
+    answers: dict[int, list[Any] | None] = dict.fromkeys(range(len(runs)))
+    while answers:
+        for place, answer in answers.items():
+            try:
+                open_[place] = runs[place].send(answer) if answer is not None else next(runs[place])
+            except StopIteration as end:
+                ended[place] = end.value
+                open_.pop(place, None)
+        outcomes = iter((yield [step for steps in open_.values() for step in steps]) if open_ else ())
+        answers = {place: [next(outcomes) for _ in steps] for place, steps in open_.items()}
     return [ended[place] for place in range(len(runs))]
 
 

@@ -97,29 +97,35 @@ def reaching(addresses: Sequence[Address]) -> Generator[Ready | Lookup, None, li
     outcomes: dict[int, OSError | None] = {}
     trying: dict[int, socket.socket] = {}
     try:
-        for index, address in enumerate(addresses):
-            try:
-                trying[index] = _begin(address)
-            except OSError as error:
-                outcomes[index] = error
-        while trying:
-            yield Ready(tuple(trying.values()), writing=True)
-            for index, sock in list(trying.items()):
-                try:
-                    _check(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
-                except OSError as error:
-                    outcomes[index] = error
-                else:
-                    if not _connected(sock):
-                        continue
-                    outcomes[index] = None
-                trying.pop(index).close()
+        yield from _reach(addresses, trying, outcomes)
     except TimeoutError as error:
         outcomes |= dict.fromkeys(trying, error)
     finally:
         for sock in trying.values():
             sock.close()
     return [outcomes[index] for index in range(len(addresses))]
+
+
+def _reach(
+    addresses: Sequence[Address], trying: dict[int, socket.socket], outcomes: dict[int, OSError | None]
+) -> Generator[Ready | Lookup, None, None]:
+    for index, address in enumerate(addresses):
+        try:
+            trying[index] = _begin(address)
+        except OSError as error:
+            outcomes[index] = error
+    while trying:
+        yield Ready(tuple(trying.values()), writing=True)
+        for index, sock in list(trying.items()):
+            try:
+                _check(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+            except OSError as error:
+                outcomes[index] = error
+            else:
+                if not _connected(sock):
+                    continue
+                outcomes[index] = None
+            trying.pop(index).close()
 
 
 def resolving(host: str, port: int) -> Generator[Ready | Lookup, None, Sequence[Address]]:

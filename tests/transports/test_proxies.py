@@ -6,6 +6,7 @@ import base64
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -45,9 +46,10 @@ class Forwarder:
 
     @staticmethod
     def _copy(source: socket.socket, target: socket.socket, *, pause: bool = False) -> None:
-        while data := source.recv(1 if pause else 65536):
-            target.sendall(data)
-            time.sleep(0.05 * pause)
+        with suppress(OSError):  # either side may have closed meanwhile
+            while data := source.recv(1 if pause else 65536):
+                target.sendall(data)
+                time.sleep(0.05 * pause)
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["http-proxy", "https-proxy"])
