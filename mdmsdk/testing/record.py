@@ -36,6 +36,8 @@ from mdmsdk.testing.scrub import Pseudonyms
 from mdmsdk.testing.secrets import find_secrets, secret_values
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mdmsdk.provider import MdmProvider
 
 __all__ = ["main", "record"]
@@ -120,15 +122,25 @@ def keys_of(provider: MdmProvider, simulator: Any) -> list[str]:
     return [*keys, f"{kind}:{UNKNOWN[kind]}"]
 
 
-def from_simulator(name: str, folder: Path) -> list[Operation]:
-    """Record from the provider's own simulator, over a fleet that is always the same."""
+def from_simulator(name: str, folder: Path, habits: Mapping[str, Any] | None = None) -> list[Operation]:
+    """Record from the provider's own simulator with some habits, over a fleet that is always the same."""
     fleet = Fleet.generate(FLEET_SIZE, FLEET_SEED)
-    with serve(load_simulator(name)(fleet)) as running:
+    with serve(load_simulator(name)(fleet, **(habits or {}))) as running:
         settings = dict(running.settings)
         settings.pop("provider", None)
         provider = make_provider(name, settings)
         source = f"the {name} simulator, {FLEET_SIZE} devices, seed {FLEET_SEED}"
+        source += "".join(f", {habit} {value}" for habit, value in (habits or {}).items())
         return record(provider, keys_of(provider, running.simulator), folder, source)
+
+
+def _habit(text: str) -> tuple[str, Any]:
+    """A switch of a simulator, as in ``page_size=3``: JSON, and otherwise a text."""
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -139,6 +151,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", help="an mdm.toml with the real server")
     parser.add_argument("--server", help="its name there")
     parser.add_argument("--key", action="append", default=[], help="KIND:VALUE to look up; repeat it")
+    parser.add_argument(
+        "--habit",
+        action="append",
+        default=[],
+        type=_habit,
+        metavar="NAME=VALUE",
+        help="of the simulator; repeat it",
+    )
     options = parser.parse_args(arguments)
     try:
         for name in options.provider:
@@ -151,7 +171,7 @@ def main(arguments: list[str] | None = None) -> int:
                 )
                 operations = record(provider, options.key, folder, source)
             else:
-                operations = from_simulator(name, folder)
+                operations = from_simulator(name, folder, dict(options.habit))
             print(f"{folder}: {len(operations)} cassettes")  # noqa: T201 - a command's output
     except (MdmError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command's output

@@ -280,6 +280,16 @@ class TestCassettes:
         assert record(["no-such-provider", "--folder", str(tmp_path)]) == 1
         assert "no-such-provider" in capsys.readouterr().err
 
+    def test_the_recorder_takes_habits(self, tmp_path: Path) -> None:
+        asked = ["--habit", "page_size=2", "--habit", "vendor=Somebody"]
+        assert record(["ise", "--folder", str(tmp_path), *asked]) == 0
+        text = (tmp_path / "ise" / "noncompliant.yaml").read_text(encoding="utf-8")
+        assert text.startswith(
+            "# Recorded from: the ise simulator, 24 devices, seed 7, page_size 2, vendor Somebody\n"
+        )
+        assert text.count("querycriteria=compliance") > 1
+        assert "Somebody" in (tmp_path / "ise" / "heartbeat.yaml").read_text(encoding="utf-8")
+
 
 def test_an_undecodable_answer_is_no_json() -> None:
     with pytest.raises(MalformedResponseError):

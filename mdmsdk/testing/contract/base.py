@@ -1,0 +1,169 @@
+"""What the tests of the contract suite stand on: what a plugin states, fixtures, and helpers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from mdmsdk.client.build import make_provider
+from mdmsdk.errors import (
+    MdmError,
+)
+from mdmsdk.identifiers import Hostname, Key, Mac, Username
+from mdmsdk.ise import IseDialect
+from mdmsdk.registry import load_provider, load_simulator
+from mdmsdk.simulator.fleet import Fleet, SimDevice
+from mdmsdk.simulator.server import RunningSimulator, serve
+from mdmsdk.testing.modes import Modal, open_client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from mdmsdk.models import Device
+
+__all__ = ["HASTY", "QUICK", "SAMPLES", "Stand"]
+
+SAMPLES = 8
+QUICK = {
+    "timeout": 1.0,
+    "deadline": 3.0,
+    "list_patience": 3.0,
+    "attempts": 2,
+    "max_wait": 0.2,
+    "max_body": 4_000_000,
+    "breaker_failures": 0,
+}
+"""A policy for tests: faults show soon, and one test's failures do not open the breaker for the next step."""
+
+HASTY = {"timeout": 0.4, "deadline": 1.5, "list_patience": 1.5, "attempts": 1}
+"""For answers that will not come in time anyway."""
+
+
+class Stand:
+    """What `BaseProviderContract` has beside its tests; its attributes are told there."""
+
+    provider: ClassVar[str]
+    habits: ClassVar[Mapping[str, Mapping[str, Any]]] = {"usual": {}}
+    paging: ClassVar[Mapping[str, Any]] = {}
+    wrong_login: ClassVar[Mapping[str, Any]] = {"password": "wrong-password"}
+    excused: ClassVar[Mapping[str, str]] = {}
+    fleet_size: ClassVar[int] = 60
+    silent: ClassVar[frozenset[str]] = frozenset()
+    mutations: ClassVar[int] = 200
+    cassettes: ClassVar[Path | None] = None
+
+    # --- what the tests stand on; a plugin may override these ---
+
+    def extra_settings(self) -> dict[str, Any]:
+        """Settings beside those that the simulator gives."""
+        return {}
+
+    def key(self, kind: type[Key], device: SimDevice, running: RunningSimulator[Any]) -> Key | None:
+        """The key of a kind by which the server knows a record; None where it has none."""
+        value = running.simulator.identifiers(device).get(kind.kind)
+        return kind(value) if value else None
+
+    def alone(self, device: SimDevice, key: Key, running: RunningSimulator[Any]) -> bool:
+        """Whether no other record of the fleet has this key, so that the answer is about this one."""
+        return sum(self.key(type(key), other, running) == key for other in running.simulator.fleet) == 1
+
+    def is_record_of(self, found: Device, device: SimDevice) -> bool:
+        """Whether an answer is about a record of the fleet; by default anything that only one device has."""
+        macs = {Mac(mac) for mac in device.mac_addresses}
+        return (
+            found.serial_number == device.serial_number
+            or found.guid == device.guid
+            or found.id == str(device.id)
+            or bool(macs & set(found.mac_addresses))
+        )
+
+    def is_silent(self, kind: type[Key]) -> bool:
+        """Whether answers to this kind of key do not show it."""
+        ise = issubclass(load_provider(self.provider), IseDialect)
+        return kind.kind in self.silent or (ise and kind in {Hostname, Username})
+
+    @property
+    def usual(self) -> dict[str, Any]:
+        """The first of the sets of habits."""
+        return dict(next(iter(self.habits.values()), {}))
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Run a test once for each fault or set of habits that it meets; subclasses say which."""
+
+    # --- fixtures ---
+
+    @pytest.fixture(autouse=True)
+    def _expectation(self, request: pytest.FixtureRequest) -> None:
+        if reason := self.excused.get(request.node.originalname):
+            request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+
+    @pytest.fixture
+    def habit(self) -> str:
+        """The name of a set of habits: the first, but for the tests that run with each."""
+        return next(iter(self.habits), "")
+
+    @pytest.fixture(params=["sync", "asyncio"])
+    def mode(self, request: pytest.FixtureRequest) -> str:
+        """Both clients."""
+        return str(request.param)
+
+    @pytest.fixture
+    def fleet(self) -> Fleet:
+        """The devices that there are."""
+        return Fleet.generate(self.fleet_size, seed=7)
+
+    @pytest.fixture
+    def running(self, fleet: Fleet, habit: str) -> Iterator[RunningSimulator[Any]]:
+        """A server of the vendor's API."""
+        with serve(load_simulator(self.provider)(fleet, **self.habits.get(habit, {}))) as running:
+            yield running
+
+    @pytest.fixture
+    def connect(self, running: RunningSimulator[Any], mode: str) -> Iterator[Callable[..., Modal]]:
+        """Opens clients of the running simulator."""
+        opened: list[Modal] = []
+
+        def connect(**changes: Any) -> Modal:
+            settings = {**self.settings(running), **changes}
+            opened.append(open_client(make_provider(self.provider, settings), mode, server="contract"))
+            return opened[-1]
+
+        yield connect
+        for client in opened:
+            client.close()
+
+    def settings(self, running: RunningSimulator[Any]) -> dict[str, Any]:
+        """All settings for a running simulator."""
+        settings = {"policy": QUICK, **running.settings, **self.extra_settings()}
+        settings.pop("provider", None)
+        return settings
+
+    def truth_of(self, found: Device, fleet: Fleet) -> int:
+        """The record of the fleet that an answer is about; the most telling identifier decides."""
+        for tell in (
+            lambda device: found.guid is not None and found.guid == device.guid,
+            lambda device: found.id is not None and found.id == str(device.id),
+            lambda device: self.is_record_of(found, device),
+        ):
+            records = [device for device in fleet if tell(device)]
+            if len(records) == 1:
+                return records[0].id
+        raise AssertionError(f"no single record of the fleet is {found!r}")
+
+    def some_key(self, running: RunningSimulator[Any], fleet: Fleet) -> Key:
+        """A key that the server knows."""
+        for kind in sorted(load_provider(self.provider).keys, key=lambda kind: kind.kind != "mac"):
+            for device in fleet:
+                if (key := self.key(kind, device, running)) and device.registered:
+                    return key
+        raise AssertionError("the fleet has no device that the provider can look up")
+
+    @staticmethod
+    def attempt(call: Callable[..., Device | None], *args: Any) -> Device | None:
+        """What a call gives; None where it fails with an error of ours."""
+        try:
+            return call(*args)
+        except MdmError:
+            return None
