@@ -5,17 +5,32 @@ Nothing is imported but the one plugin that is asked for; a broken plugin harms 
 
 from __future__ import annotations
 
+import re
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, is_dataclass
 from importlib.metadata import EntryPoint, entry_points, metadata
+from inspect import isfunction
 from typing import Any
 
 from stevedore.named import NamedExtensionManager
 
 from mdmsdk.errors import ProviderLoadError, UnknownProviderError
-from mdmsdk.provider import Limits, MdmProvider, contract_of
+from mdmsdk.identifiers import KEY_KINDS
+from mdmsdk.provider import Capability, Limits, MdmProvider, contract_of
+from mdmsdk.refusals import Refusal
+from mdmsdk.settings import ProviderSettings
 
-__all__ = ["PROVIDERS", "SIMULATORS", "PluginInfo", "installed", "load_provider", "load_simulator"]
+__all__ = [
+    "PROVIDERS",
+    "SIMULATORS",
+    "PluginInfo",
+    "_faults_of",
+    "installed",
+    "load_provider",
+    "load_simulator",
+]
 
 PROVIDERS = "mdmsdk.providers"
 SIMULATORS = "mdmsdk.simulators"
@@ -60,18 +75,24 @@ def _load(group: str, name: str) -> Any:
             f"{name!r} is provided twice, by {owners}", provider=name, hint="Uninstall one of the two."
         )
     failures: list[BaseException] = []
-    # With the callback stevedore tells us, and logs no traceback of its own.
-    manager: NamedExtensionManager[Any] = NamedExtensionManager(
-        group, names=[name], on_load_failure_callback=lambda _manager, _point, error: failures.append(error)
-    )
-    if failures:
-        owner, cause = named[0].distribution, failures[0]
-        raise ProviderLoadError(
-            f"the plugin {name!r} of {owner} could not be loaded: {type(cause).__name__}: {cause}",
-            provider=name,
-            hint=f"Reinstall it with what it needs: pip install --force-reinstall {owner}",
-        ) from cause
-    return manager[name].plugin
+    try:
+        # With the callback stevedore tells us, and logs no traceback of its own.
+        manager: NamedExtensionManager[Any] = NamedExtensionManager(
+            group,
+            names=[name],
+            on_load_failure_callback=lambda _manager, _point, error: failures.append(error),
+        )
+    except (AssertionError, SystemExit) as error:  # stevedore passes them on
+        failures.append(error)
+    else:
+        if not failures:
+            return manager[name].plugin
+    owner, cause = named[0].distribution, failures[0]
+    raise ProviderLoadError(
+        f"the plugin {name!r} of {owner} could not be loaded: {type(cause).__name__}: {cause}",
+        provider=name,
+        hint=f"Reinstall it with what it needs: pip install --force-reinstall {owner}",
+    ) from cause
 
 
 def _how_to_get(name: str) -> str:
@@ -91,22 +112,81 @@ def load_provider(name: str) -> type[MdmProvider]:
     """
     loaded = _load(PROVIDERS, name)
     if not (isinstance(loaded, type) and issubclass(loaded, MdmProvider)):
-        raise ProviderLoadError(
-            f"the entry point {name!r} is no MdmProvider class",
-            provider=name,
-            hint="Report it to its publisher.",
-        )
-    declared = {"name": str, "vendor": str, "settings_type": type, "keys": frozenset, "limits": Limits}
-    if wrong := [
-        word for word, kind in declared.items() if not isinstance(getattr(loaded, word, None), kind)
-    ]:
-        raise ProviderLoadError(
-            f"{name!r} does not declare what a provider has to: {', '.join(wrong)}",
-            provider=name,
-            hint="Report it to its publisher.",
-        )
+        raise _not_usable(PROVIDERS, name, ["it is no MdmProvider class"])
+    if faults := _faults_of(name, loaded):
+        raise _not_usable(PROVIDERS, name, faults)
     _check_contract(name, loaded)
     return loaded
+
+
+def _not_usable(group: str, name: str, faults: Sequence[str]) -> ProviderLoadError:
+    owners = {plugin.distribution for plugin in installed(group) if plugin.name == name}
+    return ProviderLoadError(
+        f"the plugin {name!r} of {' and '.join(map(str, owners))} cannot be used: {'; '.join(faults)}",
+        provider=name,
+        hint="Report it to its publisher; whoever writes it finds what is wrong with: mdm plugin check",
+    )
+
+
+def _faults_of(name: str, provider: type[MdmProvider]) -> list[str]:
+    """What a class lacks, or declares wrongly, to be the provider of that name; each with its remedy."""
+    faults = []
+    if (own := getattr(provider, "name", None)) != name:
+        faults.append(f"its name is {own!r}, which has to be that of its entry point")
+    declared: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "vendor": (lambda value: isinstance(value, str) and bool(value), "a text"),
+        "settings_type": (lambda value: _is_class(value, ProviderSettings), "a ProviderSettings class"),
+        "keys": (_are_kinds, "a frozenset of classes of keys, such as frozenset({Mac})"),
+        "loose": (_are_kinds, "a frozenset of classes of keys"),
+        "never_shown": (_are_kinds, "a frozenset of classes of keys"),
+        "partial": (
+            lambda value: isinstance(value, Mapping) and _are_kinds(value.keys()),
+            "counts by class of key",
+        ),
+        "capabilities": (
+            lambda value: isinstance(value, AbstractSet) and value <= set(Capability),
+            "a frozenset of members of Capability",
+        ),
+        "limits": (lambda value: isinstance(value, Limits), "Limits(...)"),
+        "refusals": (_are_refusals, "a tuple of Refusal"),
+        "may_be_empty": (_is_pattern, "a regular expression or None"),
+        "contract_version": (lambda value: isinstance(value, int), "a whole number"),
+    }
+    faults += [
+        f"{word} has to be {wanted}"
+        for word, (fits, wanted) in declared.items()
+        if not fits(getattr(provider, word, None))
+    ]
+    lacking = sorted(provider.__abstractmethods__)
+    faults += [f"it has no method {word}" for word in lacking]
+    faults += [
+        f"{word} has to be a method"
+        for word, method in vars(MdmProvider).items()
+        if isfunction(method) and word not in lacking and not callable(getattr(provider, word, None))
+    ]
+    return faults
+
+
+def _is_class(value: Any, base: type) -> bool:
+    return isinstance(value, type) and issubclass(value, base)
+
+
+def _are_kinds(value: Any) -> bool:
+    return isinstance(value, AbstractSet) and value <= set(KEY_KINDS.values())
+
+
+def _are_refusals(value: Any) -> bool:
+    # A property gives them for each server.
+    return isinstance(value, property) or (
+        isinstance(value, Sequence) and all(isinstance(one, Refusal) for one in value)
+    )
+
+
+def _is_pattern(value: Any) -> bool:
+    try:
+        return value is None or bool(re.compile(value))
+    except (re.error, TypeError):
+        return False
 
 
 def _check_contract(name: str, loaded: type[MdmProvider]) -> None:
@@ -134,4 +214,15 @@ def _check_contract(name: str, loaded: type[MdmProvider]) -> None:
 
 def load_simulator(name: str) -> Any:
     """The simulator class of that name; raises as `load_provider` does."""
-    return _load(SIMULATORS, name)
+    loaded = _load(SIMULATORS, name)
+    if not (isinstance(loaded, type) and callable(getattr(loaded, "routes", None))):
+        raise _not_usable(SIMULATORS, name, ["it is no simulator class"])
+    faults = []
+    if (own := getattr(loaded, "name", None)) != name:
+        faults.append(f"its name is {own!r}, which has to be that of its entry point")
+    if not is_dataclass(getattr(loaded, "habits_type", None)):
+        faults.append("habits_type has to be a frozen dataclass")
+    faults += [f"it has no method {word}" for word in sorted(getattr(loaded, "__abstractmethods__", ()))]
+    if faults:
+        raise _not_usable(SIMULATORS, name, faults)
+    return loaded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
@@ -18,8 +18,9 @@ from mdmsdk.cli.output import Column, View, put
 from mdmsdk.cli.report import OK, UNKNOWN, Tally, complain, say
 from mdmsdk.cli.rows import labelled
 from mdmsdk.cli.servers import show_answers, show_devices, show_heartbeats
-from mdmsdk.errors import ConfigurationError, MdmError
-from mdmsdk.registry import SIMULATORS, installed, load_simulator
+from mdmsdk.errors import ConfigurationError, MdmError, ProviderLoadError
+from mdmsdk.identifiers import KEY_KINDS
+from mdmsdk.registry import SIMULATORS, installed, load_provider, load_simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -66,11 +67,11 @@ def load_simulators(names: Sequence[str], fleet: Fleet) -> list[Simulator[Any]]:
         ConfigurationError: a named one is not installed or broken, or there is none at all.
     """
     if names:
-        return [load_simulator(name)(fleet) for name in dict.fromkeys(names)]
+        return [_prepared(name, fleet) for name in dict.fromkeys(names)]
     simulators = []
     for plugin in installed(SIMULATORS):
         try:
-            simulators.append(load_simulator(plugin.name)(fleet))
+            simulators.append(_prepared(plugin.name, fleet))
         except MdmError as error:
             complain(error)  # a broken plugin does not take the others down
     if not simulators:
@@ -78,6 +79,28 @@ def load_simulators(names: Sequence[str], fleet: Fleet) -> list[Simulator[Any]]:
             "no installed plugin has a simulator", hint="Reinstall mdmsdk, or install a vendor's plugin."
         )
     return simulators
+
+
+def _prepared(name: str, fleet: Fleet) -> Simulator[Any]:
+    """A simulator that has been asked for all that it is served by, so that it fails here if at all."""
+    kind = load_simulator(name)
+    try:
+        simulator: Simulator[Any] = kind(fleet)
+        settings: Any = simulator.settings("http://127.0.0.1:1")
+        simulator.app  # noqa: B018 - makes the routes
+    except Exception as error:
+        raise ProviderLoadError(
+            f"the simulator {name!r} of a plugin cannot be started: {type(error).__name__}: {error}",
+            provider=name,
+            hint="Report it to its publisher.",
+        ) from error
+    if not (isinstance(settings, dict) and isinstance(settings.get("provider"), str)):
+        raise ProviderLoadError(
+            f"the simulator {name!r} of a plugin gives no settings with the name of its provider",
+            provider=name,
+            hint="Report it to its publisher.",
+        )
+    return simulator
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,25 +115,26 @@ def _colons(mac: str) -> str:
     return ":".join(re.findall("..", mac.upper()))
 
 
-def samples(fleet: Fleet) -> list[Sample]:
-    """One key for each case that the fleet has."""
+def samples(fleet: Fleet, simulators: Sequence[Simulator[Any]]) -> list[Sample]:
+    """One key for each case that the fleet has, of kinds by which one of the servers can be asked."""
+    askable = _Askable(fleet, simulators)
     return [
-        *_first(fleet, "by MAC", _is("compliant"), mac=True),
-        *_first(fleet, "noncompliant", _is("noncompliant"), mac=True),
-        *_first(
-            fleet, "by UDID", lambda device: _is("compliant")(device) and device.platform == "iOS", "udid"
+        *askable.first("by MAC" if "mac" in askable.kinds else "compliant", _is("compliant")),
+        *askable.first("noncompliant", _is("noncompliant")),
+        *askable.first(
+            "by UDID", lambda device: _is("compliant")(device) and device.platform == "iOS", "udid"
         ),
-        *_first(fleet, "by GUID", _is("noncompliant"), "guid"),
-        *_first(
-            fleet,
-            "private MAC",
-            lambda device: _is("compliant")(device) and device.has_random_mac,
-            mac=True,
+        *askable.first("by GUID", _is("noncompliant"), "guid"),
+        *askable.first(
+            "private MAC", lambda device: _is("compliant")(device) and device.has_random_mac, "mac"
         ),
-        *_first(fleet, "retired", lambda device: not device.registered, "guid"),
-        *(Sample("shared dock", _colons(mac)) for mac in [*fleet.shared_macs()][:1]),
-        Sample("unknown", _UNKNOWN_MAC),
-        Sample("unknown private MAC", _UNKNOWN_PRIVATE_MAC),
+        *askable.first("retired", lambda device: not device.registered, "guid", "mac", "serial", "id"),
+        *(
+            Sample("shared dock", _colons(mac))
+            for mac in [*fleet.shared_macs()][:1]
+            if "mac" in askable.kinds
+        ),
+        *askable.unknown(),
     ]
 
 
@@ -118,16 +142,42 @@ def _is(state: str) -> Callable[[SimDevice], bool]:
     return lambda device: device.registered and device.compliance == state
 
 
-def _first(
-    fleet: Fleet, what: str, wanted: Callable[[SimDevice], bool], field: str = "", *, mac: bool = False
-) -> Iterator[Sample]:
-    """The first device of that sort that such a key names, if there is one."""
-    for device in filter(wanted, fleet):
-        # Not the dock: others have used it too.
-        own = [_colons(one) for one in device.mac_addresses if len(fleet.by_mac(one)) == 1]
-        if keys := own if mac else [f"{field}:{getattr(device, field)}"]:
-            yield Sample(what, keys[0])
-            return
+class _Askable:
+    """By which keys the servers of some simulators can be asked.
+
+    Attributes:
+        kinds: which of them can be asked by each kind of key.
+    """
+
+    def __init__(self, fleet: Fleet, simulators: Sequence[Simulator[Any]]) -> None:
+        self._fleet = fleet
+        self.kinds: dict[str, Simulator[Any]] = {}
+        for simulator in simulators:
+            with suppress(MdmError):  # whoever asks the server is told of a broken provider
+                for kind in load_provider(simulator.settings("http://127.0.0.1:1")["provider"]).keys:
+                    self.kinds.setdefault(kind.kind, simulator)
+
+    def first(self, what: str, wanted: Callable[[SimDevice], bool], *kinds: str) -> Iterator[Sample]:
+        """The first device of that sort that a key of such a kind names, if there is one."""
+        for kind in [kind for kind in kinds or KEY_KINDS if kind in self.kinds][:1]:
+            for device in filter(wanted, self._fleet):
+                if key := self._key(kind, device):
+                    yield Sample(what, key)
+                    return
+
+    def _key(self, kind: str, device: SimDevice) -> str | None:
+        if kind == "mac":
+            # Not the dock: others have used it too.
+            own = (mac for mac in device.mac_addresses if len(self._fleet.by_mac(mac)) == 1)
+            return next(map(_colons, own), None)
+        value = self.kinds[kind].identifiers(device).get(kind)
+        return value and f"{kind}:{value}"
+
+    def unknown(self) -> Iterator[Sample]:
+        """Keys that no device has."""
+        if "mac" in self.kinds:
+            yield Sample("unknown", _UNKNOWN_MAC)
+            yield Sample("unknown private MAC", _UNKNOWN_PRIVATE_MAC)
 
 
 def _toml(value: Any) -> str:
@@ -146,7 +196,9 @@ def _toml_key(name: str) -> str:
 def configuration(running: Sequence[RunningSimulator[Simulator[Any]]], fleet: Fleet) -> str:
     """The `mdm.toml` for running simulators, with keys to try."""
     lines = [_MARK, "#", f"# Keys to try with `mdm lookup`, among {len(fleet)} devices:"]
-    lines += [f"#   {sample.key:<45} {sample.what}" for sample in samples(fleet)]
+    lines += [
+        f"#   {sample.key:<45} {sample.what}" for sample in samples(fleet, [one.simulator for one in running])
+    ]
     for one in running:
         lines += ["", f"[servers.{_toml_key(one.simulator.name)}]"]
         lines += [
@@ -241,15 +293,18 @@ def demo(chosen: Format | None) -> int:
     chosen = chosen or "table"
     fleet = Fleet.generate()
     with ExitStack() as stack:
-        clients = []
-        for simulator in load_simulators((), fleet):
+        clients, simulators = [], load_simulators((), fleet)
+        for simulator in simulators:
             running = stack.enter_context(serve(simulator))
-            clients.append(connect(**running.settings, server=simulator.name))
+            try:
+                clients.append(connect(**running.settings, server=simulator.name))
+            except MdmError as error:
+                complain(error)
         federation = stack.enter_context(MdmFederation(clients))
         say(f"{len(clients)} simulated server(s) over {len(fleet)} made-up devices")
         return max(
             _demo_heartbeat(federation, chosen),
-            _demo_lookup(federation, fleet, chosen),
+            _demo_lookup(federation, samples(fleet, simulators), chosen),
             _demo_list(federation, chosen),
         )
 
@@ -267,9 +322,8 @@ def _demo_heartbeat(federation: MdmFederation, chosen: Format) -> int:
     return show_heartbeats(federation, chosen)
 
 
-def _demo_lookup(federation: MdmFederation, fleet: Fleet, chosen: Format) -> int:
+def _demo_lookup(federation: MdmFederation, tried: Sequence[Sample], chosen: Format) -> int:
     _heading("mdm lookup KEY...", "does a device comply? any kind of key, several at once", chosen)
-    tried = samples(fleet)
     view = labelled(rows.LOOKUP, "WHAT", [sample.what for sample in tried])
     code = show_answers(
         federation, [sample.key for sample in tried], chosen, bar=Bar("keys", wanted=False), view=view
