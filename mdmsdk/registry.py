@@ -75,6 +75,8 @@ def _load(group: str, name: str) -> Any:
             f"{name!r} is provided twice, by {owners}", provider=name, hint="Uninstall one of the two."
         )
     failures: list[BaseException] = []
+    # What was installed since the process began is found as well, as `installed` does.
+    NamedExtensionManager.ENTRY_POINT_CACHE.pop(group, None)
     try:
         # With the callback stevedore tells us, and logs no traceback of its own.
         manager: NamedExtensionManager[Any] = NamedExtensionManager(
