@@ -67,16 +67,20 @@ class Config(Settings):
     servers: dict[str, dict[str, Any]] = Field(repr=False)
     federation: FederationSettings
 
-    def names(self, only: Iterable[str] = ()) -> list[str]:
+    def names(self, only: Iterable[str] | None = None) -> list[str]:
         """The servers to ask, in order.
 
         Args:
-            only: those that were asked for by name; none means all.
+            only: those that were asked for by name; None means all.
 
         Raises:
-            ConfigurationError: a name has no table in the file.
+            ConfigurationError: a name has no table in the file, or no server is asked for.
         """
-        chosen = list(dict.fromkeys(only or self.federation.order or self.servers))
+        chosen = list(dict.fromkeys((self.federation.order or self.servers) if only is None else only))
+        if not chosen:
+            raise ConfigurationError(
+                "no server is named", hint=f"Name some of {', '.join(self.servers)}; None stands for all."
+            )
         if unknown := [name for name in chosen if name not in self.servers]:
             raise ConfigurationError(
                 f"{self.path} has no server {', '.join(unknown)}",

@@ -174,7 +174,7 @@ def _error(response: Response, refusal: Refusal, said: Complaint) -> MdmError:
     where: dict[str, Any] = {
         "request_id": said.request_id or _request_id(response),
         "retryable": refusal.retryable,
-        "hint": refusal.hint,
+        "hint": refusal.hint or _HINTS.get(response.status),
     }
     if issubclass(kind, TokenError):
         return kind(message, step="token", vendor_code=said.code or None, **where)
@@ -189,6 +189,13 @@ def _error(response: Response, refusal: Refusal, said: Complaint) -> MdmError:
         url=redact_url(response.url),
         **where,
     )
+
+
+_HINTS = {
+    405: "Something else than the API may answer here, such as a portal or a proxy, or the server's version "
+    "lacks this call: check base_url with its path, and that the plugin supports the version.",
+}
+"""What to do about a status that has no error of its own."""
 
 
 def _wait(response: Response, said: Complaint) -> float | None:

@@ -20,7 +20,7 @@ def doctor(config: Path | None, chosen: Format | None, names: Sequence[str], *, 
     """Write one row for each step on the way to each server."""
     tally = Tally()
     with writing(DOCTOR, chosen) as out:
-        for finding in diagnose(config, servers=names, redacted=redacted):
+        for finding in diagnose(config, servers=names or None, redacted=redacted):
             out.write(finding.as_row())
             if finding.ok is False:
                 tally.note(WRONG if finding.misconfigured else FAILED)

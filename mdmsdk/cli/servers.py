@@ -36,7 +36,7 @@ _AT_ONCE = 8  # devices whose reasons are asked for side by side
 
 def heartbeat(config: Path | None, chosen: Format | None, names: Sequence[str]) -> int:
     """Ask each server whether it is there."""
-    with MdmFederation.from_config(config, servers=names) as federation:
+    with MdmFederation.from_config(config, servers=names or None) as federation:
         return show_heartbeats(federation, chosen)
 
 
@@ -62,7 +62,7 @@ def lookup(
 ) -> int:
     """Look up the keys given, then those of a file."""
     with (
-        MdmFederation.from_config(config, servers=names) as federation,
+        MdmFederation.from_config(config, servers=names or None) as federation,
         open_keys(source) if source else nullcontext(()) as listed,
     ):
         total = _total(keys, source)
@@ -177,7 +177,7 @@ def _total(keys: Sequence[str], source: str | None) -> int | None:
 
 def noncompliant(config: Path | None, chosen: Format | None, names: Sequence[str], *, reasons: bool) -> int:
     """List the devices that do not comply."""
-    with MdmFederation.from_config(config, servers=names) as federation:
+    with MdmFederation.from_config(config, servers=names or None) as federation:
         tally = Tally()
         devices = federation.noncompliant()
         if reasons:

@@ -17,7 +17,7 @@ def connect(provider: str, *, server: str | None = None, http: Any = None, **set
 
     Args:
         provider: the provider's entry-point name, such as ``"jamf"`` or ``"ise"``.
-        server: the name under which errors and devices mention the server; default: its host.
+        server: the name under which errors and devices mention the server; default: its host name.
         http: an `httpx.Client` (or ``httpx2``) of the application's own, which stays open on close.
             Trust, proxy and cookies are then its affair, and only its own timeouts bound a slow read.
         settings: what the provider's reference page lists: ``base_url``, credentials, ``policy`` ...

@@ -8,6 +8,7 @@ import time
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn, Self
+from urllib.parse import urlsplit
 
 from mdmsdk._run import waits_aio
 from mdmsdk._run.budget import Budget
@@ -65,7 +66,7 @@ class AsyncMdmClient:
 
     def __init__(self, provider: MdmProvider, *, server: str | None = None, http: Any = None) -> None:
         self.provider = provider
-        self.server = server or provider.settings.base_url.partition("://")[2]
+        self.server = server or urlsplit(provider.settings.base_url).hostname or ""
         self._runner = Runner(self._waits, provider, self.server, provider.settings.policy, http)
         self._home = self._runner
         self._described = _Description()

@@ -61,7 +61,7 @@ _NO_ANSWER = {"TimeoutError": "no answer", "ConnectionRefusedError": "refused"}
 
 
 def diagnose(
-    config: Config | str | Path | None = None, *, servers: Iterable[str] = (), redacted: bool = False
+    config: Config | str | Path | None = None, *, servers: Iterable[str] | None = None, redacted: bool = False
 ) -> Iterator[Finding]:
     """What is found at each step on the way to each server, as it is found; see `STEPS`.
 
@@ -69,7 +69,7 @@ def diagnose(
 
     Args:
         config: the configuration, or its file; default: the one that `mdmsdk.config.find_config` finds.
-        servers: only these, by name.
+        servers: only these, by name; None means all.
         redacted: give host names, addresses and user names other names.
 
     Raises:
@@ -80,7 +80,7 @@ def diagnose(
 
 
 def adiagnose(
-    config: Config | str | Path | None = None, *, servers: Iterable[str] = (), redacted: bool = False
+    config: Config | str | Path | None = None, *, servers: Iterable[str] | None = None, redacted: bool = False
 ) -> AsyncIterator[Finding]:
     """The same in async; see `diagnose`."""
     return _diagnose(waits_aio, _loaded(config), servers, redacted=redacted)
@@ -91,7 +91,7 @@ def _loaded(config: Config | str | Path | None) -> Config:
 
 
 async def _diagnose(
-    waits: ModuleType, config: Config, servers: Iterable[str], *, redacted: bool
+    waits: ModuleType, config: Config, servers: Iterable[str] | None, *, redacted: bool
 ) -> AsyncIterator[Finding]:
     redactor = Redactor()
     for name in config.names(servers):

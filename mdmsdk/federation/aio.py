@@ -49,19 +49,23 @@ class AsyncMdmFederation:
             if client.server in self.clients:
                 raise ConfigurationError(f"two servers are named {client.server!r}", hint="Pass server=NAME.")
             self.clients[client.server] = client
+        if not self.clients:
+            raise ConfigurationError(
+                "there is no server to ask", hint="Pass at least one client: nobody answers for no servers."
+            )
         self._merge = merge
         self._rules = rules
 
     @classmethod
-    def from_config(cls, path: str | Path | None = None, *, servers: Iterable[str] = ()) -> Self:
+    def from_config(cls, path: str | Path | None = None, *, servers: Iterable[str] | None = None) -> Self:
         """The servers of a configuration file (see `mdmsdk.config.find_config`). Nothing is sent yet.
 
         Args:
             path: the file; default: the one that is found.
-            servers: only these, by name.
+            servers: only these, by name; None means all.
 
         Raises:
-            ConfigurationError: the file, a server's settings or a secret is not usable.
+            ConfigurationError: the file, a server's settings or a secret is not usable, or no server is named.
         """
         config = load_config(path)
         clients = [cls._client(config.provider(name), server=name) for name in config.names(servers)]

@@ -49,15 +49,15 @@ class MdmFederation(Facade):
         self._adopt(_Inner([client._inner for client in clients], merge=merge, rules=rules))
 
     @classmethod
-    def from_config(cls, path: str | Path | None = None, *, servers: Iterable[str] = ()) -> Self:
+    def from_config(cls, path: str | Path | None = None, *, servers: Iterable[str] | None = None) -> Self:
         """The servers of a configuration file (see `mdmsdk.config.find_config`). Nothing is sent yet.
 
         Args:
             path: the file; default: the one that is found.
-            servers: only these, by name.
+            servers: only these, by name; None means all.
 
         Raises:
-            ConfigurationError: the file, a server's settings or a secret is not usable.
+            ConfigurationError: the file, a server's settings or a secret is not usable, or no server is named.
         """
         return cls._around(_Inner.from_config(path, servers=servers))
 

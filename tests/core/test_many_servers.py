@@ -421,6 +421,16 @@ class TestFederation:
             assert list(kind.from_config(path, servers=["two"]).clients) == ["two"]
             assert SECRET not in repr(federation)
 
+    @pytest.mark.parametrize("kind", [MdmFederation, AsyncMdmFederation])
+    def test_one_without_servers_is_refused(self, kind: Any, write: Callable[[str], Path]) -> None:
+        path = write(ISE.format(name="one", password="'x'"))
+        for nobody in ((), iter(())):
+            with pytest.raises(ConfigurationError, match="no server is named") as caught:
+                kind.from_config(path, servers=nobody)
+            assert "one" in str(caught.value.hint)
+        with pytest.raises(ConfigurationError, match="no server to ask"):
+            kind([])
+
 
 def test_a_modal_twin_is_a_client_too(mdm_mode: str, origin: str) -> None:
     with open_client(TinyProvider(TinySettings(base_url=origin)), mdm_mode) as client:

@@ -20,7 +20,7 @@ from mdmsdk.errors import (
     ServerError,
     TokenError,
 )
-from mdmsdk.refusals import Complaint, Refusal, check_with, oauth_check
+from mdmsdk.refusals import Complaint, Refusal, check_status, check_with, oauth_check
 from mdmsdk.wire import Response
 from tests.core.conftest import TinyProvider, TinySettings
 
@@ -178,3 +178,12 @@ def test_an_error_answer_of_another_form_is_an_error_all_the_same() -> None:
 
     with pytest.raises(EndpointNotFoundError):
         check_with(REFUSALS, strict, Response(404, {}, b'{"error": "text"}', URL))
+
+
+def test_a_method_that_is_not_allowed_comes_with_what_to_do() -> None:
+    with pytest.raises(ResponseError, match=r"\(405\)") as caught:
+        check_status(Response(405, url="https://mdm.example/x"))
+    assert "check base_url" in str(caught.value.hint)
+    with pytest.raises(ResponseError) as caught:
+        check_with([Refusal(405, hint="as the vendor says")], lambda *_: Complaint(), Response(405))
+    assert caught.value.hint == "as the vendor says"
