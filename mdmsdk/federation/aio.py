@@ -65,7 +65,8 @@ class AsyncMdmFederation:
             servers: only these, by name; None means all.
 
         Raises:
-            ConfigurationError: the file, a server's settings or a secret is not usable, or no server is named.
+            ConfigurationError: the file, a server's settings or a secret is not usable; or `servers` is
+                empty.
         """
         config = load_config(path)
         clients = [cls._client(config.provider(name), server=name) for name in config.names(servers)]

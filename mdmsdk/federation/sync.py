@@ -57,7 +57,8 @@ class MdmFederation(Facade):
             servers: only these, by name; None means all.
 
         Raises:
-            ConfigurationError: the file, a server's settings or a secret is not usable, or no server is named.
+            ConfigurationError: the file, a server's settings or a secret is not usable; or `servers` is
+                empty.
         """
         return cls._around(_Inner.from_config(path, servers=servers))
 
