@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 from urllib.parse import urlsplit
@@ -13,18 +14,16 @@ from urllib.parse import urlsplit
 import vcr
 import yaml
 from pydantic import SecretStr
-from vcr.errors import CannotOverwriteExistingCassetteException
 from vcr.request import Request as VcrRequest
 
 from mdmsdk._run.http import AsyncHttp, Http
 from mdmsdk.client.build import kinds_of
 from mdmsdk.identifiers import parse_key
 from mdmsdk.testing.scrub import REDACTED, Pseudonyms
-from mdmsdk.wire import Response
+from mdmsdk.wire import Response, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from pydantic import BaseModel
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PLACE",
+    "NotRecordedError",
     "Operation",
     "load_operations",
     "operations_file",
@@ -57,10 +57,14 @@ UNKNOWN = {
 """One key of each kind that no fleet has."""
 
 _KEPT_HEADERS = frozenset({"content-type", "retry-after", "link", "location"})
-_ACCOUNT = re.compile("user|client|tenant|account|organization|network|space|partition")
+ACCOUNT = re.compile("user|client|tenant|account|organization|network|space|partition")
 _SENT_AGAIN = frozenset({429, 503})
 # JSON bodies tell batches apart; forms hold what changes at each login.
 _MATCH_ON = ("method", "scheme", "host", "path", "query", "json")
+
+
+class NotRecordedError(Exception):
+    """A provider asks what its cassette does not hold."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,18 @@ def load_operations(folder: Path) -> tuple[dict[str, Any], list[Operation]]:
     Raises:
         FileNotFoundError: nothing was recorded there yet.
     """
-    data = json.loads(operations_file(folder).read_text(encoding="utf-8"))
+    path = operations_file(folder)
+    if not path.is_file():
+        raise _not_recorded(path, folder)
+    data = json.loads(path.read_text(encoding="utf-8"))
     return data["settings"], [Operation(**operation) for operation in data["operations"]]
+
+
+def _not_recorded(path: Path, folder: Path) -> FileNotFoundError:
+    elsewhere = "" if folder.parent.name == "cassettes" else f" --folder {folder.parent}"
+    return FileNotFoundError(
+        f"{path} is not there; record it with: python -m mdmsdk.testing.record {folder.name}{elsewhere}"
+    )
 
 
 def perform(client: Any, call: str, key: str | None) -> Any:
@@ -115,7 +129,6 @@ class _Serializer:
 
     source: str = ""
     pseudonyms: Pseudonyms | None = None
-    origins: Mapping[str, str] = field(default_factory=dict)
 
     def serialize(self, cassette: dict[str, Any]) -> str:
         scrubbed = [self._scrub(interaction) for interaction in cassette["interactions"]]
@@ -146,8 +159,6 @@ class _Serializer:
 
     def clean(self, text: str) -> str:
         """The text as it may be published."""
-        for origin, stand_in in self.origins.items():
-            text = text.replace(origin, stand_in)
         return self.pseudonyms.apply(text) if self.pseudonyms else text
 
 
@@ -177,8 +188,9 @@ def recording(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    serializer = _Serializer(source, pseudonyms, origins)
-    recorder = _recorder(serializer)
+    for origin, stand_in in origins.items():
+        pseudonyms.learn_origin(origin, stand_in)
+    recorder = _recorder(_Serializer(source, pseudonyms))
 
     def learn(response: dict[str, Any]) -> dict[str, Any] | None:
         if response["status"]["code"] in _SENT_AGAIN:
@@ -197,7 +209,7 @@ def recording(
 def replaying(path: Path) -> Iterator[None]:
     """Answer everything inside the block from a cassette; a request that is not in it fails."""
     if not path.is_file():
-        raise FileNotFoundError(f"no cassette {path}; record it with: nox -s record")
+        raise _not_recorded(path, path.parent)
     recorder = _recorder(_Serializer())
     with (
         recorder.use_cassette(str(path), record_mode=vcr.mode.NONE, allow_playback_repeats=True) as cassette,
@@ -230,7 +242,11 @@ def _played(cassette: Any, request: Request) -> Response | None:
     asked = _asked(request)
     if not cassette.can_play_response_for(asked):
         if cassette.write_protected:
-            raise CannotOverwriteExistingCassetteException(cassette=cassette, failed_request=asked)
+            path = Path(cassette._path)  # noqa: SLF001 - vcrpy tells it nowhere else
+            raise NotRecordedError(
+                f"{path} has no answer to {request.method} {redact_url(request.full_url)}; if that is what "
+                f"should be asked, record it again: python -m mdmsdk.testing.record {path.parent.name}"
+            )
         return None
     answer = cassette.play_response(asked)
     headers = {name.lower(): ", ".join(values) for name, values in answer["headers"].items()}
@@ -279,7 +295,7 @@ def publishable(
         elif SecretStr in kinds_of(model.model_fields[name].annotation):
             published[name] = REDACTED
         else:
-            if isinstance(value, str) and _ACCOUNT.search(name):
+            if isinstance(value, str) and ACCOUNT.search(name):
                 pseudonyms.learn(value)
             published[name] = json.loads(pseudonyms.apply(json.dumps(value)))
     return published, origins

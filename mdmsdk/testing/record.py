@@ -14,6 +14,9 @@ import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, SecretStr
 
 from mdmsdk.client import MdmClient
 from mdmsdk.client.build import make_provider
@@ -24,7 +27,9 @@ from mdmsdk.registry import load_simulator
 from mdmsdk.simulator.fleet import Fleet
 from mdmsdk.simulator.server import serve
 from mdmsdk.testing.cassettes import (
+    ACCOUNT,
     UNKNOWN,
+    NotRecordedError,
     Operation,
     operations_file,
     perform,
@@ -33,10 +38,10 @@ from mdmsdk.testing.cassettes import (
     replaying,
 )
 from mdmsdk.testing.scrub import Pseudonyms
-from mdmsdk.testing.secrets import find_secrets, secret_values
+from mdmsdk.testing.secrets import leaks, secret_values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from mdmsdk.provider import MdmProvider
 
@@ -57,7 +62,8 @@ def record(provider: MdmProvider, keys: list[str], folder: Path, source: str) ->
 
     Raises:
         MdmError: the server does not answer.
-        ValueError: a cassette still holds what looks like a secret; it is not kept.
+        ValueError: a cassette would show what is private, or tells another story under pseudonyms; it is not
+            kept. The message names what it is, and never its value.
     """
     settings = json.loads(provider.settings.model_dump_json(exclude_defaults=True))
     secrets = secret_values(provider.settings)
@@ -72,27 +78,84 @@ def record(provider: MdmProvider, keys: list[str], folder: Path, source: str) ->
     if Capability.INVENTORY in provider.capabilities:
         calls += [("devices", "devices", None)]
     operations = []
+    private = _of_settings(settings, provider.settings)
     for name, call, key in calls:
         path = folder / f"{name}.yaml"
-        with (
-            recording(path, source=source, pseudonyms=pseudonyms, origins=origins),
-            MdmClient(provider) as client,
-        ):
-            live = perform(client, call, key)
-            learn_answer(pseudonyms, live)
-        scrubbed_key = pseudonyms.apply(key) if key else None
-        # What the replay answers is expected from then on; it must tell the same story as the server did.
-        with replaying(path), MdmClient(make_provider(provider.name, published)) as client:
-            expected = perform(client, call, scrubbed_key)
-        if story(live) != story(expected):
-            raise ValueError(f"{path} does not replay to what the server answered")
-        if found := find_secrets(path.read_text(encoding="utf-8")):
-            path.unlink()
-            raise ValueError(f"{path} would hold what looks like a secret: {'; '.join(found)}")
+        try:
+            with (
+                recording(path, source=source, pseudonyms=pseudonyms, origins=origins),
+                MdmClient(provider) as client,
+            ):
+                live = perform(client, call, key)
+                learn_answer(pseudonyms, live)
+            private += _of_devices(live)
+            _check_shown(path, private)
+            scrubbed_key = pseudonyms.apply(key) if key else None
+            expected = _replayed(path, make_provider(provider.name, published), call, scrubbed_key)
+            _check_told(path, live, expected)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
         operations.append(Operation(name, call, scrubbed_key, expected))
     data = {"settings": published, "operations": [dataclasses.asdict(operation) for operation in operations]}
     operations_file(folder).write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return operations
+
+
+def _check_shown(path: Path, private: list[tuple[str, str]]) -> None:
+    if shown := leaks(path.read_text(encoding="utf-8"), private):
+        raise ValueError(f"{path} would show {' and '.join(shown)}; it was not kept")
+
+
+def _check_told(path: Path, live: Any, expected: Any) -> None:
+    if story(live) != story(expected):
+        raise ValueError(f"{path} does not replay to what the server answered; it was not kept")
+
+
+def _replayed(path: Path, provider: MdmProvider, call: str, key: str | None) -> Any:
+    """What a replay answers, which is expected from then on."""
+    try:
+        with replaying(path), MdmClient(provider) as client:
+            return perform(client, call, key)
+    except NotRecordedError as error:
+        asked = str(error).partition(";")[0]
+        raise ValueError(
+            f"{asked} when it is replayed, so that it was not kept: with pseudonyms, or each time, the "
+            "provider asks for something else"
+        ) from None
+
+
+def _of_settings(settings: Mapping[str, Any], secrets: Any) -> list[tuple[str, str]]:
+    """Names and values of the secrets, accounts and hosts in settings."""
+    found = list(_secrets_in(secrets, "settings"))
+    for name, value in settings.items():
+        if isinstance(value, str) and value.startswith(("http://", "https://")):
+            found.append((f"host in the setting {name}", urlsplit(value).hostname or ""))
+        elif isinstance(value, str) and ACCOUNT.search(name):
+            found.append((f"setting {name}", value))
+    return found
+
+
+def _secrets_in(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, SecretStr):
+        yield f"setting {name}", value.get_secret_value()
+    elif isinstance(value, BaseModel):
+        for field in type(value).model_fields:
+            yield from _secrets_in(getattr(value, field), field)
+    elif isinstance(value, dict):
+        for field, inner in value.items():
+            yield from _secrets_in(inner, f"{name}.{field}")
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _secrets_in(inner, name)
+
+
+def _of_devices(answer: Any) -> list[tuple[str, str]]:
+    """Names and values of what tells who and what the devices of an answer are."""
+    devices = answer if isinstance(answer, list) else []
+    found = [(f"{name} of a device", device[name]) for device in devices for name in _DEVICE_FIELDS]
+    found += [("MAC address of a device", mac) for device in devices for mac in device["mac_addresses"]]
+    return [(name, value) for name, value in found if value]
 
 
 def learn_answer(pseudonyms: Pseudonyms, answer: Any) -> None:

@@ -12,10 +12,11 @@ import json
 import re
 import string
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, urlsplit
 from xml.etree import ElementTree as ET
 
 from mdmsdk.identifiers import Imei, Udid
+from mdmsdk.testing.written import pattern_of, rewritten, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,11 +29,11 @@ REDACTED = "redacted"
 _PERSONAL = re.compile(
     r"user|owner|email|mail|upn|phone|serial|imei|meid|imsi|iccid|udid|guid|uuid|mac|ipaddress|hostname|fullname"
     r"|displayname|devicename|givenname|surname|asset|location|department|building|room|principal|deviceid"
-    r"|managementid|ssid|directoryid|azuread"
+    r"|managementid|ssid|directoryid|azuread|servername|computername|machinename|domain|netbios|fqdn"
 )
 # Fields named so that hold words of the protocol and not of a person.
 _PUBLIC = re.compile(
-    r"usergroup|phonenumbertype|serialport|machine|macos|userapproved|querymaxsize|emailenabled"
+    r"usergroup|phonenumbertype|serialport|machine(?!name)|macos|userapproved|querymaxsize|emailenabled"
     r"|tokensource|tokentype|tokenendpoint|groupname"
 )
 _SECRET = re.compile(
@@ -40,7 +41,11 @@ _SECRET = re.compile(
 )
 _WORDS = re.compile(r"true|false|null|none|unknown|yes|no|n/a", re.IGNORECASE)
 _MAC = re.compile(r"[0-9A-Fa-f]{2}([:-]?)(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
-_SHORTEST = 4  # a shorter text stands in too many other places to be replaced everywhere
+# Paths and accounts of Windows networks, `\\SERVER\share` and `DOMAIN\user`, in whatever field.
+_NETWORK = re.compile(r"\\\\[^\\\s].*|[\w.-]{2,}\\[\w.$@-]{2,}")
+# First parts of host names that say what a server does and not whose it is.
+_COMMON_HOSTS = frozenset({"localhost", "dashboard", "devices", "graph", "login", "portal", "test"})
+SHORTEST = 4  # a shorter text stands in too many other places to be replaced everywhere
 
 
 class Pseudonyms:
@@ -53,12 +58,16 @@ class Pseudonyms:
     def __init__(self, key: bytes) -> None:
         self._key = key
         self._table: dict[str, str] = {}
+        self._values: list[str] = []
         self._pattern: re.Pattern[str] | None = None
 
     def learn(self, *values: str | None) -> None:
         """Take in values that must not stay in a recording."""
         for value in values:
-            if not value or len(value) < _SHORTEST or value in self._table or _WORDS.fullmatch(value):
+            if not value or len(value) < SHORTEST or value in self._table or _WORDS.fullmatch(value):
+                continue
+            if "\\" in value:
+                self._learn_path(value)
                 continue
             if _MAC.fullmatch(value):
                 digits = re.sub("[:-]", "", value).upper()
@@ -76,6 +85,29 @@ class Pseudonyms:
                 self._table = dict(ways) | self._table
             self._pattern = None
 
+    def _learn_path(self, value: str) -> None:
+        """Take in a path with backslashes and its parts, which may stand elsewhere by themselves."""
+        parts = re.split(r"(\\+)", value)
+        self.learn(*parts)
+        made_up = "".join(
+            part if part.startswith("\\") else self._table.get(part) or self._made_up(part) for part in parts
+        )
+        self._table |= {value: made_up, value.lower(): made_up.lower(), value.upper(): made_up.upper()}
+        self._pattern = None
+
+    def learn_origin(self, origin: str, stand_in: str) -> None:
+        """Take in a server's address, for which another one stands; its host name may stand by itself."""
+        here, there = urlsplit(origin), urlsplit(stand_in)
+        self._table |= {
+            origin: stand_in,
+            here.netloc: there.netloc,
+            here.hostname or "": there.hostname or "",
+        }
+        owner = (here.hostname or "").partition(".")[0]
+        if not owner.isdigit() and owner not in _COMMON_HOSTS:
+            self.learn(owner)
+        self._pattern = None
+
     def learn_secret(self, *values: str | None) -> None:
         """Take in values that one word replaces, because even their form may tell something."""
         for value in values:
@@ -86,30 +118,30 @@ class Pseudonyms:
     def learn_body(self, text: str) -> None:
         """Take in what the fields of a JSON, XML or form body hold, as their names suggest."""
         for name, value in _leaves(text):
+            if _NETWORK.fullmatch(value):
+                self.learn(value)
             plain = re.sub(r"[^a-z]", "", name.lower())
             if _PUBLIC.search(plain):
                 continue
-            if _SECRET.search(plain) and len(value) >= _SHORTEST:
+            if _SECRET.search(plain) and len(value) >= SHORTEST:
                 self.learn_secret(value)
             elif _PERSONAL.search(plain):
                 self.learn(*(part.strip() for part in value.split(",")))
 
     def apply(self, text: str) -> str:
-        """The text with every value that was taken in replaced, also where it is percent-encoded."""
+        """The text with every value that was taken in replaced, however it is written there."""
         if not self._table:
             return text
         if self._pattern is None:
-            for value, made_up in list(self._table.items()):
-                self._table.setdefault(quote(value, safe=""), quote(made_up, safe=""))
-            longest_first = sorted(self._table, key=len, reverse=True)
-            # Not inside a longer word or number: "1234" must not change "812345". A percent-escape before it
-            # is no part of the word.
-            self._pattern = re.compile(
-                r"(?:(?<![0-9A-Za-z])|(?<=%[0-9A-Fa-f]{2}))(?:"
-                + "|".join(map(re.escape, longest_first))
-                + r")(?![0-9A-Za-z])"
-            )
-        return self._pattern.sub(lambda found: self._table[found[0]], text)
+            self._table.pop("", None)
+            self._values = sorted(self._table, key=len, reverse=True)
+            ways = (f"(?P<v{number}>{pattern_of(value)})" for number, value in enumerate(self._values))
+            self._pattern = re.compile(whole("|".join(ways)))
+        return self._pattern.sub(self._replace, text)
+
+    def _replace(self, found: re.Match[str]) -> str:
+        value = self._values[int((found.lastgroup or "v0")[1:])]
+        return rewritten(value, self._table[value], found[0])
 
     def _made_up(self, value: str) -> str:
         """Another text of the same form: a digit for a digit, a letter for a letter, hex for hex."""

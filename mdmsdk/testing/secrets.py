@@ -5,10 +5,18 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from mdmsdk.settings import secret_values
+from mdmsdk.testing.scrub import SHORTEST
+from mdmsdk.testing.written import decoded, whole
 
-__all__ = ["find_secrets", "secret_values"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["find_secrets", "leaks", "secret_values"]
 
 _PATTERNS = {
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
@@ -42,6 +50,31 @@ def find_secrets(text: str) -> list[str]:
         if _entropy(match[0]) > _LIKE_A_KEY
     }
     return [f"line {line}: {kind}" for line, kind in sorted(found)]
+
+
+def leaks(cassette: str, private: Iterable[tuple[str, str]]) -> list[str]:
+    """What a cassette shows that must not be published, by name, never by value.
+
+    Args:
+        cassette: as it was written.
+        private: names and values of what must not stand there, however it is written.
+    """
+    texts = {form for text in _texts_in(yaml.safe_load(cassette)) for form in decoded(text)}
+    shown = dict.fromkeys(
+        f"the {name}"
+        for name, value in dict.fromkeys(private)
+        if len(value) >= SHORTEST and any(map(re.compile(whole(re.escape(value.lower()))).search, texts))
+    )
+    return [*shown, *(f"what looks like a secret ({place})" for place in find_secrets(cassette))]
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """The texts in a document, without the names of its fields."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts_in(inner)
 
 
 def _entropy(word: str) -> float:

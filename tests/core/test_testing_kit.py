@@ -250,7 +250,10 @@ class TestCassettes:
                 client.lookup("serial:NOT-RECORDED")
 
     def test_a_missing_cassette_says_how_to_record_it(self, tmp_path: Path) -> None:
-        with pytest.raises(FileNotFoundError, match="nox -s record"), replaying(tmp_path / "none.yaml"):
+        with (
+            pytest.raises(FileNotFoundError, match=r"python -m mdmsdk\.testing\.record acme"),
+            replaying(tmp_path / "acme" / "none.yaml"),
+        ):
             pass
 
     def test_settings_are_published_without_account_secret_and_address(self) -> None:
