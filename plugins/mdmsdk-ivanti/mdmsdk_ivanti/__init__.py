@@ -7,8 +7,7 @@ What is where:
 
 * ``provider``: what both products share, from login to lists; ``records``: reading, masks, the verdict
 * ``settings``: of both; ``refusals``: what their error answers mean, as data
-* ``core``: EPMM: ``provider``, ``records``, ``query`` (its query language), ``v1`` (the older API, as a
-  translation of paths and records)
+* ``core``: EPMM: ``provider``, ``records``, ``query`` (its query language)
 * ``cloud``: Neurons for MDM: ``provider``, ``records`` (with its queries)
 * ``ise``: both as Cisco ISE asks them
 * ``simulator``: local servers of all four

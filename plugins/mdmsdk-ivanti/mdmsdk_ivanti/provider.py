@@ -68,8 +68,7 @@ class IvantiServer(Description):
         scopes: the numbers of the device spaces to look into.
         noncompliant: the query for registered devices that do not comply.
         masked: the kinds of key that it disguises for this account.
-        managed, everything: in place of the scopes for the two lists, with version 1 of EPMM's API.
-        fields: those to ask EPMM for; none with version 1.
+        fields: those to ask EPMM for.
         order: by which parameters EPMM sorts.
         guids_by_address: whether Neurons for MDM finds GUIDs by the addresses of the records alone.
     """
@@ -78,8 +77,6 @@ class IvantiServer(Description):
     scopes: tuple[str, ...]
     noncompliant: str = ""
     masked: frozenset[str] = frozenset()
-    managed: tuple[str, ...] = ()
-    everything: tuple[str, ...] = ()
     fields: tuple[str, ...] = ()
     order: tuple[tuple[str, str], ...] = ()
     guids_by_address: bool = False
@@ -141,7 +138,7 @@ class IvantiProvider(MdmProvider):
         return complaint(response, row)
 
     def get(self, url: str, params: Mapping[str, str | int] | None = None) -> Flow[IvantiRow]:
-        """Ask an address for a JSON object; version 1 of EPMM's API would answer with XML otherwise."""
+        """Ask an address for a JSON object."""
         response = yield from send(Request("GET", url, params or {}, {"Accept": "application/json"}))
         return IvantiRow(response.json(), f"a JSON object of {self.vendor}")
 
@@ -262,21 +259,18 @@ class IvantiProvider(MdmProvider):
             FilterIgnoredError: it holds devices that comply, or have left.
         """
         server = IvantiServer.of(info)
-        scopes = server.managed or server.scopes
-        rows, following = yield from self._walk(server, server.noncompliant, scopes, cursor)
+        rows, following = yield from self._walk(server, server.noncompliant, cursor)
         return page_of([device for row in rows if (device := self._listed(row))], following)
 
     def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of all devices, those included that have left."""
         server = IvantiServer.of(info)
-        rows, following = yield from self._walk(server, "", server.everything or server.scopes, cursor)
+        rows, following = yield from self._walk(server, "", cursor)
         return page_of([self._read(row)[0] for row in rows], following)
 
-    def _walk(
-        self, server: IvantiServer, query: str, scopes: Sequence[str], cursor: Any
-    ) -> Flow[tuple[list[JsonObject], Any]]:
-        ask = partial(self.rows, server, query)
-        return walk(ask, scopes, cursor, self.settings.page_size, noun="device space", recount=True)
+    def _walk(self, server: IvantiServer, query: str, cursor: Any) -> Flow[tuple[list[JsonObject], Any]]:
+        ask, size = partial(self.rows, server, query), self.settings.page_size
+        return walk(ask, server.scopes, cursor, size, noun="device space", recount=True)
 
     def _listed(self, record: JsonObject) -> Device | None:
         """The device of a row of the noncompliant list; None for one that a product lets slip in."""

@@ -24,7 +24,7 @@ _CORE_ROLE: Final = (
 )
 _CORE_ADDRESS: Final = (
     "Check base_url: for EPMM on premises the host alone, for Connected Cloud the account's path with it, as "
-    "in https://HOST/ACCOUNT."
+    "in https://HOST/ACCOUNT. A server without version 2 of the API needs an update, or ivanti-core-ise."
 )
 # Neurons for MDM, "Authentication": with password and PIN for the admin portal, Basic login to the API ends.
 _NO_PASSWORDS: Final = (
@@ -43,10 +43,7 @@ class UnknownDeviceError(EndpointNotFoundError):
     """The address is that of a record, and the server has none there: an answer, not a failure."""
 
 
-# EPMM API v1 guide: for an unknown device, and for a list without any, the answer has status 404 and a body
-# that counts no devices; a 404 without such a body comes from a wrong address.
 CORE: Final = (
-    Refusal(404, path=r"/api/v1/dm/devices", code="0", error=UnknownDeviceError),
     Refusal(401, hint=_CORE_LOGIN),
     Refusal(403, hint=_CORE_ROLE),
     Refusal(404, hint=_CORE_ADDRESS),
@@ -84,16 +81,15 @@ CLOUD_ISE: Final = by_status({401: _TO_CLOUD, 403: _CLOUD_ISE_ROLE, 404: _CLOUD_
 
 def complaint(response: Response, row: Row) -> Complaint:
     """What either product says; the code tells its own answers from those of something in between."""
-    code = row.text("totalCount") or ("errors" if row.has("errors") else "")
     with suppress(MalformedResponseError):
-        return Complaint(code, said(response.json()))
+        return Complaint("errors" if row.has("errors") else "", said(response.json()))
     return Complaint()
 
 
 _SPEAKING: Final = re.compile(r"\w*errors?|\w*messages?", re.IGNORECASE)
 
 
-# EPMM: `messages`; a V1 answer has it one level down as `message`. Neurons: `errors.globalErrors` and
+# EPMM: `messages`. Neurons: `errors.globalErrors` and
 # `errors.fieldErrors` with code, message and field. A body may as well be a web page.
 def said(body: object) -> str:
     """What the server finds wrong with a request, in its own words; "" where it does not say."""

@@ -1,4 +1,4 @@
-"""EPMM from bytes: discovery, queries, lookups, lists, version 1, errors."""
+"""EPMM from bytes: discovery, queries, lookups, lists, errors."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -23,12 +23,12 @@ from mdmsdk.errors import (
     UnsupportedOperationError,
 )
 from mdmsdk.identifiers import Guid, Imei, Key, Mac, Serial, Udid
-from mdmsdk.models import ComplianceState, Device, ServerInfo
+from mdmsdk.models import Device, ServerInfo
 from mdmsdk.testing import Played, play
 from mdmsdk.wire import Request, Response
 from mdmsdk_ivanti import IvantiCoreProvider
 from mdmsdk_ivanti.core.query import BATCH, MAX_QUERY, noncompliant, terms
-from mdmsdk_ivanti.core.records import FIELDS, MANAGED
+from mdmsdk_ivanti.core.records import FIELDS
 from mdmsdk_ivanti.provider import IvantiServer
 
 Make = Callable[..., IvantiCoreProvider]
@@ -438,20 +438,15 @@ def test_raw_records_are_kept_on_request(core: Make, answer: Answer, sample: Sam
         assert found[0].raw == (row if keep else None)
 
 
-# --- version 1 ---
+# --- habits ---
 
 
-def refuses_v2(request: Request) -> Response:
-    return Response(404 if "/api/v2/" in request.url else 200, {}, b'{"totalCount": 0}', request.full_url)
-
-
-def test_version_1_where_there_is_no_other(core: Make) -> None:
+def test_a_server_without_version_2_is_told_what_to_do(core: Make) -> None:
     provider = core()
-    assert play(provider.heartbeat(), refuses_v2, provider=provider).api_version == "1"
-    # A server without either is none, and one that refuses version 2 is asked for nothing less.
     with pytest.raises(EndpointNotFoundError) as caught:
-        play(provider.heartbeat(), lambda _request: Response(404), provider=provider)
+        play(provider.heartbeat(), [Response(404)], provider=provider)
     assert "base_url" in str(caught.value.hint)
+    assert "without version 2" in str(caught.value.hint)
     with pytest.raises(PermissionDeniedError):
         play(provider.heartbeat(), [Response(403)], provider=provider)
 
@@ -475,60 +470,6 @@ def test_a_server_that_cannot_sort_by_number(core: Make, answer: Answer) -> None
             [*discovery(answer)[:3], *[answer({"messages": "limit: out of range"}, 400)] * 2],
             provider=provider,
         )
-
-
-def v1_info() -> ServerInfo:
-    return info("", fields=(), managed=("ACTIVE", "LOST"), everything=MANAGED)
-
-
-def test_version_1_lookups(core: Make, answer: Answer, sample: Sample) -> None:
-    provider, played = core(), Played()
-    device = sample("core-v1-device.json")
-    for body in ({"device": device}, {"totalCount": 1, "devices": {"device": [device]}}):
-        for key in (Guid(device["uuid"]), Mac("00:00:5E:00:11:22")):
-            found = play(provider.find(v1_info(), key), [answer(body)], provider=provider, record=played)
-            assert [found.id for found in found] == ["4711"]
-    assert [request.url.rpartition("/dm/")[2] for request in played.requests[:2]] == [
-        f"devices/{device['uuid']}",
-        "devices/mac/00005E001122",
-    ]
-    assert played.requests[0].headers == {"Accept": "application/json"}
-    with pytest.raises(UnsupportedOperationError):
-        play(provider.find(v1_info(), Serial("SIMAAAA0001")), [])
-    found = play(provider.find(v1_info(), Guid("other")), [answer({"device": device})])
-    assert [device.matches(Guid("other")) for device in found] == [False]
-
-
-def test_version_1_tells_an_unknown_device_from_a_wrong_address(core: Make, answer: Answer) -> None:
-    provider = core()
-    url = "https://epmm.example.com/api/v1/dm/devices/mac/00005E001122"
-    flow = provider.find(v1_info(), Mac("00005E001122"))
-    assert play(flow, [answer({"totalCount": 0}, 404, url)], provider=provider) == []
-    for body in (b"<html></html>", {"totalCount": 1}, {}, b""):
-        with pytest.raises(EndpointNotFoundError):
-            play(provider.find(v1_info(), Mac("00005E001122")), [answer(body, 404, url)], provider=provider)
-    with pytest.raises(EndpointNotFoundError):
-        play(
-            provider.find(info(), Serial("S1")),
-            [answer({"totalCount": 0}, 404, "/api/v2/x")],
-            provider=provider,
-        )
-
-
-def test_version_1_lists_what_does_not_comply(core: Make, answer: Answer, sample: Sample) -> None:
-    bad = sample("core-v1-device.json")
-    good = {**bad, "@id": 4712, "compliance": 0}
-    provider = core()
-    pages = [{"totalCount": 2, "devices": {"device": [bad, good]}}, {"totalCount": 0}]
-    cursor: str | None = None
-    found: list[Device] = []
-    for body in pages:
-        answers = [answer(body), answer(pages[0])]
-        page = play(provider.noncompliant_page(v1_info(), cursor), answers)
-        cursor, found = page.next_cursor, [*found, *page.items]
-    assert [(device.id, device.compliance.state) for device in found] == [
-        ("4711", ComplianceState.NONCOMPLIANT)
-    ]
 
 
 # --- errors ---

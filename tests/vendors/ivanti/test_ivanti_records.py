@@ -15,8 +15,6 @@ from mdmsdk.settings import Rules
 from mdmsdk_ivanti.cloud.records import read as read_cloud
 from mdmsdk_ivanti.core.records import FIELDS, NAMES
 from mdmsdk_ivanti.core.records import read as read_v2
-from mdmsdk_ivanti.core.v1 import as_v2
-from mdmsdk_ivanti.core.v1 import read as read_v1_list
 from mdmsdk_ivanti.records import IvantiRow, judge, unmasked
 from mdmsdk_ivanti.settings import MASKS
 
@@ -26,10 +24,6 @@ LATEST = datetime(2026, 1, 15, 9, 30, tzinfo=UTC)
 
 def is_masked(value: str) -> bool:
     return bool(unmasked({"serial": value}, {Serial: ("serial",)}, MASKS)[1])
-
-
-def read_v1(row: dict[str, Any]) -> Device:
-    return read_v2(as_v2(row))
 
 
 def test_core_record(sample: Sample) -> None:
@@ -59,36 +53,6 @@ def test_core_record(sample: Sample) -> None:
     assert device.compliance.state is ComplianceState.NONCOMPLIANT
     assert device.compliance.reasons[-1] == "The device is quarantined"
     assert device.compliance.vendor_state == "not compliant, quarantined"
-
-
-def test_core_v1_record(sample: Sample) -> None:
-    device = read_v1(sample("core-v1-device.json"))
-    assert (device.id, device.serial_number, device.imei) == ("4711", "SIMAAAA0001", "001001000000019")
-    assert device.mac_addresses == (Mac("00005E001122"),)
-    assert device.phone_number == "+12015550123"
-    assert device.compliance.state is ComplianceState.NONCOMPLIANT
-    assert device.compliance.reasons == ("The operating system is too old", "A required app is missing")
-
-
-def test_core_v1_devices_beside_a_count_of_none_are_not_passed_over() -> None:
-    device = {"@id": 1, "status": "ACTIVE", "compliance": 4}
-    part = read_v1_list(IvantiRow({"totalCount": 0, "devices": {"device": device}}))
-    assert (part.total, [number for number, _ in part.rows]) == (0, [1])
-    assert not read_v1_list(IvantiRow({"totalCount": 0, "devices": {}})).rows
-
-
-def test_core_v1_needs_zero_for_a_pass(sample: Sample) -> None:
-    row = sample("core-v1-device.json")
-    passed = read_v1({**row, "compliance": 0})
-    assert passed.compliance.state is ComplianceState.COMPLIANT
-    for broken in (None, "", "ok", True, -1, "0x0"):
-        device = read_v1({**row, "compliance": broken})
-        assert device.compliance.state is ComplianceState.UNKNOWN
-    quarantined = read_v1({**row, "compliance": 0, "quarantinedStatus": 32})
-    assert quarantined.compliance.state is ComplianceState.NONCOMPLIANT
-    assert quarantined.compliance.reasons[0] == "The device has not been in contact for too long"
-    odd = read_v1({**row, "compliance": 1 << 30})
-    assert odd.compliance.reasons == ("Reason 0x40000000",)
 
 
 def test_cloud_record(sample: Sample) -> None:
@@ -317,7 +281,6 @@ def test_masked_values_are_not_handed_out(sample: Sample) -> None:
 @pytest.mark.parametrize("word", ["NON_COMPLIANT", "no", 0, [False], {"value": False}])
 def test_rules_are_no_pass_beside_a_state_that_nobody_can_read(word: object) -> None:
     devices = (
-        read_v1({"@id": 1, "status": "ACTIVE", "compliance": [word]}),
         read_v2({"common.id": 1, "common.status": "ACTIVE", "common.compliant": word}),
         read_cloud({"id": 1, "registrationState": "ACTIVE", "complianceState": word}),
     )

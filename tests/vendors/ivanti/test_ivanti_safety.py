@@ -16,7 +16,6 @@ from mdmsdk.testing import Modal
 from mdmsdk.wire import read_json
 from mdmsdk_ivanti.cloud.records import read as read_cloud
 from mdmsdk_ivanti.core.records import read as read_v2
-from mdmsdk_ivanti.core.v1 import as_v2
 
 Connect = Callable[..., Modal]
 Fields = dict[str, tuple[str, ...]]
@@ -71,12 +70,7 @@ GOOD: dict[str, dict[str, Any]] = {
     },
     "ivanti-cloud": {"id": 1, "guid": "g-1", "registrationState": "ACTIVE", "complianceState": True},
 }
-V1 = {"@id": 1, "uuid": "g-1", "status": "ACTIVE", "compliance": 0}
 READ: dict[str, Callable[..., Device]] = {"ivanti-core": read_v2, "ivanti-cloud": read_cloud}
-
-
-def read_v1(row: dict[str, Any]) -> Device:
-    return read_v2(as_v2(row))
 
 
 def state(name: str, **change: Any) -> str:
@@ -107,13 +101,12 @@ def test_a_word_that_cannot_be_read_is_no_pass(name: str, field: str) -> None:
         assert state(name, **{field: value}) != "compliant", value
 
 
-@pytest.mark.parametrize("name", [*READ, "v1"])
+@pytest.mark.parametrize("name", READ)
 def test_a_record_is_passed_over_only_if_it_says_that_its_device_left(name: str) -> None:
-    member = {"ivanti-core": "common.status", "ivanti-cloud": "registrationState", "v1": "status"}[name]
-    good: dict[str, Any] = GOOD.get(name, V1)
-    reader: Callable[..., Device] = READ.get(name, read_v1)
+    member = {"ivanti-core": "common.status", "ivanti-cloud": "registrationState"}[name]
+    good, reader = GOOD[name], READ[name]
     unclear: tuple[Any, ...] = (None, "", "null", "maybe", ["RETIRED"], {}, False, 7)
-    bad = good | ({"compliance": 1} if name == "v1" else {VERDICT[name]: False})
+    bad = good | {VERDICT[name]: False}
     silent = {field: value for field, value in bad.items() if field != member}
 
     def verdict(other: dict[str, Any]) -> str:
@@ -141,14 +134,6 @@ def test_only_the_word_is_a_pass(name: str) -> None:
     for value in (*UNREADABLE, *others):
         assert state(name, **{VERDICT[name]: value}) == "unknown", value
     assert state(name, **{VERDICT[name]: " TRUE "}) == "compliant"
-
-
-@pytest.mark.parametrize("field", ["compliance", "quarantinedStatus", "blockReason"])
-def test_bits_that_cannot_be_read_are_no_pass(field: str) -> None:
-    for value in (*UNREADABLE, True, False, "no", "0x0", "0 ok", 10**20):
-        device = settle(read_v1({**V1, field: value}), "s", "ivanti-core")
-        assert device.compliance.state in {"unknown", "noncompliant"}, value
-    assert settle(read_v1({**V1, field: "0"}), "s", "ivanti-core").compliance.state == "compliant"
 
 
 # --- a member twice ---
@@ -185,38 +170,6 @@ def test_a_member_twice_is_no_answer(name: str, second: str) -> None:
 def test_nested_records_are_read_too() -> None:
     device = read_v2({"common": {"status": "ACTIVE", "compliant": True, "quarantined": True}})
     assert (device.registered, device.compliance.state) == (True, "noncompliant")
-
-
-def details(*pairs: tuple[str, Any]) -> dict[str, Any]:
-    return {**V1, "details": {"entry": [{"key": key, "value": value} for key, value in pairs]}}
-
-
-def test_a_detail_twice_is_no_record() -> None:
-    for key in ("serialNumber", "SerialNumber", "serial_number"):
-        with pytest.raises(MalformedResponseError, match="twice"):
-            as_v2(details(("SerialNumber", "SIM1"), (key, "SIM2")))
-    # What names no device may be there as often as it likes.
-    assert read_v1(details(("battery", "1"), ("battery", "2"))).registered
-    for wrong in ([1], "x", 7):
-        with pytest.raises(MalformedResponseError):
-            as_v2({**V1, "details": wrong})
-
-
-def test_details_that_only_look_like_identifiers() -> None:
-    device = read_v1(
-        details(
-            ("macos_version", "14.5"),
-            ("bluetooth_mac", "0C5E00000001"),
-            ("SIM_serial_number", "8931"),
-            ("wifi_mac_addr", "0C5E00000002"),
-            ("imei", "35 377808 345646 1"),
-            ("imei2", "353778083456479"),
-        )
-    )
-    assert [mac.hex for mac in device.mac_addresses] == ["0C5E00000002"]
-    assert (device.serial_number, device.imei) == (None, "353778083456461")
-    assert device.other_identifiers == (Imei("353778083456479"),)
-    assert device.unreadable == set()
 
 
 # --- through the clients ---

@@ -345,24 +345,14 @@ def test_connected_cloud(start: Start, mdm_connect: Connect) -> None:
     assert "Connected Cloud" in str(caught.value.hint)
 
 
-def test_core_version_1(start: Start, mdm_connect: Connect) -> None:
+def test_core_without_version_2(start: Start, mdm_connect: Connect) -> None:
     running = start("ivanti-core", v2="refused")
     with pytest.raises(PermissionDeniedError):
         mdm_connect(**running.settings).heartbeat()
     running.simulator.behave(v2="missing")
-    client = mdm_connect(**running.settings, page_size=9, policy=PATIENT)
-    assert client.heartbeat().api_version == "1"
-    for kind in ("guid", "mac"):
-        for key, number in list(known(running, kind).items())[:6]:
-            found = client.lookup(key)
-            device = running.simulator.fleet.by_id(number)
-            assert found.id == str(number)
-            assert found.compliance.state == running.simulator.verdict(device)
-        assert client.lookup(KEY_KINDS[kind](UNKNOWN[kind])) is None
-    with pytest.raises(UnsupportedOperationError):
-        client.lookup(Serial("SIM1"))
-    assert {int(device.id) for device in client.noncompliant()} == running.simulator.noncompliant()
-    assert sum(1 for _ in client.devices()) == len(running.simulator.fleet)
+    with pytest.raises(EndpointNotFoundError) as caught:
+        mdm_connect(**running.settings).heartbeat()
+    assert "ivanti-core-ise" in str(caught.value.hint)
 
 
 def test_core_without_some_fields(start: Start, mdm_connect: Connect) -> None:

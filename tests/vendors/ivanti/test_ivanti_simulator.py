@@ -139,16 +139,6 @@ def test_core_refuses_what_is_left_out_or_too_much(core: RunningSimulator[Any]) 
     assert get(core, "/mifs/aad/api/v2/ping")[0] == 404
 
 
-def test_core_version_1_gives_a_list_of_one_without_the_list(core: RunningSimulator[Any]) -> None:
-    one = get(core, "/api/v1/dm/devices", status="ACTIVE", limit=1)[1]
-    assert isinstance(one["devices"]["device"], dict)
-    assert one["totalCount"] > 1
-    assert get(core, "/api/v1/dm/devices/mac/020000000000") == (
-        404,
-        {"totalCount": 0, "messages": {"message": "no such device"}},
-    )
-
-
 def test_cloud_envelope(cloud: RunningSimulator[Any]) -> None:
     status, body = get(cloud, "/api/v1/device", dmPartitionId=15501, rows=3, start=1, offset=7)
     assert (status, body["errors"]) == (200, None)

@@ -13,19 +13,16 @@ from urllib.parse import urlsplit
 from mdmsdk.errors import (
     EndpointNotFoundError,
     MalformedResponseError,
-    MdmError,
     PermissionDeniedError,
     ResponseError,
 )
-from mdmsdk.flow import attempt
 from mdmsdk.paging import Slice
 from mdmsdk.provider import Limits
-from mdmsdk_ivanti.core import v1
 from mdmsdk_ivanti.core.query import BATCH, MAX_QUERY, OR, noncompliant, terms
-from mdmsdk_ivanti.core.records import FIELDS, MANAGED, NAMES, NEEDED, STATES, read
+from mdmsdk_ivanti.core.records import FIELDS, NAMES, NEEDED, read
 from mdmsdk_ivanti.provider import IvantiProvider, IvantiServer
 from mdmsdk_ivanti.records import IvantiRow, numbered
-from mdmsdk_ivanti.refusals import CORE, UnknownDeviceError
+from mdmsdk_ivanti.refusals import CORE
 from mdmsdk_ivanti.settings import IvantiCoreSettings
 
 if TYPE_CHECKING:
@@ -69,16 +66,7 @@ class IvantiCoreProvider(IvantiProvider):
             EndpointNotFoundError: no EPMM answers here.
             ConfigurationError: the account does not see the device spaces of the settings.
         """
-        try:
-            base, version = yield from self._ping()
-        except EndpointNotFoundError as error:
-            # Refused is something else: a server that has version 2 says more by it, so its role is wanted.
-            base = self.settings.base_url
-            older = IvantiServer(base=base, scopes=("",), managed=MANAGED, everything=STATES)
-            answer = yield from attempt(self.rows(older, "", MANAGED[0], 0, 1))
-            if isinstance(answer, MdmError):
-                raise error from None
-            return self.describe(older, api_version="1")
+        base, version = yield from self._ping()
         spaces = yield from self.get(f"{base}/api/v2/device_spaces/mine")
         scopes = self.choose(spaces.objects("results"), "spaces")
         fields = yield from self._fields(base, scopes[0])
@@ -125,23 +113,17 @@ class IvantiCoreProvider(IvantiProvider):
     def rows(
         self, server: IvantiServer, query: str, scope: str, offset: int, limit: int
     ) -> Flow[Slice[JsonObject]]:
-        """One part of a search; with version 1 the scope is a status, and the query a device's address."""
-        window: dict[str, str | int] = {"limit": limit, "offset": offset}
-        if not server.fields:
-            url, params = server.base + v1.PATH + query, {"status": scope, **window}
-            try:
-                return v1.read((yield from self.get(url, None if query else params)))
-            except UnknownDeviceError:
-                return Slice((), 0)
-        params = {"adminDeviceSpaceId": scope, "query": query, "fields": ",".join(server.fields)}
-        answer = yield from self.get(f"{server.base}/api/v2/devices", params | window | dict(server.order))
+        """One part of a search."""
+        params: dict[str, str | int] = {"adminDeviceSpaceId": scope, "query": query}
+        params |= {"fields": ",".join(server.fields), "limit": limit, "offset": offset, **dict(server.order)}
+        answer = yield from self.get(f"{server.base}/api/v2/devices", params)
         rows = numbered(answer.objects("results"), "common.id")
         return Slice(rows, answer.count(), answer.flag("hasMore"))
 
     def condition(self, server: IvantiServer, key: Key) -> str:
-        """The query for a key, or with version 1 its address."""
-        return terms(key, server.fields) if server.fields else v1.path(key)
+        """The query for a key."""
+        return terms(key, server.fields)
 
     def slips_in(self, record: JsonObject) -> bool:
-        """Version 1 lists all devices. And "not Ok" may be taken to hold for one without a security state."""
+        """That a security state is "not Ok" may be taken to hold for a device without one."""
         return "common.compliant" in record and not IvantiRow(record).has("common.security_state")

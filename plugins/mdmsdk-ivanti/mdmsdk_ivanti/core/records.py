@@ -13,7 +13,7 @@ from mdmsdk_ivanti.records import IvantiRow, judge
 if TYPE_CHECKING:
     from mdmsdk_ivanti.records import JsonObject, Names
 
-__all__ = ["FIELDS", "MANAGED", "NAMES", "NEEDED", "REASONS", "STATES", "read"]
+__all__ = ["FIELDS", "MANAGED", "NAMES", "NEEDED", "read"]
 
 NAMES: Final[Names] = {
     Guid: ("common.uuid",),
@@ -40,9 +40,8 @@ FIELDS: Final = (
     "common.current_phone_number",
 )
 
-# EPMM reporting database guide, "Array value enumerations", in the order of their bits in V1, from bit 0 on;
-# the last is another bit there.
-REASONS: Final = {
+# EPMM reporting database guide, "Array value enumerations".
+_REASON_TEXTS: Final = {
     "COMPROMISED": "The device is jailbroken or rooted",
     "OS_VERSION": "The operating system is too old",
     "HW_VERSION": "This hardware model is not allowed",
@@ -61,11 +60,11 @@ REASONS: Final = {
     "LOGGED_OUT": "The user has logged out",
     "UNKNOWN": "Another reason",
 }
-# EPMM API v1 and v2 guides, device status. Devices in the first four are under management; that the last
+# EPMM API guides, device status. Devices in the first four are under management; that the last
 # three of them are, though nobody should trust them, is inferred from their names. Others have left, or are
 # not there yet.
 MANAGED: Final = ("ACTIVE", "LOST", "INFECTED", "BLOCKED")
-STATES: Final = (
+_STATES: Final = (
     *MANAGED,
     *("IENROLL_VERIFIED", "IENROLL_INPROGRESS", "IENROLL_COMPLETE", "VERIFICATION_PENDING", "VERIFIED"),
     *("RETIRED", "RETIRE_PENDING", "WIPED", "EXPIRED"),
@@ -75,7 +74,7 @@ STATES: Final = (
 def read(document: JsonObject) -> Device:
     """What a row of the device search says."""
     row = IvantiRow(_flat(document))
-    status = row.state("common.status", frozenset(STATES))
+    status = row.state("common.status", frozenset(_STATES))
     security = row.word("common.security_state")
     said = row.said("common.compliant")
     compromised = row.veto("common.device_is_compromised")
@@ -112,7 +111,7 @@ def read(document: JsonObject) -> Device:
 
 def _reasons(row: IvantiRow) -> list[str]:
     names = [name.strip() for words in row.words(*_REASONS) for name in words.split(",")]
-    return [REASONS.get(name.upper(), name) for name in names]
+    return [_REASON_TEXTS.get(name.upper(), name) for name in names]
 
 
 # EPMM API v2 guide, "Devices: search": the objects are flat. One with nested parts is read the same way, but

@@ -1,6 +1,6 @@
-"""A local server of Ivanti EPMM's API: version 2, and version 1 beside it.
+"""A local server of Ivanti EPMM's API, version 2.
 
-Built from the API v2 guide and the Web Service API v1 guide.
+Built from the API v2 guide.
 """
 
 import re
@@ -20,15 +20,6 @@ __all__ = ["IvantiCoreHabits", "IvantiCoreSimulator"]
 
 _LONGEST_QUERY: Final = 255
 _MOST_FIELDS: Final = 512
-_BITS: Final = {
-    "COMPROMISED": 0x1,
-    "OS_VERSION": 0x2,
-    "DATA_PROTECTION": 0x8,
-    "POLICY_OUT_OF_DATE": 0x10,
-    "DEVICE_OUT_OF_CONTACT": 0x20,
-    "REQUIRED_APP_CONTROL": 0x2000,
-    "UNKNOWN": 0x400000,
-}
 # A word in what the fleet says about a device -> the product's name for such a reason.
 _NAMES: Final = (
     ("jailbroken", "COMPROMISED"),
@@ -49,7 +40,6 @@ class IvantiCoreHabits(IvantiHabits):
     Attributes:
         prefix: Path before the API, as Connected Cloud has one: `/account/rest`.
         v2: `missing` answers 404 to version 2, `refused` 403.
-        v1: Whether version 1 is there.
         mac_style: How addresses are kept.
         null_words: Empty values are the word `null`.
         unknown_fields: Fields that this release does not have.
@@ -62,7 +52,6 @@ class IvantiCoreHabits(IvantiHabits):
 
     prefix: str = ""
     v2: Literal["served", "missing", "refused"] = "served"
-    v1: bool = True
     mac_style: Literal["hex", "lower_hex", "colons", "lower_colons"] = "lower_hex"
     null_words: bool = False
     unknown_fields: frozenset[str] = frozenset()
@@ -175,35 +164,6 @@ class IvantiCoreSimulator(IvantiSimulator[IvantiCoreHabits]):
         ]
         return list(dict.fromkeys(names))
 
-    def _record_v1(self, device: SimDevice) -> Record:
-        compliant, quarantined = self.flags(device)
-        bits = sum(_BITS[name] for name in self._reasons(device)) or _BITS["UNKNOWN"]
-        details = {
-            "wifi_mac_addr": self._mac(device.wifi_mac),
-            "ethernet_mac": self._mac(device.ethernet_mac),
-            "imei": device.imei,
-            "iPhone UDID": device.udid if device.platform in {"iOS", "iPadOS", "macOS"} else None,
-            "SerialNumber": device.serial_number,
-        }
-        alarm = self._alarm(device) is not None
-        return {
-            "@id": device.id,
-            "uuid": device.guid,
-            "principal": device.username,
-            "status": self._status(device),
-            "compliance": None if compliant is None else bits if alarm or not compliant else 0,
-            "quarantinedStatus": bits if quarantined else 0,
-            "blockReason": 0,
-            "mdmManaged": device.managed,
-            "platform": device.platform,
-            "model": device.model,
-            "manufacturer": device.manufacturer,
-            "currentPhoneNumber": device.phone_number or f"PDA {device.id}",
-            "lastConnectedAt": _iso(device.last_check_in),
-            "registeredAt": _iso(device.enrolled_at),
-            "details": {"entry": [{"key": key, "value": value} for key, value in details.items() if value]},
-        }
-
     # --- requests ---
 
     def serve(self, request: Request) -> Response:
@@ -212,8 +172,6 @@ class IvantiCoreSimulator(IvantiSimulator[IvantiCoreHabits]):
         if request.method != "GET" or not path.startswith(f"{habits.prefix}/api/"):
             return _no_such_page()
         rest = path.removeprefix(f"{habits.prefix}/api/")
-        if rest.startswith("v1/dm/devices") and habits.v1:
-            return self._serve_v1(request, rest.removeprefix("v1/dm/devices").strip("/"))
         if rest.startswith("v2/") and habits.v2 == "refused":
             return self.error(403, "Access is denied", None)
         if rest.startswith("v2/") and habits.v2 == "served":
@@ -279,37 +237,6 @@ class IvantiCoreSimulator(IvantiSimulator[IvantiCoreHabits]):
                 "currentServerTimeMilliseconds": 1_768_478_400_000,
                 **more,
             }
-        )
-
-    def _serve_v1(self, request: Request, rest: str) -> Response:
-        if not rest:
-            return self._list_v1(dict(request.query_params))
-        kind, _, value = rest.rpartition("/")
-        if kind == "mac":
-            found = [
-                device
-                for device in self.fleet.by_mac(value)
-                if value in {device.wifi_mac, device.ethernet_mac}
-            ]
-        else:
-            found = list(self.fleet.by_guid(value)) if not kind else []
-        if not found:
-            return JSONResponse({"totalCount": 0, "messages": {"message": "no such device"}}, 404)
-        if len(found) == 1:
-            return JSONResponse({"device": self._record_v1(found[0])})
-        rows = [self._record_v1(device) for device in found]
-        return JSONResponse({"totalCount": len(rows), "devices": {"device": rows}})
-
-    def _list_v1(self, given: dict[str, str]) -> Response:
-        wanted = given.get("status")
-        rows = [device for device in self.fleet if wanted in {None, self._status(device)}]
-        if not rows:
-            return JSONResponse({"totalCount": 0, "messages": {"message": "no devices"}}, 404)
-        offset, limit = int(given.get("offset", 0)), int(given.get("limit", 50))
-        page = [self._record_v1(device) for device in rows[offset : offset + limit]]
-        # A list of one is that one, without the list.
-        return JSONResponse(
-            {"totalCount": len(rows), "devices": {"device": page[0] if len(page) == 1 else page}}
         )
 
     def error(self, status: int, text: str, field: str | None) -> Response:
