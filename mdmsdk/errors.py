@@ -101,7 +101,7 @@ class MdmError(Exception):
         hint: what an administrator should do.
     """
 
-    retryable = False
+    retryable: bool = False
     hint: str | None = None
 
     def __init__(self, message: str, **where: Unpack[Where]) -> None:
@@ -110,7 +110,7 @@ class MdmError(Exception):
         self.server = where.get("server")
         self.provider = where.get("provider")
         self.operation = where.get("operation")
-        self.request_id = where.get("request_id")
+        self.request_id: str | None = where.get("request_id")
         # Unset, these two stay what the class says.
         if (retryable := where.get("retryable")) is not None:
             self.retryable = retryable
@@ -156,33 +156,33 @@ class SecretError(ConfigurationError):
 class TransportError(MdmError):
     """No answer came back."""
 
-    retryable = True
-    hint = "Look at the network between here and the server, and at the proxy setting."
+    retryable: bool = True
+    hint: str = "Look at the network between here and the server, and at the proxy setting."
 
 
 class ConnectError(TransportError, ConnectionError):
     """The server was not reached, or it broke the connection off."""
 
-    hint = "Check the host name and port, the route and the firewall, and the proxy setting."
+    hint: str = "Check the host name and port, the route and the firewall, and the proxy setting."
 
 
 class MdmTimeoutError(TransportError, TimeoutError):
     """One request took longer than ``policy.timeout``."""
 
-    hint = "Check that the server is up and the network lets it answer, or raise policy.timeout."
+    hint: str = "Check that the server is up and the network lets it answer, or raise policy.timeout."
 
 
 class DeadlineExceededError(TransportError, TimeoutError):
     """The operation, with its login, waits and retries, took longer than ``policy.deadline``."""
 
-    hint = "The server or the login service is slow: look at it, or raise policy.deadline."
+    hint: str = "The server or the login service is slow: look at it, or raise policy.deadline."
 
 
 class TlsError(TransportError):
     """The secure connection could not be made, most often because the certificate is not trusted."""
 
-    retryable = False
-    hint = (
+    retryable: bool = False
+    hint: str = (
         "Put the whole certificate chain (root and intermediates) of the host that really answers into "
         "tls.ca_file; behind an inspecting proxy that is the proxy's own chain."
     )
@@ -197,7 +197,7 @@ class ResponseError(MdmError):
         url: the address asked, with every value that could be private left out.
     """
 
-    hint = (
+    hint: str = (
         "The server does not take this request: check base_url, and that the plugin supports the server's "
         "version; the vendor's support can look the request id up."
     )
@@ -220,33 +220,33 @@ class ResponseError(MdmError):
 class AuthenticationError(ResponseError):
     """The credential was refused (401)."""
 
-    hint = "Check the user name and password or the API client, and that the account may use the API."
+    hint: str = "Check the user name and password or the API client, and that the account may use the API."
 
 
 class PermissionDeniedError(ResponseError):
     """The credential is valid, but lacks a right (403)."""
 
-    hint = "Grant the account the role or privilege that the vendor's how-to page names."
+    hint: str = "Grant the account the role or privilege that the vendor's how-to page names."
 
 
 class EndpointNotFoundError(ResponseError):
     """The address does not exist on the server (404). An unknown device is never reported this way."""
 
-    hint = "Check base_url and, where the vendor has one, the instance name or path."
+    hint: str = "Check base_url and, where the vendor has one, the instance name or path."
 
 
 class RateLimitedError(ResponseError):
     """The server asks for fewer requests (429, or 503 with its own wait)."""
 
-    retryable = True
-    hint = "Ask less often; the server says how long to wait in retry_after."
+    retryable: bool = True
+    hint: str = "Ask less often; the server says how long to wait in retry_after."
 
 
 class ServerError(ResponseError):
     """The server failed (5xx)."""
 
-    retryable = True
-    hint = "Look at the server's own log and status page; try again later."
+    retryable: bool = True
+    hint: str = "Look at the server's own log and status page; try again later."
 
 
 class TokenError(MdmError):
@@ -257,7 +257,7 @@ class TokenError(MdmError):
         vendor_code: the vendor's own code, such as ``"AADSTS7000215"``.
     """
 
-    hint = (
+    hint: str = (
         "Check the client or account in the settings, that it is enabled and its secret has not expired; and "
         "the address of the login service."
     )
@@ -278,31 +278,37 @@ class TokenError(MdmError):
 class ProtocolError(MdmError):
     """The server answered something that must not be turned into a verdict."""
 
-    hint = "Check base_url and what answers there; if it is the MDM, report this to the plugin's publisher."
+    hint: str = (
+        "Check base_url and what answers there; if it is the MDM, report this to the plugin's publisher."
+    )
 
 
 class MalformedResponseError(ProtocolError):
     """The body is not what the protocol says: HTML, truncated, of another type."""
 
-    hint = "Something else than the MDM may answer here, such as a login page or a proxy: check base_url."
+    hint: str = (
+        "Something else than the MDM may answer here, such as a login page or a proxy: check base_url."
+    )
 
 
 class VersionMismatchError(ProtocolError):
     """Server and provider have no API version in common."""
 
-    hint = "Set api_version to one that the server offers, or update the server."
+    hint: str = "Set api_version to one that the server offers, or update the server."
 
 
 class FilterIgnoredError(ProtocolError):
     """The server returned other devices than the one asked for."""
 
-    hint = "The server seems to ignore this search; ask by another identifier and report it to the vendor."
+    hint: str = (
+        "The server seems to ignore this search; ask by another identifier and report it to the vendor."
+    )
 
 
 class RedirectError(ProtocolError):
     """The server sends the client to a place that may not see the credential, or in circles."""
 
-    hint = (
+    hint: str = (
         "Look at what answers there, and set base_url to the address where the API really lives. If the "
         "other host is yours, add it to redirect_hosts where the provider has this setting."
     )
@@ -311,7 +317,9 @@ class RedirectError(ProtocolError):
 class ResponseTooLargeError(ProtocolError):
     """The body is larger than ``policy.max_body``, measured after decompression."""
 
-    hint = "If answers of this size are expected, raise policy.max_body; otherwise check what answers here."
+    hint: str = (
+        "If answers of this size are expected, raise policy.max_body; otherwise check what answers here."
+    )
 
 
 class IncompleteListError(ProtocolError):
@@ -322,8 +330,10 @@ class IncompleteListError(ProtocolError):
         failures: of a list over several servers, what each of those that failed ended with.
     """
 
-    retryable = True
-    hint = "Ask for the list again; until it is complete, a device that is missing from it proves nothing."
+    retryable: bool = True
+    hint: str = (
+        "Ask for the list again; until it is complete, a device that is missing from it proves nothing."
+    )
 
     def __init__(
         self,
@@ -341,14 +351,16 @@ class IncompleteListError(ProtocolError):
 class UnsupportedOperationError(MdmError):
     """The provider, or this server's API version, has no such operation. Raised before any request."""
 
-    hint = "`mdm providers --details` shows what each provider can do."
+    hint: str = "`mdm providers --details` shows what each provider can do."
 
 
 class ServerUnavailableError(MdmError):
     """Too many failures in a row: the server is left alone for a while and nothing was sent."""
 
-    retryable = True
-    hint = "The earlier errors say what is wrong; the next try is made after policy.breaker_reset seconds."
+    retryable: bool = True
+    hint: str = (
+        "The earlier errors say what is wrong; the next try is made after policy.breaker_reset seconds."
+    )
 
 
 class PluginError(MdmError):
@@ -358,7 +370,9 @@ class PluginError(MdmError):
         method: the method of the provider that is at fault, such as ``"find"``.
     """
 
-    hint = "Update the plugin, or report this to its publisher; neither server nor settings are at fault."
+    hint: str = (
+        "Update the plugin, or report this to its publisher; neither server nor settings are at fault."
+    )
 
     def __init__(self, message: str, *, method: str | None = None, **where: Unpack[Where]) -> None:
         super().__init__(message, **where)
@@ -368,4 +382,4 @@ class PluginError(MdmError):
 class ClientClosedError(MdmError):
     """The client was closed before the call, or while it was under way."""
 
-    hint = "Make another client; one that stays open serves many threads or tasks, and all of a program."
+    hint: str = "Make another client; one that stays open serves many threads or tasks, and all of a program."

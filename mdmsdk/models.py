@@ -8,9 +8,17 @@ from __future__ import annotations
 import contextlib
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, dataclass_transform
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    field_serializer,
+)
 
 from mdmsdk.errors import MdmError
 from mdmsdk.identifiers import Guid, Imei, Key, Mac, Meid, Serial, Udid
@@ -101,10 +109,23 @@ _BY_SEVERITY = (
 )
 
 
-class FrozenModel(BaseModel):
-    """Base of all answers: they cannot be changed, and unknown fields are refused."""
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field, PrivateAttr))
+    class _Frozen(ModelMetaclass):
+        """Tells type checkers, without pydantic's plugin too, that no field can be assigned to."""
+
+    class _FrozenBase(BaseModel, metaclass=_Frozen): ...
+
+else:
+    _FrozenBase = BaseModel
+
+
+class FrozenModel(_FrozenBase):
+    """Base of all answers and settings: they cannot be changed, and unknown fields are refused."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
 
 
 class Compliance(FrozenModel):
@@ -269,7 +290,7 @@ class LookupResult(FrozenModel):
         elapsed_ms: how long the request took that brought the answer, in milliseconds.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=True)
 
     key: Key | str
     device: Device | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Self, SupportsIndex
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NoReturn, Self, SupportsIndex
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -18,6 +18,8 @@ from pydantic import (
     StringConstraints,
     model_validator,
 )
+
+from mdmsdk.models import FrozenModel
 
 __all__ = [
     "BasicUsername",
@@ -77,10 +79,10 @@ BasicUsername = Annotated[str, AfterValidator(_check_username)]
 """A user name that HTTP Basic authentication can carry."""
 
 
-class Settings(BaseModel):
+class Settings(FrozenModel):
     """Base of all settings: frozen, unknown names refused, no values in error messages, never pickled."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         """Refuse: a pickle would hold the secrets in clear."""

@@ -20,7 +20,7 @@ from mdmsdk.cli.options import (
 )
 from mdmsdk.identifiers import KEY_KINDS
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="mdm",
     help="Ask MDM servers: are you there, does this device comply, which devices do not?",
     epilog="Exit codes: 0 fine, 1 a device is unknown, 2 wrong usage or configuration, 3 a server failed.",
@@ -29,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-config_app = typer.Typer(help="Look after the configuration.", no_args_is_help=True)
+config_app: typer.Typer = typer.Typer(help="Look after the configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
 

@@ -74,7 +74,7 @@ class Tally:
     _MOST = 20
 
     def __init__(self) -> None:
-        self.code = OK
+        self.code: int = OK
         self._said: set[str] = set()
         self._unsaid = 0
 

@@ -258,7 +258,7 @@ class Listing(Progress):
     def __init__(self, max_pages: int, *, noncompliant: bool) -> None:
         super().__init__(max_pages)
         self.cursor: Any = None
-        self.more = True
+        self.more: bool = True
         self._came = 0
         self._noncompliant = noncompliant
         self._listed, self._sent = Seen(), Seen()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import ConfigDict, field_serializer
 
@@ -29,7 +29,9 @@ class Status(StrEnum):
 
 
 class _OfServer(FrozenModel):
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    """What one server said, or why it did not."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=True)
 
     server: str
     provider: str

@@ -90,7 +90,7 @@ class Answer:
     __slots__ = ("_lists", "_url", "fields")
 
     def __init__(self, fields: Row, lists: list[Any], url: str) -> None:
-        self.fields = fields
+        self.fields: Row = fields
         self._lists = lists
         self._url = url
 

@@ -44,10 +44,10 @@ class Simulator(ABC, Generic[HabitsT]):
             fleet: Devices; by default the 200 that `Fleet.generate` invents.
             **habits: Switches that differ from their defaults.
         """
-        self.fleet = Fleet.generate() if fleet is None else fleet
+        self.fleet: Fleet = Fleet.generate() if fleet is None else fleet
         self.habits: HabitsT = self.habits_type(**habits)
-        self.requests = RequestLog()
-        self.faults = Faults()
+        self.requests: RequestLog = RequestLog()
+        self.faults: Faults = Faults()
         self._app: ASGIApp | None = None
 
     @property

@@ -47,7 +47,7 @@ class IseSimulator(Simulator[IseHabits]):
             **habits: Fields of `IseHabits` that differ from their defaults.
         """
         super().__init__(fleet, **habits)
-        self.failed_logins = 0
+        self.failed_logins: int = 0
         self._next_bulk = 0.0
         self._noncompliant: tuple[Fleet, tuple[SimDevice, ...]] | None = None
 

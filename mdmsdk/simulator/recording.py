@@ -91,7 +91,7 @@ class RequestLog:
 
     def __init__(self) -> None:
         """Start empty."""
-        self.total = 0
+        self.total: int = 0
         self._requests: deque[ReceivedRequest] = deque(maxlen=_REMEMBERED)
         self._changed = threading.Condition()
 

@@ -88,6 +88,9 @@ class Figures:
         )
 
 
+_Place = tuple[str, str, bytes]  # method, address and content of a request
+
+
 @dataclass(frozen=True)
 class _Asked:
     """A key, all names of the device, what is said of it, and the answers that a lookup takes."""
@@ -95,7 +98,7 @@ class _Asked:
     key: Key
     names: frozenset[str]
     state: str
-    exchanges: tuple[tuple[str, str, bytes], ...]
+    exchanges: tuple[_Place, ...]
 
 
 class Corpus:
@@ -112,14 +115,14 @@ class Corpus:
         self, name: str, *, fleet_size: int = 40, habits: dict[str, Any] | None = None, **settings: Any
     ) -> None:
         self.name = name
-        self.fleet = Fleet.generate(fleet_size, seed=7)
-        self._answers: dict[tuple[str, str, bytes], Response] = {}
+        self.fleet: Fleet = Fleet.generate(fleet_size, seed=7)
+        self._answers: dict[_Place, Response] = {}
         self._by_url: dict[tuple[str, str], Response] = {}
-        self._log: list[tuple[str, str, bytes]] = []
+        self._log: list[_Place] = []
         with serve(load_simulator(name)(self.fleet, **(habits or {}))) as running:
             given = {**running.settings, **settings, "policy": _POLICY}
             given.pop("provider", None)
-            self.provider = make_provider(name, given)
+            self.provider: MdmProvider = make_provider(name, given)
             vars(self.provider).update(limits=replace(self.provider.limits, rate=None, total_rate=None))
             with (
                 lib.HTTPTransport(verify=_trust(self.provider)) as transport,
@@ -127,9 +130,9 @@ class Corpus:
                 open_client(self.provider, "sync", http=http) as client,
             ):
                 client.heartbeat()
-                self.heartbeat = tuple(self._log)
-                self.asked = list(self._lookups(client, running.simulator))
-                self.listed = len(list(client.noncompliant()))
+                self.heartbeat: tuple[_Place, ...] = tuple(self._log)
+                self.asked: list[_Asked] = list(self._lookups(client, running.simulator))
+                self.listed: int = len(list(client.noncompliant()))
 
     def _record(self, transport: Any, asked: Any) -> Any:
         answer = transport.handle_request(asked)
@@ -174,7 +177,7 @@ class Corpus:
         found = self._answers.get((method, url, content)) or self._by_url.get((method, url))
         return found or Response(404, {}, b"", url)
 
-    def response(self, place: tuple[str, str, bytes]) -> Response:
+    def response(self, place: _Place) -> Response:
         """A recorded answer."""
         return self._answers[place]
 
@@ -197,7 +200,7 @@ class _Damage:
         kind = type(self.asked.key)
         alike = [other for other in others if type(other.key) is kind] or others
         self._other = chance.choice(alike)
-        self._damaged: dict[tuple[str, str, bytes], Response] = {}
+        self._damaged: dict[_Place, Response] = {}
         self.how: list[str] = []
         for place in chance.sample(
             self.asked.exchanges, k=min(len(self.asked.exchanges), chance.choice((1, 1, 2)))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["HASTY", "QUICK", "SAMPLES", "Stand"]
 
 SAMPLES = 8
-QUICK = {
+QUICK: dict[str, float] = {
     "timeout": 1.0,
     "deadline": 3.0,
     "list_patience": 3.0,
@@ -37,7 +37,7 @@ QUICK = {
 }
 """A policy for tests: faults show soon, and one test's failures do not open the breaker for the next step."""
 
-HASTY = {"timeout": 0.4, "deadline": 1.5, "list_patience": 1.5, "attempts": 1}
+HASTY: dict[str, float] = {"timeout": 0.4, "deadline": 1.5, "list_patience": 1.5, "attempts": 1}
 """For answers that will not come in time anyway."""
 
 
