@@ -38,9 +38,13 @@ control characters. See `mdmsdk.silence` for what else an exception carries abou
 
 from __future__ import annotations
 
-from typing import Any, TypedDict, Unpack
+import inspect
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from mdmsdk.words import safe_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "AuthenticationError",
@@ -131,6 +135,35 @@ class MdmError(Exception):
         self.server = self.server or server
         self.provider = self.provider or provider
         self.operation = self.operation or operation
+
+
+def error_record(error: MdmError) -> dict[str, Any]:
+    """An error as JSON can hold it: its type, and all that it says; not what it was caused by."""
+    said: dict[str, Any] = {
+        name: value for name, value in vars(error).items() if isinstance(value, str | int | float)
+    }
+    if failures := getattr(error, "failures", ()):
+        said["failures"] = list(map(error_record, failures))
+    said |= {"type": type(error).__name__, "hint": error.hint, "retryable": error.retryable}
+    return said
+
+
+def error_from_record(record: Mapping[str, Any]) -> MdmError:
+    """The error that `error_record` wrote; a plain `MdmError` where its type is a plugin's own.
+
+    Raises:
+        ValueError: it wrote no such record.
+    """
+    said = dict(record)
+    name, message = said.pop("type", None), said.pop("message", None)
+    if not (isinstance(name, str) and isinstance(message, str)):
+        raise ValueError("an error with type and message is wanted")  # noqa: TRY004 - pydantic's convention
+    kind = globals()[name] if name in __all__ else MdmError
+    if failures := said.pop("failures", ()):
+        said["failures"] = tuple(map(error_from_record, failures))
+    known = inspect.signature(kind).parameters.keys() | Where.__annotations__.keys()
+    error: MdmError = kind(message, **{word: value for word, value in said.items() if word in known})
+    return error
 
 
 class ConfigurationError(MdmError):

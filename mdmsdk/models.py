@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, dataclass_transform
 
 from pydantic import (
@@ -16,12 +17,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     PrivateAttr,
-    field_serializer,
+    computed_field,
+    model_validator,
 )
 
-from mdmsdk.errors import MdmError
-from mdmsdk.identifiers import Guid, Imei, Key, Mac, Meid, Serial, Udid
+from mdmsdk.errors import MdmError, error_from_record, error_record
+from mdmsdk.identifiers import KEY_KINDS, Guid, Imei, Key, Mac, Meid, Serial, Udid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +36,7 @@ __all__ = [
     "Device",
     "LookupResult",
     "ServerInfo",
+    "Verdict",
     "clean_time",
     "parse_macs",
     "seen_within",
@@ -122,6 +126,21 @@ else:
     _FrozenBase = BaseModel
 
 
+class Decision(StrEnum):
+    """What is known of a device. Only `COMPLIANT` is a pass, and only `NO_ANSWER` is worth asking again."""
+
+    COMPLIANT = "compliant"
+    NONCOMPLIANT = "noncompliant"
+    GRACE = "grace"
+    """Noncompliant, but the vendor allows time to mend it."""
+    UNKNOWN = "unknown"
+    """Managed, but nobody vouches for it."""
+    NOT_REGISTERED = "not_registered"
+    """Every server that could know it says that it is not under management."""
+    NO_ANSWER = "no_answer"
+    """A server that could know better has not spoken, so that there is no verdict."""
+
+
 class FrozenModel(_FrozenBase):
     """Base of all answers and settings: they cannot be changed, and unknown fields are refused."""
 
@@ -205,6 +224,24 @@ class Device(FrozenModel):
     other_identifiers: tuple[Key, ...] = Field(default=(), exclude=True, repr=False)
     unreadable: frozenset[str] = Field(default=frozenset(), exclude=True, repr=False)
 
+    @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        """The names of the values that `flat` gives, in order, such as ``compliance.state``."""
+        names: list[str] = []
+        for name, field in cls.model_fields.items():
+            if name == "compliance":
+                names += [f"compliance.{part}" for part in Compliance.model_fields]
+            elif name != "raw" and not field.exclude:  # a vendor's own record has no columns
+                names.append(name)
+        return tuple(names)
+
+    def flat(self) -> dict[str, str | bool | datetime | None]:
+        """The device as one row of a table: texts, booleans, times and None, by the names in `columns`.
+
+        Several values are one text, joined by "; ".
+        """
+        return {name: _plain(reduce(getattr, name.split("."), self)) for name in self.columns()}
+
     def judged(self, **changes: Any) -> Self:
         """The device with these changes to its compliance."""
         return self.model_copy(update={"compliance": self.compliance.model_copy(update=changes)})
@@ -231,6 +268,13 @@ class Device(FrozenModel):
         if own or kind.field in self.unreadable:
             return False
         return None if kind is Mac or getattr(self, kind.field) is None else False
+
+
+def _plain(value: Any) -> str | bool | datetime | None:
+    """A value as it stands in one cell of a table."""
+    if value is None or isinstance(value, bool | datetime):
+        return value
+    return "; ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 class Description(FrozenModel):
@@ -282,24 +326,102 @@ class ServerInfo(FrozenModel):
         return self.model_dump(exclude=beside) == other.model_dump(exclude=beside)
 
 
-class LookupResult(FrozenModel):
-    """The answer for one key of many: a device, neither (the server does not know it), or an error.
+def _read_error(value: Any) -> Any:
+    return error_from_record(value) if isinstance(value, dict) else value
+
+
+def _write_error(error: MdmError | None) -> dict[str, Any] | None:
+    return None if error is None else error_record(error)
+
+
+Failure = Annotated[MdmError | None, BeforeValidator(_read_error), PlainSerializer(_write_error)]
+"""An error in a model; written as `mdmsdk.errors.error_record` does, and read back."""
+
+
+class Verdict(FrozenModel):
+    """What was said about one key, and what it amounts to.
 
     Attributes:
         key: the key; the text as it was given where that is no key.
-        elapsed_ms: how long the request took that brought the answer, in milliseconds.
+        device: the record that stands for the device; None if nobody knows it.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=True)
 
     key: Key | str
     device: Device | None = None
-    error: MdmError | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_dump(cls, data: Any) -> Any:
+        """Take what `model_dump` wrote: with the kind of the key, and with what follows from the rest."""
+        if not isinstance(data, dict):
+            return data
+        kind, key = data.get("kind"), data.get("key")
+        values = {name: value for name, value in data.items() if name not in cls.model_computed_fields}
+        return (
+            {**values, "key": KEY_KINDS[kind](key)} if kind in KEY_KINDS and isinstance(key, str) else values
+        )
+
+    @computed_field(repr=False)  # type: ignore[prop-decorator]
+    @property
+    def kind(self) -> str | None:
+        """The kind of the key, such as ``"mac"``; None where the text is no key."""
+        return self.key.kind if isinstance(self.key, Key) else None
+
+    @computed_field(repr=False)  # type: ignore[prop-decorator]
+    @property
+    def found(self) -> bool:
+        """Whether a server knows the device."""
+        return self.device is not None
+
+    @computed_field(repr=False)  # type: ignore[prop-decorator]
+    @property
+    def complete(self) -> bool:
+        """Whether everybody who could judge the device has spoken."""
+        raise NotImplementedError
+
+    @property
+    def vouched(self) -> bool:
+        """Whether a server that judges has the device under management."""
+        return self.device is not None and self.device.registered
+
+    @computed_field(repr=False)  # type: ignore[prop-decorator]
+    @property
+    def decision(self) -> Decision:
+        """What to make of it at a door.
+
+        A pass, and "not registered", need every server that could judge; what speaks against a device does
+        not. A pass also needs one that judges and manages the device: an inventory vouches for nobody.
+        """
+        if self.device is None or not self.device.registered:
+            return Decision.NOT_REGISTERED if self.complete else Decision.NO_ANSWER
+        state = self.device.compliance.state
+        if state in {ComplianceState.COMPLIANT, ComplianceState.GRACE}:
+            if not self.complete:
+                return Decision.NO_ANSWER
+            if not self.vouched:
+                return Decision.UNKNOWN
+        return Decision(state.value)
+
+
+class LookupResult(Verdict):
+    """The answer for one key of many: a device, neither (the server does not know it), or an error.
+
+    Attributes:
+        key: the key; the text as it was given where that is no key.
+        device: the record that stands for the device; None if the server does not know it.
+        error: why there is no answer.
+        elapsed_ms: how long the request took that brought the answer, in milliseconds.
+    """
+
+    error: Failure = None
     elapsed_ms: float = 0.0
 
-    @field_serializer("error")
-    def _write_error(self, error: MdmError | None) -> dict[str, str | None] | None:
-        return error_summary(error)
+    @property
+    def complete(self) -> bool:
+        """Whether the server has spoken."""
+        return self.error is None
 
 
 def error_summary(error: MdmError | None) -> dict[str, str | None] | None:

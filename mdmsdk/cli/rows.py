@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mdmsdk.cli.output import Column, View
 from mdmsdk.federation.decision import Decision, decide
 from mdmsdk.identifiers import KEY_KINDS, Key
-from mdmsdk.models import Compliance, Device, error_summary
+from mdmsdk.models import Device, error_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -157,18 +157,7 @@ def _answer_state(row: Row) -> str:
     return str(row["decision"]).replace("_", " ")
 
 
-def _device_fields(model: type[Device]) -> list[str]:
-    """The names of a device's fields as CSV knows them, its compliance taken apart."""
-    names: list[str] = []
-    for name in model.model_fields:
-        if name == "compliance":
-            names += [f"compliance.{part}" for part in Compliance.model_fields]
-        elif name != "raw":  # a vendor's own record has no columns
-            names.append(name)
-    return names
-
-
-_DEVICE_FIELDS = _device_fields(Device)
+_DEVICE_FIELDS = Device.columns()
 
 PROVIDERS = View(
     table=[

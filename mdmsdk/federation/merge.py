@@ -5,12 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import ConfigDict, field_serializer
+from pydantic import ConfigDict
 
 from mdmsdk.client.verdict import judge_together, preference, rivals_of
-from mdmsdk.errors import MdmError, UnsupportedOperationError
-from mdmsdk.identifiers import Key
-from mdmsdk.models import Device, FrozenModel, LookupResult, ServerInfo, error_summary
+from mdmsdk.errors import UnsupportedOperationError
+from mdmsdk.models import Device, Failure, FrozenModel, LookupResult, ServerInfo, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,12 +34,8 @@ class _OfServer(FrozenModel):
 
     server: str
     provider: str
-    error: MdmError | None = None
+    error: Failure = None
     elapsed_ms: float = 0.0
-
-    @field_serializer("error")
-    def _write_error(self, error: MdmError | None) -> dict[str, str | None] | None:
-        return error_summary(error)
 
 
 class Outcome(_OfServer):
@@ -93,7 +88,7 @@ class Heartbeat(_OfServer):
         return self.info is not None
 
 
-class Answer(FrozenModel):
+class Answer(Verdict):
     """What all servers together say about one key.
 
     Attributes:
@@ -102,14 +97,8 @@ class Answer(FrozenModel):
         outcomes: one for each server, in order.
     """
 
-    key: Key | str
     device: Device | None
     outcomes: tuple[Outcome, ...]
-
-    @property
-    def found(self) -> bool:
-        """Whether a server knows the device."""
-        return self.device is not None
 
     @property
     def complete(self) -> bool:

@@ -272,8 +272,18 @@ class TestModels:
         result = LookupResult(key=Mac("001B44113AB7"), error=ServerError("failed", status=500, hint="wait"))
         assert result.model_dump(mode="json") == {
             "key": "00:1B:44:11:3A:B7",
+            "kind": "mac",
             "device": None,
-            "error": {"type": "ServerError", "message": "failed", "hint": "wait"},
+            "found": False,
+            "complete": False,
+            "decision": "no_answer",
+            "error": {
+                "type": "ServerError",
+                "message": "failed",
+                "hint": "wait",
+                "retryable": True,
+                "status": 500,
+            },
             "elapsed_ms": 0.0,
         }
 
