@@ -17,7 +17,7 @@ from mdmsdk.registry import load_provider
 from mdmsdk.settings import Rules, Settings
 from mdmsdk.silence import sealed
 from mdmsdk.trust import is_trusted, own_folder
-from mdmsdk.words import one_line
+from mdmsdk.words import nearest, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,7 +83,7 @@ class Config(Settings):
             )
         if unknown := [name for name in chosen if name not in self.servers]:
             raise ConfigurationError(
-                f"{self.path} has no server {', '.join(unknown)}",
+                f"{self.path} has no server {', '.join(unknown)}{nearest(unknown[0], self.servers)}",
                 hint=f"It has: {', '.join(self.servers)}.",
             )
         return chosen
@@ -185,6 +185,7 @@ def load_config(path: str | Path | None = None) -> Config:
 
 
 def _load(place: Path, *, named: bool) -> Config:
+    _log.debug("the configuration is %s", one_line(str(place.absolute())))
     try:
         content = place.read_bytes()
         data = tomllib.loads(content.decode())

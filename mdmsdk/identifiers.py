@@ -12,6 +12,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 from mdmsdk.errors import InvalidIdentifierError
+from mdmsdk.words import nearest
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -467,6 +468,11 @@ def parse_key(text: str) -> Key:
         return candidates[0](text)
     kinds = [candidate.kind for candidate in candidates]
     shown = _shorten(text)
+    if colon and (meant := nearest(kind, KEY_KINDS)):
+        raise InvalidIdentifierError(
+            f"{shown!r}: {_shorten(kind)!r} is no kind of key{meant}",
+            hint=f"The kinds are: {', '.join(KEY_KINDS)}.",
+        )
     raise InvalidIdentifierError(
         f"{shown!r} could be of these kinds: {', '.join(kinds)}",
         hint=f"Say which, as in {kinds[0]}:{shown} (on the command line also --by {kinds[0]}).",

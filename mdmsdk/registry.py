@@ -21,6 +21,7 @@ from mdmsdk.identifiers import KEY_KINDS
 from mdmsdk.provider import Capability, Limits, MdmProvider, contract_of
 from mdmsdk.refusals import Refusal
 from mdmsdk.settings import ProviderSettings
+from mdmsdk.words import nearest
 
 __all__ = [
     "PROVIDERS",
@@ -63,9 +64,10 @@ def _describe(point: EntryPoint) -> PluginInfo:
 def _load(group: str, name: str) -> Any:
     named = [plugin for plugin in installed(group) if plugin.name == name]
     if not named:
-        known = ", ".join(plugin.name for plugin in installed(group)) or "none"
+        known = [plugin.name for plugin in installed(group)]
         raise UnknownProviderError(
-            f"no installed plugin provides {name!r}; installed are: {known}",
+            f"no installed plugin provides {name!r}"
+            f"{nearest(name, known) or ';'} installed are: {', '.join(known) or 'none'}",
             provider=name,
             hint=_how_to_get(name),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import difflib
 import html
 import json
 import re
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
-__all__ = ["Secrets", "one_line", "safe_words", "without_secrets"]
+__all__ = ["Secrets", "nearest", "one_line", "safe_words", "without_secrets"]
 
 # Unicode's control, format and line-separating characters, lone surrogates, and what is to be drawn as
 # nothing (DerivedCoreProperties.txt, Default_Ignorable_Code_Point): they steer a terminal, reorder what
@@ -37,6 +38,19 @@ _REMEMBERED = 64  # tokens and cookies, the latest ones
 def one_line(text: str) -> str:
     """The text on one line, with every character that is not simply drawn written as an escape."""
     return _JOINED_OR_UNSAFE.sub(_drawn, _BLANK.sub(" ", text.strip()))
+
+
+def nearest(word: str, known: Iterable[str], show: Callable[[str], str] = str) -> str:
+    """The question whether the known word that is nearest to this one is meant; empty where none is near.
+
+    Args:
+        word: what somebody wrote.
+        known: what it might have been.
+        show: how such a word is named in the question.
+    """
+    spellings = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(word.casefold(), spellings, n=1)
+    return f", is {show(spellings[near[0]])} meant?" if near else ""
 
 
 def _drawn(found: re.Match[str]) -> str:

@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["main", "version_line"]
+__all__ = ["main", "version_text"]
 
 
-def version_line() -> str:
-    """What ``mdm --version`` prints."""
-    from importlib.metadata import version
+def version_text() -> str:
+    """What ``mdm --version`` prints: the version, and below it those of the plugins."""
+    from importlib.metadata import entry_points, version
 
-    return f"mdm {version('mdmsdk')}"
+    # Not from mdmsdk.registry, which takes longer to be imported than all this.
+    plugins = {
+        point.dist.name: point.dist.version for point in entry_points(group="mdmsdk.providers") if point.dist
+    }
+    return "".join(
+        f"{name} {number}\n"
+        for name, number in {"mdm": version("mdmsdk"), **dict(sorted(plugins.items()))}.items()
+        if name != "mdmsdk"
+    )
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -29,7 +37,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     if list(sys.argv[1:] if args is None else args) == ["--version"]:
         # Scripts ask it often: no need to load the commands.
-        sys.stdout.write(f"{version_line()}\n")
+        sys.stdout.write(version_text())
         return 0
     try:
         from mdmsdk.cli.app import app

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from mdmsdk.cli import version_line
+from mdmsdk.cli import version_text
+from mdmsdk.cli.command import command
 from mdmsdk.cli.options import (
     Config,
-    Debug,
     NamedServers,
     Output,
     Servers,
@@ -23,66 +23,38 @@ from mdmsdk.identifiers import KEY_KINDS
 app: typer.Typer = typer.Typer(
     name="mdm",
     help="Ask MDM servers: are you there, does this device comply, which devices do not?",
-    epilog="Exit codes: 0 fine, 1 a device is unknown, 2 wrong usage or configuration, 3 a server failed.",
+    epilog="""\
+Begin with `mdm init`, or with `mdm demo`, which needs no server. `mdm COMMAND --help` shows examples.
+
+Exit codes: 0 fine, 1 a device is unknown, 2 wrong usage or configuration, 3 a server failed.""",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # plain text keeps to narrow terminals, and can be copied
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
 config_app: typer.Typer = typer.Typer(help="Look after the configuration.", no_args_is_help=True)
-app.add_typer(config_app, name="config")
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(version_line())
+        typer.echo(version_text(), nl=False)
         raise typer.Exit
 
 
 @app.callback()
 def _common(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and the plugins."
+        ),
     ] = False,
 ) -> None:
     """Options before the command."""
 
 
-def _end(code: int) -> None:
-    raise typer.Exit(code)
-
-
-@app.command()
-def providers(
-    *,
-    details: Annotated[
-        bool, typer.Option("--details", help="Load each plugin and show what it can do.")
-    ] = False,
-    config: Config = None,  # noqa: ARG001 - every command takes it
-    format_: Output = None,
-    debug: Debug = False,  # noqa: ARG001
-) -> None:
-    """List the installed providers."""
-    from mdmsdk.cli.plugins import providers
-
-    _end(providers(format_, details=details))
-
-
-@app.command()
-def heartbeat(
-    *,
-    servers: NamedServers = None,
-    config: Config = None,
-    format_: Output = None,
-    debug: Debug = False,  # noqa: ARG001
-) -> None:
-    """Check that servers are there and let us in. Exit code 3 if one does not."""
-    from mdmsdk.cli.servers import heartbeat
-
-    _end(heartbeat(config, format_, servers or ()))
-
-
-@app.command()
+@command(app, "mdm doctor", "mdm doctor macs", "mdm doctor --redacted > ticket.txt")
 def doctor(
     *,
     servers: NamedServers = None,
@@ -94,15 +66,36 @@ def doctor(
     ] = False,
     config: Config = None,
     format_: Output = None,
-    debug: Debug = False,  # noqa: ARG001
-) -> None:
-    """Find out, step by step, what is wrong with servers, and what to do. Exit code 3 if something is."""
+) -> int:
+    """Find out what is wrong, and what to do.
+
+    Takes the way to each server step by step. Exit code 3 if something is wrong.
+    """
     from mdmsdk.cli.doctor import doctor
 
-    _end(doctor(config, format_, servers or (), redacted=redacted))
+    return doctor(config, format_, servers or (), redacted=redacted)
 
 
-@app.command()
+@command(app, "mdm heartbeat", "mdm heartbeat macs phones --format json")
+def heartbeat(*, servers: NamedServers = None, config: Config = None, format_: Output = None) -> int:
+    """Check that servers are there.
+
+    And that they let us in. Exit code 3 if one does not.
+    """
+    from mdmsdk.cli.servers import heartbeat
+
+    return heartbeat(config, format_, servers or ())
+
+
+@command(
+    app,
+    "mdm lookup 00:1B:44:11:3A:B7",
+    "mdm lookup --by serial C02XK0AAJG5H",
+    "mdm lookup serial:C02XK0AAJG5H --server macs",
+    "mdm lookup --input devices.csv --format csv > answers.csv",
+    "mdm lookup --input hosts.csv --column 'Wi-Fi MAC'",
+    "arp-scan -lqx | cut -f2 | mdm lookup --input -",
+)
 def lookup(
     *,
     keys: Annotated[
@@ -112,6 +105,7 @@ def lookup(
     by: Annotated[
         str | None,
         typer.Option(
+            "--by",
             metavar="KIND",
             help=f"All keys are of this kind: {', '.join(KEY_KINDS)}.",
             callback=check_kind,
@@ -124,22 +118,34 @@ def lookup(
         typer.Option(
             "--input",
             metavar="FILE",
-            help="Keys from a file, one a line or the first column of CSV; - is stdin.",
+            help="Keys from a file, one a line, or CSV with or without titles; - is stdin.",
+        ),
+    ] = None,
+    column: Annotated[
+        str | None,
+        typer.Option(
+            "--column",
+            metavar="COLUMN",
+            help="Title or number of the file's column; default: what the titles say, or the first.",
         ),
     ] = None,
     config: Config = None,
     format_: Output = None,
-    debug: Debug = False,  # noqa: ARG001
-) -> None:
-    """Ask all servers about devices. Exit code 1 if one is unknown to all, 3 if a server failed."""
+) -> int:
+    """Ask all servers about devices.
+
+    Exit code 1 if a device is unknown to all, 3 if a server failed.
+    """
     if not keys and source is None:
         raise typer.BadParameter("give a KEY or --input.", param_hint="KEY")
+    if column is not None and source is None:
+        raise typer.BadParameter("is for the file of --input.", param_hint="--column")
     from mdmsdk.cli.servers import lookup
 
-    _end(lookup(config, format_, server or (), keys=keys or (), by=by, source=source))
+    return lookup(config, format_, server or (), keys=keys or (), by=by, source=source, column=column)
 
 
-@app.command()
+@command(app, "mdm noncompliant", "mdm noncompliant --server macs --reasons --format csv")
 def noncompliant(
     *,
     server: Servers = None,
@@ -151,15 +157,31 @@ def noncompliant(
     ] = False,
     config: Config = None,
     format_: Output = None,
-    debug: Debug = False,  # noqa: ARG001
-) -> None:
-    """List the devices that do not comply. Exit code 3 if the list is not complete."""
+) -> int:
+    """List the devices that do not comply.
+
+    Exit code 3 if the list is not complete.
+    """
     from mdmsdk.cli.servers import noncompliant
 
-    _end(noncompliant(config, format_, server or (), reasons=reasons))
+    return noncompliant(config, format_, server or (), reasons=reasons)
 
 
-@app.command()
+@command(app, "mdm providers", "mdm providers --details")
+def providers(
+    *,
+    details: Annotated[
+        bool, typer.Option("--details", help="Load each plugin and show what it can do.")
+    ] = False,
+    format_: Output = None,
+) -> int:
+    """List the installed providers."""
+    from mdmsdk.cli.plugins import providers
+
+    return providers(format_, details=details)
+
+
+@command(app, "mdm simulate --write mdm.toml", "mdm simulate jamf intune --size 5000 --port 8080")
 def simulate(
     *,
     vendors: Annotated[
@@ -170,10 +192,11 @@ def simulate(
             autocompletion=complete_simulator,
         ),
     ] = None,
-    size: Annotated[int, typer.Option(min=0, help="Number of devices.")] = 200,
-    seed: Annotated[int, typer.Option(help="Another seed, another fleet.")] = 1,
+    size: Annotated[int, typer.Option(metavar="DEVICES", min=0, help="Number of devices.")] = 200,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Another seed, another fleet.")] = 1,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of the first server; 0: any free one.")
+        int,
+        typer.Option(metavar="PORT", min=0, max=65535, help="Port of the first server; 0: any free one."),
     ] = 0,
     duration: Annotated[
         float | None, typer.Option(metavar="SECONDS", min=0, help="Stop after this time.")
@@ -181,30 +204,29 @@ def simulate(
     write: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the configuration there too.")
     ] = None,
-    config: Config = None,  # noqa: ARG001 - every command takes it
     format_: Output = None,
-    debug: Debug = False,  # noqa: ARG001
-) -> None:
-    """Serve a made-up fleet on 127.0.0.1 and print the mdm.toml for it; Ctrl-C stops it."""
+) -> int:
+    """Serve a made-up fleet on 127.0.0.1.
+
+    Prints the mdm.toml for it, with keys to try; Ctrl-C stops it.
+    """
     from mdmsdk.cli.simulated import simulate
 
-    _end(simulate(format_, vendors or (), size=size, seed=seed, port=port, duration=duration, write=write))
+    return simulate(format_, vendors or (), size=size, seed=seed, port=port, duration=duration, write=write)
 
 
-@app.command()
-def demo(
-    *,
-    config: Config = None,  # noqa: ARG001 - every command takes it
-    format_: Output = None,
-    debug: Debug = False,  # noqa: ARG001
-) -> None:
-    """Show the commands at work on simulated servers."""
+@command(app, "mdm demo")
+def demo(*, format_: Output = None) -> int:
+    """Show the commands on simulated servers."""
     from mdmsdk.cli.simulated import demo
 
-    _end(demo(format_))
+    return demo(format_)
 
 
-@config_app.command("trust")
+app.add_typer(config_app, name="config")
+
+
+@command(config_app, "mdm config trust", "mdm config trust site/mdm.toml", name="trust")
 def config_trust(
     *,
     file: Annotated[
@@ -212,9 +234,11 @@ def config_trust(
     ] = None,
     config: Config = None,
     format_: Output = None,
-    debug: Debug = False,  # noqa: ARG001
-) -> None:
-    """Let a configuration read secrets although it is only found, as it is now: look at it first."""
+) -> int:
+    """Trust a configuration that is only found.
+
+    It may then read secrets, as it is now: look at it first.
+    """
     from mdmsdk.cli.configuration import trust
 
-    _end(trust(file or config, format_))
+    return trust(file or config, format_)

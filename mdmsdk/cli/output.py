@@ -8,9 +8,11 @@ import re
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from mdmsdk.cli.bar import aside
 from mdmsdk.cli.report import NotWrittenError, ReaderGoneError
 from mdmsdk.words import one_line
 
@@ -50,12 +52,7 @@ class Writer(ABC):
     """Writes rows as they come.
 
     `close` is called only if all went well: what broke off shall not look complete.
-
-    Attributes:
-        before_first: called before anything is written.
     """
-
-    before_first: Callable[[], None] | None = None
 
     def __init__(self, view: View) -> None:
         self._view = view
@@ -70,13 +67,6 @@ class Writer(ABC):
     def close(self) -> None:  # noqa: B027
         """Write what stands behind all rows."""
 
-    def emit(self, text: str) -> None:
-        """Pass text on at once; raises as `put` does."""
-        if self.before_first:
-            self.before_first()
-            self.before_first = None
-        put(text)
-
 
 def put(text: str) -> None:
     """Write text to stdout, and see that it gets there.
@@ -86,8 +76,9 @@ def put(text: str) -> None:
         NotWrittenError: it cannot be written.
     """
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        with aside(text) if sys.stdout.isatty() else nullcontext():
+            sys.stdout.write(text)
+            sys.stdout.flush()
     except BrokenPipeError:
         raise ReaderGoneError from None
     except OSError as error:
@@ -104,7 +95,7 @@ class NdjsonWriter(Writer):
 
     def write(self, row: Row) -> None:
         """Write one line."""
-        self.emit(f"{to_json(row)}\n")
+        put(f"{to_json(row)}\n")
 
 
 class JsonWriter(Writer):
@@ -114,12 +105,12 @@ class JsonWriter(Writer):
 
     def write(self, row: Row) -> None:
         """Write one element."""
-        self.emit(f"{self._before}{to_json(row, indent=2)}")
+        put(f"{self._before}{to_json(row, indent=2)}")
         self._before = ",\n"
 
     def close(self) -> None:
         """End the list."""
-        self.emit("\n]\n" if self._before == ",\n" else "[]\n")
+        put("\n]\n" if self._before == ",\n" else "[]\n")
 
 
 # What a spreadsheet takes for a formula (OWASP, "CSV Injection"), in full width too. Some spreadsheets
@@ -149,7 +140,7 @@ class CsvWriter(Writer):
 
     def __init__(self, view: View) -> None:
         super().__init__(view)
-        self._csv = csv.writer(_Lines(self.emit), lineterminator="\n")
+        self._csv = csv.writer(_Lines(put), lineterminator="\n")
 
     def open(self) -> None:
         """Write the titles."""

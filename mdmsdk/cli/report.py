@@ -17,13 +17,15 @@ Where several apply, 2 is told before 3, and 3 before 1: a missing answer is wor
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
+from mdmsdk.cli.bar import aside, at_line_start, leave, want_bars
 from mdmsdk.errors import ConfigurationError, MdmError
 from mdmsdk.words import one_line
 
@@ -34,7 +36,7 @@ OK, UNKNOWN, WRONG, FAILED = 0, 1, 2, 3
 DEFECT, NOT_WRITTEN, INTERRUPTED, READER_GONE = 70, 74, 130, 141
 
 _PATIENCE = 1.0  # seconds that requests under way get to end after Ctrl-C
-_SHOW_CURSOR = "\x1b[?25h"
+_log = logging.getLogger("mdmsdk")
 
 
 class ReaderGoneError(Exception):
@@ -47,9 +49,16 @@ class NotWrittenError(Exception):
 
 def say(text: str) -> None:
     """One line for the person at the terminal."""
-    with contextlib.suppress(OSError, ValueError):  # nobody listens: no reason to lose the data
-        sys.stderr.write(f"{one_line(text)}\n")
+    with contextlib.suppress(OSError, ValueError), aside("\n"):  # nobody listens: no reason to lose the data
+        before = "" if at_line_start() or not sys.stderr.isatty() else "\n"
+        sys.stderr.write(f"{before}{one_line(text)}\n")
         sys.stderr.flush()
+
+
+def remark(text: str) -> None:
+    """The same for what is good to know, if it is wanted."""
+    if _log.isEnabledFor(logging.WARNING):
+        say(text)
 
 
 def complain(error: MdmError) -> None:
@@ -101,31 +110,30 @@ class Tally:
             say(f"error: {self._unsaid} more; each answer's outcomes hold its own")
 
 
-def turn_on_debug() -> None:
-    """Write the library's log to stderr; the library itself leaves out what is secret."""
-    import logging
+def listen(level: int = logging.WARNING) -> None:
+    """Write the library's log to stderr, from this level upwards; it leaves out what is secret by itself."""
+    _log.setLevel(level)
+    if not any(isinstance(handler, _Handler) for handler in _log.handlers):
+        _log.addHandler(_Handler())
 
-    class PlainFormatter(logging.Formatter):
-        def format(self, record: logging.LogRecord) -> str:
-            return one_line(super().format(record))
 
-    class StderrHandler(logging.StreamHandler[TextIO]):
-        def emit(self, record: logging.LogRecord) -> None:
-            self.stream = sys.stderr  # the one of now: a program may run several commands
-            super().emit(record)
-
-    logger = logging.getLogger("mdmsdk")
-    logger.setLevel(logging.DEBUG)
-    if any(handler.name == "mdm" for handler in logger.handlers):
-        return
-    handler = StderrHandler()
-    handler.name = "mdm"
-    handler.setFormatter(PlainFormatter("%(asctime)s %(name)s %(message)s"))
-    logger.addHandler(handler)
+class _Handler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            said = record.getMessage()
+        except Exception:  # noqa: BLE001 - a log record that is wrong ends no program
+            said = str(record.msg)
+        if record.levelno < logging.WARNING:
+            now = time.strftime("%H:%M:%S", time.localtime(record.created))
+            say(f"{now}.{record.msecs:03.0f} {record.name}: {said}")
+        else:
+            say(f"{record.levelname.lower()}: {said}")
 
 
 def guarded(run: Callable[[], object]) -> int:
     """Run something to its exit code, whatever it raises."""
+    listen()
+    want_bars(wanted=True)
     try:
         with _interruptible():
             run()
@@ -149,16 +157,14 @@ def guarded(run: Callable[[], object]) -> int:
 
 
 def _defect(error: Exception) -> int:
-    import logging
-
     # Its text is not shown: it was not written for readers, and may hold what it stumbled over.
-    if logging.getLogger("mdmsdk").isEnabledFor(logging.DEBUG):
+    if _log.isEnabledFor(logging.DEBUG):
         import traceback
 
         traceback.print_tb(error.__traceback__)
     say(
         f"error: unexpected {type(error).__name__}; please report it to the developers of mdmsdk, "
-        "with what --debug shows"
+        "with what --verbose shows"
     )
     return DEFECT
 
@@ -208,7 +214,5 @@ def _watch(wakeups: int) -> None:
 
 
 def _leave() -> None:
-    if sys.stderr.isatty():  # the progress bar has hidden the cursor
-        sys.stderr.write(_SHOW_CURSOR)
-        sys.stderr.flush()
+    leave()
     os._exit(INTERRUPTED)

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
-from itertools import chain
-from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from mdmsdk.cli import rows
 from mdmsdk.cli.bar import Bar
-from mdmsdk.cli.formats import default_format, writing
+from mdmsdk.cli.formats import writing
+from mdmsdk.cli.keys import all_keys
 from mdmsdk.cli.report import FAILED, UNKNOWN, WRONG, Tally
-from mdmsdk.errors import ConfigurationError, IncompleteListError, InvalidIdentifierError, MdmError
+from mdmsdk.errors import IncompleteListError, MdmError
 from mdmsdk.federation import MdmFederation, Status
-from mdmsdk.identifiers import KEY_KINDS, Key, parse_key
+from mdmsdk.identifiers import Key
 from mdmsdk.provider import Capability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from mdmsdk.cli.options import Format
-    from mdmsdk.cli.output import View, Writer
+    from mdmsdk.cli.output import View
     from mdmsdk.federation import Answer
     from mdmsdk.models import Device
 
-_FEW_KEYS = 5  # up to here a bar would only flicker
+_FEW_KEYS = 5
 _AT_ONCE = 8  # devices whose reasons are asked for side by side
 
 
@@ -59,17 +55,17 @@ def lookup(
     keys: Sequence[str],
     by: str | None,
     source: str | None,
+    column: str | None,
 ) -> int:
     """Look up the keys given, then those of a file."""
     with (
         MdmFederation.from_config(config, servers=names or None) as federation,
-        open_keys(source) if source else nullcontext(()) as listed,
+        all_keys(keys, source, by=by, column=column) as (wanted, total),
     ):
-        total = _total(keys, source)
-        wanted = total is None or total > _FEW_KEYS
-        return show_answers(
-            federation, as_keys(chain(keys, listed), by), chosen, by=by, bar=Bar("keys", total, wanted=wanted)
-        )
+        # A bar would only flicker over a few keys, and disturb who types them.
+        by_hand = source == "-" and sys.stdin.isatty()
+        bar = Bar("keys", total, wanted=not by_hand and (total is None or total > _FEW_KEYS))
+        return show_answers(federation, wanted, chosen, by=by, bar=bar)
 
 
 def show_answers(
@@ -83,7 +79,7 @@ def show_answers(
 ) -> int:
     """Write one row for each key, as the answers come."""
     tally = Tally()
-    with bar, _writing(view, chosen, bar) as out:
+    with bar, writing(view, chosen) as out:
         for answer in federation.lookup_many(keys):
             row = rows.lookup_row(answer)
             if by and not isinstance(answer.key, Key):
@@ -111,70 +107,6 @@ def _judge(answer: Answer, tally: Tally) -> None:
         tally.note(UNKNOWN)
 
 
-def as_keys(texts: Iterable[str], by: str | None) -> Iterator[Key | str]:
-    """The texts as keys; one that is none stays text, which the client refuses in its place."""
-    for text in texts:
-        if by is not None:
-            yield KEY_KINDS[by].parse(text) or f"{by}:{text}"
-            continue
-        try:
-            yield parse_key(text)
-        except InvalidIdentifierError:
-            yield text
-
-
-@contextmanager
-def open_keys(source: str) -> Iterator[Iterator[str]]:
-    """The keys in a file, one a line; ``-`` is stdin.
-
-    Raises:
-        ConfigurationError: the file cannot be read.
-    """
-    try:
-        with _open(source) as file:
-            yield read_keys(file)
-    except OSError as error:
-        # Errors of the network are MdmErrors, which some of the builtin ones are too.
-        if isinstance(error, MdmError):
-            raise
-        raise ConfigurationError(
-            f"{source} cannot be read: {error.strerror}", hint="Check the path and the file's permissions."
-        ) from None
-
-
-def _open(source: str) -> AbstractContextManager[IO[str]]:
-    # A byte-order mark is dropped. What is no UTF-8 stays visible in the error about that key.
-    if source != "-":
-        return Path(source).open(encoding="utf-8-sig", errors="backslashreplace")
-    if isinstance(sys.stdin, io.TextIOWrapper):
-        sys.stdin.reconfigure(encoding="utf-8-sig", errors="backslashreplace")
-    return nullcontext(sys.stdin)
-
-
-def read_keys(lines: Iterable[str]) -> Iterator[str]:
-    """The first column of every line but blank ones and those that begin with ``#``."""
-    for line in lines:
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        if text.startswith('"'):
-            with suppress(csv.Error):  # the client says what is wrong with it
-                text = next(csv.reader([text]))[0]
-        else:
-            text = text.partition(",")[0]
-        yield text.strip()
-
-
-def _total(keys: Sequence[str], source: str | None) -> int | None:
-    """How many keys there are; None where they can be read only once."""
-    if source is None:
-        return len(keys)
-    if not Path(source).is_file():
-        return None
-    with _open(source) as file:
-        return len(keys) + sum(1 for _ in read_keys(file))
-
-
 def noncompliant(config: Path | None, chosen: Format | None, names: Sequence[str], *, reasons: bool) -> int:
     """List the devices that do not comply."""
     with MdmFederation.from_config(config, servers=names or None) as federation:
@@ -189,14 +121,13 @@ def noncompliant(config: Path | None, chosen: Format | None, names: Sequence[str
 def show_devices(devices: Iterable[Device], chosen: Format | None, tally: Tally) -> int:
     """Write one row for each device as it comes; returns how many came."""
     count = 0
-    with Bar("devices") as bar, _writing(rows.NONCOMPLIANT, chosen, bar) as out:
+    with Bar("devices") as bar, writing(rows.NONCOMPLIANT, chosen) as out:
         try:
             for device in devices:
                 out.write(rows.device_row(device))
                 count += 1
                 bar.step()
         except IncompleteListError as error:
-            bar.hide()
             for failure in error.failures or (error,):
                 tally.error(failure)
     if tally.code:
@@ -251,12 +182,3 @@ def _known(device: Device) -> Future[tuple[Device, MdmError | None]]:
     future: Future[tuple[Device, MdmError | None]] = Future()
     future.set_result((device, None))
     return future
-
-
-@contextmanager
-def _writing(view: View, chosen: Format | None, bar: Bar) -> Iterator[Writer]:
-    """A writer that clears the bar away before it writes to the same terminal."""
-    with writing(view, chosen or default_format()) as out:
-        if sys.stdout.isatty():
-            out.before_first = bar.hide
-        yield out

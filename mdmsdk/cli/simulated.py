@@ -15,7 +15,7 @@ from mdmsdk.cli import rows
 from mdmsdk.cli.bar import Bar
 from mdmsdk.cli.formats import writing
 from mdmsdk.cli.output import Column, View, put
-from mdmsdk.cli.report import OK, UNKNOWN, Tally, complain, say
+from mdmsdk.cli.report import OK, UNKNOWN, Tally, complain, remark
 from mdmsdk.cli.rows import labelled
 from mdmsdk.cli.servers import show_answers, show_devices, show_heartbeats
 from mdmsdk.errors import ConfigurationError, MdmError, ProviderLoadError
@@ -253,8 +253,10 @@ def simulate(
             write_private(write, text)
         _announce(running, fleet, text, chosen)
         saved = f"They are configured in {write}" if write else "Save the configuration above as mdm.toml"
-        say(f"{len(running)} server(s) over {len(fleet)} devices until Ctrl-C. {saved}; in another terminal:")
-        say(f"mdm heartbeat --config {write or 'mdm.toml'}")
+        remark(
+            f"{len(running)} server(s) over {len(fleet)} devices until Ctrl-C. {saved}; in another terminal:"
+        )
+        remark(f"mdm heartbeat --config {write or 'mdm.toml'}")
 
     ports = [port + offset for offset in range(len(simulators))] if port else []
     try:
@@ -301,7 +303,7 @@ def demo(chosen: Format | None) -> int:
             except MdmError as error:
                 complain(error)
         federation = stack.enter_context(MdmFederation(clients))
-        say(f"{len(clients)} simulated server(s) over {len(fleet)} made-up devices")
+        remark(f"{len(clients)} simulated server(s) over {len(fleet)} made-up devices")
         return max(
             _demo_heartbeat(federation, chosen),
             _demo_lookup(federation, samples(fleet, simulators), chosen),
@@ -314,7 +316,7 @@ def _heading(command: str, what: str, chosen: Format) -> None:
     if chosen == "table":
         put(f"\n$ {command}    # {what}\n")
     else:
-        say(f"$ {command}    # {what}")
+        remark(f"$ {command}    # {what}")
 
 
 def _demo_heartbeat(federation: MdmFederation, chosen: Format) -> int:
@@ -337,5 +339,5 @@ def _demo_list(federation: MdmFederation, chosen: Format) -> int:
     devices = federation.noncompliant()
     count = show_devices(islice(devices, _SHOWN), chosen, tally)
     count += sum(1 for _ in devices)
-    (put if chosen == "table" else say)(f"({min(count, _SHOWN)} of {count})\n")
+    (put if chosen == "table" else remark)(f"({min(count, _SHOWN)} of {count})\n")
     return tally.code

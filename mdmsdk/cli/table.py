@@ -12,7 +12,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from mdmsdk.cli.output import Column, Row, View, Writer
+from mdmsdk.cli.output import Column, Row, View, Writer, put
 from mdmsdk.words import one_line
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class TableWriter(Writer):
         """Write one row, or hold it back until the widths are known."""
         cells = [cell_text(column.value(row)) for column in self._view.table]
         if self._widths is not None:
-            self.emit(self._lines(cells, self._widths))
+            put(self._lines(cells, self._widths))
             return
         if not self._held:
             self._held_since = time.monotonic()
@@ -85,7 +85,7 @@ class TableWriter(Writer):
         head = self._lines(titles, widths)
         if self._colours:
             head = f"{_TITLE}{head.rstrip()}{_RESET}\n"
-        self.emit(head + "".join(self._lines(cells, widths) for cells in self._held))
+        put(head + "".join(self._lines(cells, widths) for cells in self._held))
         self._held = []
 
     def _fitted(self, widths: list[int]) -> list[int]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from mdmsdk.errors import ConfigurationError, PluginError
 from mdmsdk.registry import load_provider
+from mdmsdk.words import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,9 +42,8 @@ def _explain(place: tuple[int | str, ...], kind: str, message: str, model: type[
     if kind == "missing":
         return f"{name} is missing"
     if kind == "extra_forbidden":
-        known = _places(model)
-        near = difflib.get_close_matches(name, known, n=1)
-        return f"{name} is not known" + (f", is {known[near[0]]} meant?" if near else "")
+        places = _places(model)
+        return f"{name} is not known{nearest(name, places, places.__getitem__)}"
     return f"{name or 'all'}: {message.removeprefix('Value error, ')}"
 
 

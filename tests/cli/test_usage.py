@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mdmsdk import registry
-from mdmsdk.cli import main, options, output, plugins, servers
+from mdmsdk.cli import main, options, output, plugins
+from mdmsdk.cli.keys import all_keys
 from mdmsdk.cli.output import csv_text
 from mdmsdk.cli.table import TableWriter
 from mdmsdk.federation import MdmFederation
@@ -132,11 +133,43 @@ def test_a_file_that_is_not_there(mdm: Run, config: Path, tmp_path: Path) -> Non
     assert "none cannot be read" in result.err
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["lookpu", UNKNOWN], "Did you mean 'lookup'?"),
+        (["lookup", UNKNOWN, "--sever", "main"], "Possible options: --server"),
+        (["lookup", "--by", "seriel", "x"], "is serial meant?"),
+        (["lookup", "seriel:C02XK0AAJG5H"], "is serial meant?"),
+        (["lookup", UNKNOWN, "--server", "mian"], "is main meant?"),
+        (["heartbeat", "Mainn"], "is main meant?"),
+        (["doctor", "mian"], "is main meant?"),
+        (["simulate", "jmaf"], "is jamf meant?"),
+    ],
+)
+def test_a_typo_is_answered_with_what_was_meant(
+    mdm: Run, config: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], meant: str
+) -> None:
+    monkeypatch.setenv("MDMSDK_CONFIG", str(config))
+    result = mdm(*words)
+    assert result.code == 2
+    assert meant in result.err
+
+
+def test_a_provider_that_is_misspelt(mdm: Run, configure: Configure) -> None:
+    result = mdm(
+        "heartbeat", "--config", configure(main={"provider": "mereki", "base_url": "https://m.example"})
+    )
+    assert (result.code, result.out) == (2, "")
+    assert "is meraki meant?" in result.err
+
+
 # --- options
 
 
 def test_version_and_help(mdm: Run) -> None:
-    assert mdm("--version").out == f"mdm {version('mdmsdk')}\n"
+    first, *plugins = mdm("--version").out.splitlines()
+    assert first == f"mdm {version('mdmsdk')}"
+    assert f"mdmsdk-jamf {version('mdmsdk-jamf')}" in plugins
     shown = mdm("--help")
     assert shown.code == 0
     for command in ("providers", "heartbeat", "lookup", "noncompliant", "simulate", "demo"):
@@ -405,8 +438,10 @@ def test_a_long_table_is_written_as_it_comes(
 
 def test_the_bar_knows_how_many_keys_come(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("# keys\na\n\nb,c\n")
-    assert servers._total(["x"], str(tmp_path / "keys")) == 3
-    assert servers._total(["x"], "-") is None
+    with all_keys(["x"], str(tmp_path / "keys"), by=None, column=None) as (_, total):
+        assert total == 3
+    with all_keys(["x"], "-", by=None, column=None) as (_, total):
+        assert total is None
 
 
 def test_a_fault_of_the_server_is_one_per_answer(mdm: Run, configure: Configure, ise: Ise) -> None:
