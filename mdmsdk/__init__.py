@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mdmsdk.certificates import *
     from mdmsdk.client import *
+    from mdmsdk.config import *
     from mdmsdk.errors import *
     from mdmsdk.federation import *
     from mdmsdk.identifiers import *
@@ -60,6 +61,7 @@ __all__ = [
     "PermissionDeniedError",
     "PluginError",
     "Policy",
+    "PolicyChanges",
     "ProtocolError",
     "ProviderLoadError",
     "ProviderSettings",
@@ -84,6 +86,8 @@ __all__ = [
     "VersionMismatchError",
     "connect",
     "connect_async",
+    "connect_server",
+    "connect_server_async",
     "decide",
     "keys_from_certificate",
     "parse_key",
@@ -91,7 +95,17 @@ __all__ = [
 
 # Where the public names live, the light modules first. They are loaded when a name is first used:
 # `import mdmsdk` costs next to nothing, and who only parses a MAC address never loads the HTTP library.
-_HOMES = ("errors", "identifiers", "certificates", "models", "settings", "provider", "client", "federation")
+_HOMES = (
+    "errors",
+    "identifiers",
+    "certificates",
+    "models",
+    "settings",
+    "provider",
+    "client",
+    "config",
+    "federation",
+)
 
 
 def __getattr__(name: str) -> Any:

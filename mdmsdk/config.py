@@ -6,11 +6,13 @@ import logging
 import os
 import subprocess
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field, SecretStr
 
+from mdmsdk.client import AsyncMdmClient, MdmClient
 from mdmsdk.client.build import checked, kinds_of, make_provider
 from mdmsdk.errors import ConfigurationError, MdmError, SecretError
 from mdmsdk.registry import load_provider
@@ -20,11 +22,19 @@ from mdmsdk.trust import is_trusted, own_folder
 from mdmsdk.words import nearest, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from mdmsdk.provider import MdmProvider
 
-__all__ = ["Config", "FederationSettings", "find_config", "load_config", "read_secret"]
+__all__ = [
+    "Config",
+    "FederationSettings",
+    "connect_server",
+    "connect_server_async",
+    "find_config",
+    "load_config",
+    "read_secret",
+]
 
 FILE_NAME = "mdm.toml"
 _COMMAND_TIMEOUT = 30.0
@@ -154,6 +164,33 @@ class Config(Settings):
                 one_line(str(self.path)),
                 setting,
             )
+
+
+def connect_server(name: str, path: str | Path | None = None, *, http: Any = None) -> MdmClient:
+    """A client for one server of the configuration. Nothing is sent before the first call.
+
+    Args:
+        name: the server's name in the file.
+        path: the file; default: the one that `find_config` finds.
+        http: as `mdmsdk.connect` takes it.
+
+    Raises:
+        ConfigurationError: the file, the server's settings or a secret is not usable.
+    """
+    read = _reader(name, path)
+    return MdmClient(read(), server=name, http=http, renew=read)
+
+
+def connect_server_async(name: str, path: str | Path | None = None, *, http: Any = None) -> AsyncMdmClient:
+    """The same for async, where `http` is an async client; used with ``async with``."""
+    read = _reader(name, path)
+    return AsyncMdmClient(read(), server=name, http=http, renew=read)
+
+
+def _reader(name: str, path: str | Path | None) -> Callable[[], MdmProvider]:
+    config = load_config(path)
+    config.names([name])
+    return partial(config.provider, name)
 
 
 def find_config(path: str | Path | None = None) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NoReturn, Self, SupportsIndex
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NoReturn, Self, SupportsIndex, TypedDict
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -26,6 +26,7 @@ __all__ = [
     "ComplianceSettings",
     "LowerLimits",
     "Policy",
+    "PolicyChanges",
     "ProviderSettings",
     "Rules",
     "Settings",
@@ -117,6 +118,22 @@ class Policy(Settings):
     breaker_failures: int = Field(default=5, ge=0)
     breaker_reset: float = Field(default=30.0, gt=0)
     refused_wait: float = Field(default=300.0, ge=0)
+
+
+class PolicyChanges(TypedDict, total=False):
+    """Fields of `Policy`, each of which may be left out."""
+
+    timeout: float
+    deadline: float
+    list_patience: float
+    attempts: int
+    max_wait: float
+    max_body: int
+    max_pages: int
+    info_ttl: float
+    breaker_failures: int
+    breaker_reset: float
+    refused_wait: float
 
 
 class TlsSettings(Settings):
@@ -260,7 +277,8 @@ class ProviderSettings(Settings):
         tls: trust, see `TlsSettings`.
         proxy: URL of an HTTP proxy, secret because it may hold a password; default: the environment's.
         limits: less than the vendor allows, see `LowerLimits`; more than that changes nothing.
-        keep_raw: keep the vendor's own record in `Device.raw`.
+        keep_raw: keep the vendor's own record in `Device.raw`, and the last answer for debugging (see
+            `MdmClient.last_response`).
         judges: whether an answer of several servers is complete only with this one; False for an inventory
             beside the MDM, whose silence means nothing.
         compliance: where the verdict comes from, see `ComplianceSettings`; default: the vendor's own.

@@ -86,10 +86,16 @@ class Secrets:
     """
 
     def __init__(self, values: Iterable[str] = ()) -> None:
-        self._lasting = frozenset(part for value in values for part in _parts(value))
-        self._in_clear = tuple(_raw(part) for part in self._lasting if len(part) >= _SHORTEST)
+        self._lasting: frozenset[str] = frozenset()
         self._passing: deque[str] = deque(maxlen=_REMEMBERED)
         self._pattern: re.Pattern[str] | None = None
+        self.keep(values)
+
+    def keep(self, values: Iterable[str]) -> None:
+        """More secrets that stay; those before still must not be shown."""
+        self._lasting |= {part for value in values for part in _parts(value)}
+        self._in_clear = tuple(_raw(part) for part in self._lasting if len(part) >= _SHORTEST)
+        self._pattern = None
 
     def add(self, *values: str) -> None:
         """Remember tokens or cookies; of these only the latest."""

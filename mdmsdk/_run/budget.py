@@ -27,6 +27,12 @@ class Budget:
         self.answered = False
         self.failed = False
 
+    def again(self) -> Budget:
+        """A budget of another operation that ends at the same time."""
+        other = Budget(self.seconds, patient=self.patient)
+        other.at = self.at
+        return other
+
     @property
     def left(self) -> float:
         """Seconds left, negative when the time is up."""

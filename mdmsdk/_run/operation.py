@@ -236,9 +236,10 @@ class Operation:
         for _ in range(rules.MAX_HOPS + 1):
             response = await self.exchange_once(request)
             if not rules.is_redirect(response):
-                response = self._checked(
-                    request, rules.without_secrets(request, response, self._runner.secrets)
-                )
+                response = rules.without_secrets(request, response, self._runner.secrets)
+                if request.audience is not None:
+                    self._runner.shared.note(response)
+                response = self._checked(request, response)
                 if request.audience is not None:  # a login may be another server's
                     self._runner.shared.clock.hear(response)
                 return response

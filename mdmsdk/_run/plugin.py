@@ -27,10 +27,14 @@ _log = logging.getLogger("mdmsdk.run")
 
 
 class Plugin:
-    """A provider's methods; each may raise `MdmError` as it likes and does nothing else wrong unnoticed."""
+    """A provider's methods; each may raise `MdmError` as it likes and does nothing else wrong unnoticed.
+
+    Attributes:
+        provider: the provider; another one of its class where secrets were renewed.
+    """
 
     def __init__(self, provider: MdmProvider) -> None:
-        self._provider = provider
+        self.provider = provider
         self._knows_previous = contract_of(type(provider)) > 1
 
     def start(self, method: str, *args: Any) -> Flow[Any]:
@@ -123,7 +127,7 @@ class Plugin:
 
     def _call(self, method: str, *args: Any, instead: Callable[..., Any] | None = None) -> Any:
         try:
-            return (instead or getattr(self._provider, method))(*args)
+            return (instead or getattr(self.provider, method))(*args)
         except MdmError:
             raise
         except Exception as error:
@@ -134,7 +138,7 @@ class Plugin:
             raise self._slip(method, f"failed before it returned ({_kind(error)})") from error
 
     def _slip(self, method: str, what: str) -> PluginError:
-        name = self._provider.name
+        name = self.provider.name
         return PluginError(
             f"the plugin {name!r} is at fault: {method}() {what}", provider=name, method=method
         )

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from mdmsdk.errors import DeadlineExceededError, MdmError, RateLimitedError, RedirectError, ResponseError
+from mdmsdk.errors import (
+    DeadlineExceededError,
+    MalformedResponseError,
+    MdmError,
+    RateLimitedError,
+    RedirectError,
+    ResponseError,
+)
 from mdmsdk.wire import Request, Response, https_place, origin_of, same_origin
+from mdmsdk.words import without_secrets as without_members
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,6 +108,16 @@ def without_secrets(request: Request, response: Response, secrets: Secrets) -> R
     secrets.add(*(text for name, text in (request.form or {}).items() if _SECRET_FIELD.search(name)))
     headers = {name: secrets.hide(value) for name, value in response.headers.items()}
     return replace(response, headers=headers, body=secrets.hide_in(response.body))
+
+
+def fit_to_show(response: Response, secrets: Secrets) -> Response:
+    """The answer without what must not be shown: credentials, cookies, and members that tell of secrets."""
+    headers = {name: secrets.hide(value) for name, value in response.headers.items() if "cookie" not in name}
+    try:
+        body = json.dumps(without_members(response.json())).encode()
+    except MalformedResponseError:
+        body = response.body
+    return replace(response, headers=headers, body=secrets.hide_in(body))
 
 
 def worth_retrying(error: BaseException) -> bool:

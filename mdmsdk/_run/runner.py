@@ -30,13 +30,24 @@ class Runner:
     def __init__(
         self, waits: ModuleType, provider: MdmProvider, server: str, policy: Policy, http: Any = None
     ) -> None:
-        self.provider = provider
         self.plugin = Plugin(provider)
         self.server = server
         self.policy = policy
         self.is_twin = False
         self.shared = Shared(waits, provider, http)
         self.secrets = Secrets(secret_values(provider.settings))
+
+    @property
+    def provider(self) -> MdmProvider:
+        """The provider whose flows are run."""
+        return self.plugin.provider
+
+    async def renew(self, provider: MdmProvider) -> None:
+        """Go on with the secrets of another provider of the same class: what comes next logs in anew."""
+        self.secrets.keep(secret_values(provider.settings))
+        self.plugin.provider = provider
+        if http := self.shared.renew(provider.settings):
+            await self.shared.waits.close(http)
 
     def with_policy(self, policy: Policy) -> Runner:
         """The same server, limits, tokens and connections under another policy."""

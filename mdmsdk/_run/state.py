@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from mdmsdk.provider import Limits, MdmProvider, Token
+    from mdmsdk.settings import ProviderSettings
+    from mdmsdk.wire import Response
 
 
 class State:
@@ -56,6 +58,7 @@ class Shared:
     Attributes:
         closed: whether new work is refused.
         clock: what time it is for the server.
+        last: the server's last answer, with the setting ``keep_raw``.
     """
 
     def __init__(self, waits: ModuleType, provider: MdmProvider, http: Any = None) -> None:
@@ -63,6 +66,7 @@ class Shared:
         self.closed = False
         self.clock = Clock()
         self.given_http = http
+        self.last: Response | None = None
         self._settings = provider.settings
         self._limits = provider.limits.lowered(provider.settings.limits)
         self._http: dict[str, Any] = {}
@@ -82,6 +86,18 @@ class Shared:
     def _anew(self, before: State | None) -> State:
         self._state = state = State(self.waits, self._limits, before)
         return state
+
+    def renew(self, settings: ProviderSettings) -> Any:
+        """Forget all credentials; gives the connections, to be closed, if these settings make other ones."""
+        before, self._settings = self._settings, settings
+        self.now.tokens.drain()
+        same = (before.tls, before.proxy) == (settings.tls, settings.proxy)
+        return None if same or self.given_http else self.take_http()
+
+    def note(self, response: Response) -> None:
+        """Remember an answer for debugging, where the settings say so."""
+        if self._settings.keep_raw:
+            self.last = response
 
     def close(self) -> list[Token]:
         """Refuse new work and end what is under way; gives the credentials that may be given back."""

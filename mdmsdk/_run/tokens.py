@@ -120,7 +120,8 @@ class Tokens:
             entry.token = None
             if token.static:
                 entry.refusal, entry.refused_at = error, time.monotonic()
-        return not token.static
+        # A static one may have been renewed meanwhile, by hand.
+        return not token.static or entry is None or entry.token not in (None, token)
 
     def drain(self) -> list[Token]:
         """Forget all credentials, and give those that this process may give back to the server."""

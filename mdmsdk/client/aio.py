@@ -7,14 +7,16 @@ import math
 import time
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 from urllib.parse import urlsplit
 
 from mdmsdk._run import waits_aio
 from mdmsdk._run.budget import Budget
+from mdmsdk._run.rules import fit_to_show
 from mdmsdk._run.runner import Runner
 from mdmsdk.client import verdict
 from mdmsdk.errors import (
+    ConfigurationError,
     EndpointNotFoundError,
     IncompleteListError,
     MdmError,
@@ -27,13 +29,16 @@ from mdmsdk.proof import proven
 from mdmsdk.provider import Capability
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
     from datetime import datetime
     from types import ModuleType, TracebackType
 
+    from pydantic import SecretStr
+
     from mdmsdk.provider import MdmProvider, Page
     from mdmsdk.search import Found
-    from mdmsdk.settings import Rules
+    from mdmsdk.settings import Policy, PolicyChanges, Rules
+    from mdmsdk.wire import Response
 
 
 _log = logging.getLogger("mdmsdk.client")
@@ -55,17 +60,25 @@ class AsyncMdmClient:
 
     Use it as a context manager, or call `aclose`. It may be used by many tasks at once.
 
+    Args:
+        renew: gives the provider with its secrets read anew, for `refresh_secrets`.
+
     Attributes:
         server: the name under which errors and devices mention the server.
-        provider: the provider that describes its protocol.
     """
 
-    provider: MdmProvider
     server: str
     _waits: ModuleType = waits_aio
 
-    def __init__(self, provider: MdmProvider, *, server: str | None = None, http: Any = None) -> None:
-        self.provider = provider
+    def __init__(
+        self,
+        provider: MdmProvider,
+        *,
+        server: str | None = None,
+        http: Any = None,
+        renew: Callable[[], MdmProvider] | None = None,
+    ) -> None:
+        self._renew = renew
         self.server = server or urlsplit(provider.settings.base_url).hostname or ""
         self._runner = Runner(self._waits, provider, self.server, provider.settings.policy, http)
         self._home = self._runner
@@ -87,6 +100,11 @@ class AsyncMdmClient:
         return f"<{type(self).__name__} {self.server} ({self.provider.name})>"
 
     @property
+    def provider(self) -> MdmProvider:
+        """The provider that describes its protocol."""
+        return self._runner.provider
+
+    @property
     def _batch_size(self) -> int:
         return self.provider.limits.batch_size if Capability.BATCH in self.provider.capabilities else 1
 
@@ -94,6 +112,16 @@ class AsyncMdmClient:
     def server_time(self) -> datetime:
         """What the server's clock says, as far as its last answer told; otherwise this machine's."""
         return self._runner.shared.clock.now()
+
+    @property
+    def last_response(self) -> Response | None:
+        """What the server answered last, but to a login; only with the setting ``keep_raw``. For debugging.
+
+        Of calls side by side it is whichever was last. Credentials are hidden, cookies left out, and of JSON
+        also the members whose names tell of passwords and keys.
+        """
+        last = self._runner.shared.last
+        return None if last is None else fit_to_show(last, self._runner.secrets)
 
     @property
     def window(self) -> int:
@@ -105,7 +133,26 @@ class AsyncMdmClient:
         """Give the credential back, where the vendor has a way to, and close the connections."""
         await self._runner.aclose()
 
-    def with_policy(self, **changes: Any) -> AsyncMdmClient:
+    async def refresh_secrets(self, **secrets: str | SecretStr) -> None:
+        """Go on with new secrets: what comes next logs in anew. Sends nothing, and needs no restart.
+
+        Args:
+            secrets: new values of settings that are secrets, such as ``client_secret``; without any, those
+                of the configuration are read again from where they are kept.
+
+        Raises:
+            ConfigurationError: they cannot be read or used, and the client goes on with the old ones.
+        """
+        from mdmsdk.client.build import renewed
+
+        try:
+            provider = renewed(self.provider, secrets, self._renew)
+        except MdmError as error:
+            error.locate(server=self.server, provider=self.provider.name, operation="refresh_secrets")
+            raise
+        await self._runner.renew(provider)
+
+    def with_policy(self, **changes: Unpack[PolicyChanges]) -> AsyncMdmClient:
         """The same server and connections with another patience; `changes` are fields of `Policy`.
 
         Raises:
@@ -113,29 +160,42 @@ class AsyncMdmClient:
         """
         from mdmsdk.client.build import checked
 
+        policy = self._runner.policy
+        return self._under(checked(type(policy), {**policy.model_dump(), **changes}, "policy"))
+
+    def _under(self, policy: Policy) -> AsyncMdmClient:
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
-        policy = self._runner.policy
-        twin._runner = self._runner.with_policy(
-            checked(type(policy), {**policy.model_dump(), **changes}, "policy")
-        )
+        twin._runner = self._runner.with_policy(policy)
         return twin
 
-    async def heartbeat(self) -> ServerInfo:
+    def _budget(self, deadline: float | None) -> Budget:
+        if deadline is None:
+            return Budget(self._runner.policy.deadline)
+        if not 0 < deadline < math.inf:
+            raise ConfigurationError(
+                "deadline is no number of seconds above 0", hint="Leave it out, or raise it."
+            )
+        return Budget(deadline)
+
+    async def heartbeat(self, *, deadline: float | None = None) -> ServerInfo:
         """Reach the server, log in where that takes a step of its own, and read what it is.
+
+        Args:
+            deadline: seconds for all of it; default: ``policy.deadline``.
 
         Raises:
             MdmError: it is not reachable, not trusted, or does not let us in.
             ConfigurationError: the rules of the settings say nothing about any of its devices, as far as
                 one page of its inventory tells.
         """
-        budget = Budget(self._runner.policy.deadline)
+        budget = self._budget(deadline)
         info = await self._describe("heartbeat", fresh=True, budget=budget)
         if self._rules and Capability.INVENTORY in self.provider.capabilities:
             await self._check_rules(self._rules, budget)
         return info
 
-    async def lookup(self, key: Key | str) -> Device | None:
+    async def lookup(self, key: Key | str, *, deadline: float | None = None) -> Device | None:
         """The device with this key, or None if the server does not know it.
 
         Of several records for one key, the registered one with the newest check-in stands for
@@ -143,6 +203,7 @@ class AsyncMdmClient:
 
         Args:
             key: a key, or text whose kind is plain (see `mdmsdk.parse_key`).
+            deadline: seconds for this call; default: ``policy.deadline``.
 
         Raises:
             InvalidIdentifierError: the text is no key, or could be of several kinds.
@@ -150,26 +211,35 @@ class AsyncMdmClient:
             FilterIgnoredError: the server answered about another device.
             MdmError: there is no answer; never to be taken for a verdict.
         """
-        return verdict.pick(await self.find(key))
+        return verdict.pick(await self.find(key, deadline=deadline))
 
-    async def find(self, key: Key | str) -> list[Device]:
-        """Every record that the server has for this key; raises as `lookup` does."""
+    async def find(self, key: Key | str, *, deadline: float | None = None) -> list[Device]:
+        """Every record that the server has for this key; arguments and errors are those of `lookup`."""
         key = verdict.as_key(key)
         self._require(key)
-        devices: list[Device] = await self._with_info("find", "find", key)
+        budget = self._budget(deadline)
+        devices: list[Device] = await self._with_info("find", "find", key, budget=budget)
         return self._accept(key, devices)
 
-    async def lookup_many(self, keys: Iterable[Key | str]) -> AsyncIterator[LookupResult]:
+    async def lookup_many(
+        self, keys: Iterable[Key | str], *, deadline: float | None = None
+    ) -> AsyncIterator[LookupResult]:
         """One result for each key, in the order given; in batches where the provider can, or side by side.
 
         A failure is part of the result of its key, and does not end the others.
+
+        Args:
+            keys: what `lookup` takes.
+            deadline: seconds for all of them, from the first on: a key whose turn comes later ends with
+                `DeadlineExceededError`. Default: ``policy.deadline`` for each request.
         """
         size = self._batch_size
+        whole = None if deadline is None else self._budget(deadline)
         remaining = verdict.as_keys(keys)
         while given := list(islice(remaining, self.window)):
             rows = [self._read_key(text) for text in given]
             asked = list(dict.fromkeys(row for row in rows if not isinstance(row, LookupResult)))
-            jobs = [partial(self._lookup_chunk, chunk) for chunk in verdict.chunks(asked, size)]
+            jobs = [partial(self._lookup_chunk, chunk, whole) for chunk in verdict.chunks(asked, size)]
             results = {result.key: result for chunk in await self._waits.gather(jobs) for result in chunk}
             for row in rows:
                 yield row if isinstance(row, LookupResult) else results[row]
@@ -200,13 +270,14 @@ class AsyncMdmClient:
         self._require_capability(Capability.INVENTORY)
         return self._list("devices")
 
-    async def reasons(self, device: Device) -> Device:
+    async def reasons(self, device: Device, *, deadline: float | None = None) -> Device:
         """The device with its failure reasons in detail; for providers with `Capability.REASONS`.
 
-        May cost several requests.
+        May cost several requests, within `deadline` seconds or ``policy.deadline``.
         """
         self._require_capability(Capability.REASONS)
-        record: Device = await self._with_info("reasons", "reasons", device)
+        budget = self._budget(deadline)
+        record: Device = await self._with_info("reasons", "reasons", device, budget=budget)
         return verdict.explained(self._settled(self._judged(record)), device)
 
     async def _check_rules(self, rules: Rules, budget: Budget) -> None:
@@ -268,8 +339,9 @@ class AsyncMdmClient:
             return LookupResult(key=given if isinstance(given, str | Key) else repr(given)[:80], error=error)
         return key
 
-    async def _lookup_chunk(self, keys: Sequence[Key]) -> list[LookupResult]:
+    async def _lookup_chunk(self, keys: Sequence[Key], whole: Budget | None) -> list[LookupResult]:
         began = time.monotonic()
+        budget = self._budget(None) if whole is None else whole.again()
 
         def result(key: Key, device: Device | None, error: MdmError | None) -> LookupResult:
             elapsed_ms = (time.monotonic() - began) * 1000
@@ -278,9 +350,9 @@ class AsyncMdmClient:
         found: Found
         try:
             if len(keys) == 1:
-                found = {keys[0]: await self._with_info("find", "find", keys[0])}
+                found = {keys[0]: await self._with_info("find", "find", keys[0], budget=budget)}
             else:
-                found = await self._with_info("find", "find_batch", keys)
+                found = await self._with_info("find", "find_batch", keys, budget=budget)
         except MdmError as error:
             return [result(key, None, error) for key in keys]
         results = []
@@ -303,7 +375,7 @@ class AsyncMdmClient:
         if not fresh and described.info and asked_at < described.read_at + policy.info_ttl:
             if asked_at > max(described.read_at + policy.info_ttl * _RENEW_EARLY, described.renew_after):
                 described.renew_after = math.inf
-                self._waits.detach(self._renew)
+                self._waits.detach(self._describe_again)
             return described.info
         budget = budget or Budget(policy.deadline)
         turn = self._runner.shared.now.describing.turn()
@@ -319,10 +391,10 @@ class AsyncMdmClient:
         finally:
             turn.done()
 
-    async def _renew(self) -> None:
+    async def _describe_again(self) -> None:
         """Read the description again before it is too old, while lookups go on with the old one."""
         # Whatever patience the lookup has that noticed.
-        home = self.with_policy(**dict(self._home.policy))
+        home = self._under(self._home.policy)
         try:
             await home.heartbeat()
         except MdmError as error:

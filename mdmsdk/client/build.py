@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from mdmsdk.errors import ConfigurationError, PluginError
-from mdmsdk.registry import load_provider
+from mdmsdk.registry import installed, load_provider
+from mdmsdk.settings import ProviderSettings
+from mdmsdk.silence import sealed
 from mdmsdk.words import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from mdmsdk.provider import MdmProvider
 
@@ -72,8 +74,71 @@ def make_provider(name: str, settings: Mapping[str, Any]) -> MdmProvider:
     Raises:
         ConfigurationError: no such provider, or settings that it cannot use.
     """
-    provider = load_provider(name)
+    return _made(load_provider(name), settings, name)
+
+
+def provider_for(settings: ProviderSettings, name: str | None = None) -> MdmProvider:
+    """The provider that settings were made for.
+
+    Args:
+        settings: checked already, as they are an object of a provider's own class.
+        name: the provider; default: the one of the settings' own package that takes this class.
+
+    Raises:
+        ConfigurationError: no provider, or more than one, takes them.
+    """
+    kind = type(settings)
+    package = kind.__module__.partition(".")[0]
+    names = [name] if name else [one.name for one in installed() if one.target.split(".")[0] == package]
+    takers = [one for one in names if load_provider(one).settings_type is kind]
+    if len(takers) != 1:
+        raise ConfigurationError(
+            f"{kind.__name__} are not the settings of {name!r}"
+            if name
+            else f"the provider of {kind.__name__} is not plain",
+            hint="Name the provider and pass the settings that it takes: connect(NAME, SETTINGS).",
+        )
+    return _made(load_provider(takers[0]), settings, takers[0])
+
+
+def renewed(
+    provider: MdmProvider, secrets: Mapping[str, Any], read: Callable[[], MdmProvider] | None
+) -> MdmProvider:
+    """A provider of the same class and settings, but for its secrets.
+
+    Args:
+        provider: the one before.
+        secrets: new values of some of them; without any, all come from `read`.
+        read: gives the provider with its secrets read anew.
+
+    Raises:
+        ConfigurationError: there are no such secrets, or they cannot be read or used.
+    """
+    with sealed(values=dict(secrets)):
+        if not secrets:
+            if read:
+                return read()
+            raise ConfigurationError(
+                "the secrets of this client stand in no configuration",
+                hint="Pass the new ones, as refresh_secrets(password=...).",
+            )
+        kind = type(provider.settings)
+        known = {name for name, field in kind.model_fields.items() if SecretStr in kinds_of(field.annotation)}
+        if unknown := secrets.keys() - known:
+            raise ConfigurationError(
+                f"no secrets of these settings are {', '.join(sorted(unknown))}",
+                hint=f"Those at hand are {', '.join(sorted(known))}. For all else make another client.",
+            )
+        values = {name: getattr(provider.settings, name) for name in provider.settings.model_fields_set}
+        return _made(type(provider), {**values, **secrets}, provider.name)
+
+
+def _made(
+    provider: type[MdmProvider], settings: Mapping[str, Any] | ProviderSettings, name: str
+) -> MdmProvider:
     try:
+        if isinstance(settings, ProviderSettings):
+            return provider(settings)
         return provider(checked(provider.settings_type, settings, repr(name)))
     except ConfigurationError as error:
         error.locate(server=None, provider=name, operation="connect")

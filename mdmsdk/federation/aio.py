@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from mdmsdk.models import Device, LookupResult
     from mdmsdk.settings import Rules
 
+_NO_TIME = 1e-9
+"""Seconds that no request is made in."""
+
 
 class AsyncMdmFederation:
     """Several MDM servers, asked as one: all at once, one outcome each, no failure hides an answer.
@@ -69,7 +72,8 @@ class AsyncMdmFederation:
                 empty.
         """
         config = load_config(path)
-        clients = [cls._client(config.provider(name), server=name) for name in config.names(servers)]
+        read = {name: partial(config.provider, name) for name in config.names(servers)}
+        clients = [cls._client(get(), server=name, renew=get) for name, get in read.items()]
         return cls(clients, merge=config.federation.merge, rules=config.federation.rules)
 
     async def __aenter__(self) -> Self:
@@ -97,24 +101,50 @@ class AsyncMdmFederation:
         found: list[Heartbeat] = await self._waits.gather(jobs)
         return found
 
-    async def lookup(self, key: Key | str) -> Answer:
+    async def refresh_secrets(self) -> None:
+        """Read the secrets of all servers anew, as `MdmClient.refresh_secrets` does.
+
+        Raises:
+            ConfigurationError: those of a server cannot be read; it goes on with the old ones, and all others
+                with new ones.
+        """
+        failures: list[MdmError] = []
+        for client in self.clients.values():
+            try:
+                await client.refresh_secrets()
+            except MdmError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    async def lookup(self, key: Key | str, *, deadline: float | None = None) -> Answer:
         """What all servers together say about one key.
+
+        Args:
+            key: as a client takes it.
+            deadline: seconds for all of them; default: the ``policy.deadline`` of each.
 
         Raises:
             InvalidIdentifierError: the text is no key, or could be of several kinds.
         """
-        return (await self._ask([as_key(key)]))[0]
+        return (await self._ask([as_key(key)], deadline))[0]
 
-    async def lookup_many(self, keys: Iterable[Key | str]) -> AsyncIterator[Answer]:
+    async def lookup_many(
+        self, keys: Iterable[Key | str], *, deadline: float | None = None
+    ) -> AsyncIterator[Answer]:
         """One answer for each key, in the order given, as `lookup` gives it.
 
-        A text that is no key gives an answer whose outcomes hold the error.
+        A text that is no key gives an answer whose outcomes hold the error. With `deadline`, a key whose turn
+        comes after so many seconds ends with `DeadlineExceededError`.
         """
+        left, began = deadline, time.monotonic()
         window = max((client.window for client in self.clients.values()), default=1)
         remaining = as_keys(keys)
         while given := list(islice(remaining, window)):
-            for answer in await self._ask(given):
+            for answer in await self._ask(given, left):
                 yield answer
+            if deadline is not None:
+                left = max(deadline - (time.monotonic() - began), _NO_TIME)
 
     async def noncompliant(self) -> AsyncIterator[Device]:
         """The devices that do not comply, server by server, as they arrive.
@@ -141,8 +171,8 @@ class AsyncMdmFederation:
                 hint=failures[0].hint,
             )
 
-    async def _ask(self, keys: list[Key | str]) -> list[Answer]:
-        jobs = [partial(self._results, client, keys) for client in self.clients.values()]
+    async def _ask(self, keys: list[Key | str], deadline: float | None) -> list[Answer]:
+        jobs = [partial(self._results, client, keys, deadline) for client in self.clients.values()]
         by_server = await self._waits.gather(jobs)
         answers = []
         for results in zip(*by_server, strict=True):
@@ -166,8 +196,10 @@ class AsyncMdmFederation:
         return judge_together(judged[0], rivals, f"{len(known)} servers know the device")
 
     @staticmethod
-    async def _results(client: AsyncMdmClient, keys: list[Key | str]) -> list[LookupResult]:
-        return [result async for result in client.lookup_many(keys)]
+    async def _results(
+        client: AsyncMdmClient, keys: list[Key | str], deadline: float | None
+    ) -> list[LookupResult]:
+        return [result async for result in client.lookup_many(keys, deadline=deadline)]
 
     @staticmethod
     async def _heartbeat(client: AsyncMdmClient) -> Heartbeat:

@@ -81,20 +81,34 @@ class MdmFederation(Facade):
         """Whether each server is there; never raises for one that is not."""
         return drive(self._inner.heartbeat())
 
-    def lookup(self, key: Key | str) -> Answer:
+    def refresh_secrets(self) -> None:
+        """Read the secrets of all servers anew, as `MdmClient.refresh_secrets` does.
+
+        Raises:
+            ConfigurationError: those of a server cannot be read; it goes on with the old ones, and all others
+                with new ones.
+        """
+        return drive(self._inner.refresh_secrets())
+
+    def lookup(self, key: Key | str, *, deadline: float | None = None) -> Answer:
         """What all servers together say about one key.
+
+        Args:
+            key: as a client takes it.
+            deadline: seconds for all of them; default: the ``policy.deadline`` of each.
 
         Raises:
             InvalidIdentifierError: the text is no key, or could be of several kinds.
         """
-        return drive(self._inner.lookup(key))
+        return drive(self._inner.lookup(key, deadline=deadline))
 
-    def lookup_many(self, keys: Iterable[Key | str]) -> Iterator[Answer]:
+    def lookup_many(self, keys: Iterable[Key | str], *, deadline: float | None = None) -> Iterator[Answer]:
         """One answer for each key, in the order given, as `lookup` gives it.
 
-        A text that is no key gives an answer whose outcomes hold the error.
+        A text that is no key gives an answer whose outcomes hold the error. With `deadline`, a key whose turn
+        comes after so many seconds ends with `DeadlineExceededError`.
         """
-        return iterate(self._inner.lookup_many(keys))
+        return iterate(self._inner.lookup_many(keys, deadline=deadline))
 
     def noncompliant(self) -> Iterator[Device]:
         """The devices that do not comply, server by server, as they arrive.
