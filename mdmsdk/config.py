@@ -207,7 +207,7 @@ def find_config(path: str | Path | None = None) -> Path:
             return place
     raise ConfigurationError(
         f"no configuration file: neither {' nor '.join(map(str, places))} exists",
-        hint="Write one, name it with --config or $MDMSDK_CONFIG, or let `mdm simulate` print an example.",
+        hint="Write one with `mdm init`, name it with --config or $MDMSDK_CONFIG, or see `mdm simulate`.",
     )
 
 

@@ -47,6 +47,7 @@ OWNERS = {
     "stevedore": {"mdmsdk.registry"},
     "lxml": {"mdmsdk.ise"},
     "keyring": {"mdmsdk.config"},
+    "tomlkit": {"mdmsdk.cli"},
     "typer": {"mdmsdk.cli"},
     "rich": {"mdmsdk.cli"},
     "starlette": {"mdmsdk.simulator", "plugin"},

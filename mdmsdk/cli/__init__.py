@@ -42,7 +42,7 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         from mdmsdk.cli.app import app
     except ModuleNotFoundError as error:
-        if error.name not in {"typer", "rich"}:
+        if error.name not in {"typer", "rich", "tomlkit"}:
             raise
         # The script is installed with the library, the libraries that it needs are an extra.
         sys.stderr.write(

@@ -16,6 +16,7 @@ from mdmsdk.cli.options import (
     Servers,
     check_kind,
     complete_kind,
+    complete_provider,
     complete_simulator,
 )
 from mdmsdk.identifiers import KEY_KINDS
@@ -52,6 +53,60 @@ def _common(
     ] = False,
 ) -> None:
     """Options before the command."""
+
+
+@command(
+    app,
+    "mdm init",
+    "mdm init macs --provider jamf",
+    "mdm init phones --provider ise \\",
+    "  --set base_url=https://mdm.example --set username=nac \\",
+    "  --secret password=env:PHONES_PASSWORD",
+)
+def init(
+    *,
+    name: Annotated[str | None, typer.Argument(metavar="SERVER", help="What you call the server.")] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            "--provider",
+            metavar="PROVIDER",
+            help="One that `mdm providers` lists.",
+            autocompletion=complete_provider,
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A setting; may be repeated."),
+    ] = None,
+    secrets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--secret",
+            metavar="NAME=PLACE",
+            help="Where a secret is kept: env:NAME, file:PATH, keyring:SERVICE/USER, command:WORDS.",
+        ),
+    ] = None,
+    test: Annotated[bool, typer.Option("--test/--no-test", help="Ask the server for a heartbeat.")] = True,
+    config: Config = None,
+    format_: Output = None,
+) -> int:
+    """Write mdm.toml by asking.
+
+    Adds a server to the configuration, and tries it. Secrets stay where they are kept: only the place is
+    written. What is given by options is not asked.
+    """
+    from mdmsdk.cli.init import init
+
+    return init(
+        config,
+        format_,
+        name=name,
+        provider=provider,
+        settings=settings or (),
+        secrets=secrets or (),
+        test=test,
+    )
 
 
 @command(app, "mdm doctor", "mdm doctor macs", "mdm doctor --redacted > ticket.txt")
