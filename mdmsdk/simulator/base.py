@@ -1,22 +1,30 @@
 """What all simulators share: an application over a fleet, a log of its requests, and faults to inject."""
 
 import dataclasses
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mdmsdk.simulator._inject import Injector
 from mdmsdk.simulator.faults import Faults
 from mdmsdk.simulator.fleet import Fleet, SimDevice
 from mdmsdk.simulator.recording import ReceivedRequest, RequestLog
 
-__all__ = ["Simulator"]
+__all__ = ["Simulator", "not_simulated"]
 
 HabitsT = TypeVar("HabitsT")
+_NO_ANSWER = 300  # and above: redirections and refusals
+
+
+def not_simulated(*names: str) -> str:
+    """Say in an error's text what the simulator does not implement."""
+    return f"the simulator does not implement {', '.join(names)}"
 
 
 class Simulator(ABC, Generic[HabitsT]):
@@ -25,9 +33,14 @@ class Simulator(ABC, Generic[HabitsT]):
     A subclass names its provider and its habits, and gives routes. Tests reach in from their own thread: they
     read `requests`, add to `faults`, set `fleet` to another one, or call `behave`; the next request sees it.
 
+    A server that passes over a parameter which it does not know hides the client's mistake. So a simulator
+    says in `takes` which parameters it implements, and refuses a request that has others.
+
     Attributes:
         name: Entry-point name of the provider that speaks this API.
         habits_type: Frozen dataclass of the switches, all with defaults.
+        takes: Names of query parameters, by a regular expression for the end of the path; a path that fits
+            none takes none. None: the simulator looks after its parameters itself.
         fleet: The devices that the server knows.
         habits: How the server behaves.
         requests: What came in.
@@ -36,6 +49,7 @@ class Simulator(ABC, Generic[HabitsT]):
 
     name: ClassVar[str]
     habits_type: ClassVar[type[Any]]
+    takes: ClassVar[Mapping[str, frozenset[str]] | None] = None
 
     def __init__(self, fleet: Fleet | None = None, **habits: Any) -> None:
         """Prepare a server.
@@ -71,6 +85,23 @@ class Simulator(ABC, Generic[HabitsT]):
         Args:
             origin: Scheme, host and port at which it listens.
         """
+
+    def not_taken(self, path: str, names: Iterable[str]) -> list[str]:
+        """Give those of the names of query parameters that the simulator does not implement for a path."""
+        if self.takes is None:
+            return []
+        taken = next(
+            (taken for end, taken in self.takes.items() if re.search(f"(?:{end})$", path)), frozenset()
+        )
+        return sorted(set(names) - taken)
+
+    def refusal(self, names: Sequence[str]) -> Response:
+        """Give the answer to a request with parameters that the simulator does not implement.
+
+        Args:
+            names: Those parameters.
+        """
+        return JSONResponse({"error": not_simulated(*names)}, 400)
 
     def identifiers(self, device: SimDevice) -> dict[str, str]:
         """Give the identifiers by which this server knows a record, by kind of key, as a client writes them.
@@ -117,7 +148,29 @@ class _Gate:
         request = ReceivedRequest.from_scope(scope)
         self._simulator.requests.append(request)
         fault = self._simulator.faults.take(request)
+        unknown = self._simulator.not_taken(request.path, (name for name, _ in request.query))
+        if unknown:
+            send = _Instead(send, scope, self._simulator.refusal(unknown))
         if fault is None:
             await self._app(scope, receive, send)
         else:
             await self._inject(fault, scope, receive, send)
+
+
+class _Instead:
+    """Sends another answer in place of a good one; what is refused anyway stays as it is."""
+
+    def __init__(self, send: Send, scope: Scope, answer: Response) -> None:
+        self._send, self._scope, self._answer = send, scope, answer
+        self._replaced = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] < _NO_ANSWER:
+            self._replaced = True
+            await self._answer(self._scope, _nothing, self._send)
+        elif not self._replaced:
+            await self._send(message)
+
+
+async def _nothing() -> Message:
+    return {"type": "http.request"}

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import ssl
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import httpx
+import jwt
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
-from mdmsdk.simulator import Fleet, serve
+from mdmsdk.simulator import Fleet, RunningSimulator, SimDevice, serve
 from mdmsdk_intune.simulator import IntuneHabits, IntuneIseSimulator, IntuneSimulator
 from mdmsdk_intune.simulator.entra import GRAPH, INTUNE
 from mdmsdk_intune.simulator.graph import SERVICE_PATH
@@ -40,7 +48,12 @@ def ask(fleet: Fleet) -> Iterator[Ask]:
     ):
 
         def ask(
-            path: str, audience: str = GRAPH, method: str = "GET", json: Any = None, **habits: Any
+            path: str,
+            audience: str = GRAPH,
+            method: str = "GET",
+            json: Any = None,
+            params: dict[str, str] | None = None,
+            **habits: Any,
         ) -> httpx.Response:
             simulator.habits = IntuneHabits(**habits)
             form = {
@@ -52,7 +65,8 @@ def ask(fleet: Fleet) -> Iterator[Ask]:
             token = client.post(f"/{simulator.habits.tenant_id}/oauth2/v2.0/token", data=form).json()[
                 "access_token"
             ]
-            return client.request(method, path, json=json, headers={"Authorization": f"Bearer {token}"})
+            login = {"Authorization": f"Bearer {token}"}
+            return client.request(method, path, json=json, params=params, headers=login)
 
         yield ask
 
@@ -78,6 +92,57 @@ def test_filters_are_heeded_or_dropped_without_a_word(ask: Ask, query: str, coun
     assert answer.json()["@odata.count"] == count
 
 
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("lastSyncDateTime lt 2000-01-01T00:00:00Z", lambda device: device.last_check_in is None),
+        ("lastSyncDateTime ge 2000-01-01T00:00:00Z", lambda device: device.last_check_in is not None),
+        ("operatingSystem eq 'iOS'", lambda device: device.platform == "iOS"),
+        ("contains(deviceName,'TOP-')", lambda device: "top-" in device.hostname.lower()),
+        ("startswith(deviceName,'top-')", lambda device: "top-" in device.hostname.lower()),
+        (
+            "complianceState eq 'compliant' and operatingSystem eq 'Windows'",
+            lambda device: (device.compliance, device.platform) == ("compliant", "Windows"),
+        ),
+        (
+            "complianceState eq 'compliant' or complianceState eq 'noncompliant'",
+            lambda device: device.compliance in {"compliant", "noncompliant"},
+        ),
+    ],
+)
+def test_documented_filters_are_heeded(
+    ask: Ask, fleet: Fleet, query: str, wanted: Callable[[SimDevice], bool]
+) -> None:
+    rows = ask(DEVICES, params={"$filter": query}).json()["value"]
+    assert {row["id"] for row in rows} == {device.guid for device in fleet if wanted(device)}
+    assert 0 < len(rows) < len(fleet)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"$orderby": "deviceName"},
+        {"$search": "x"},
+        {"$expand": "users"},
+        {"$skip": "3"},
+        {"$filter": "endswith(deviceName,'x')"},
+        {"$filter": "serialNumber ne 'x'"},
+        {"$filter": "noSuchThing eq 'x'"},
+        {"$filter": "serialNumber eq 'x' and"},
+        {"$filter": "lastSyncDateTime gt yesterday"},
+        {"$select": "noSuchThing"},
+        {"$top": "many"},
+        {"$skiptoken": "made-up"},
+    ],
+)
+def test_what_is_not_simulated_is_refused(ask: Ask, query: dict[str, str]) -> None:
+    assert ask(DEVICES, params=query).status_code == 400
+    address = "/deviceManagement/managedDevices?" + "&".join(f"{name}={text}" for name, text in query.items())
+    part = {"id": "1", "method": "GET", "url": address}
+    (answer,) = ask("/v1.0/$batch", method="POST", json={"requests": [part]}).json()["responses"]
+    assert answer["status"] == 400
+
+
 def test_pages_hold_every_device_once(ask: Ask, fleet: Fleet) -> None:
     seen: list[str] = []
     path = f"{DEVICES}?$select=deviceName&$top=7"
@@ -95,7 +160,11 @@ def test_lists_lack_what_only_one_device_has(ask: Ask, fleet: Fleet) -> None:
     for path in (f"{DEVICES}/{device.guid}", f"{DEVICES}('{device.guid}')"):
         assert ask(path).json()["ethernetMacAddress"] == device.ethernet_mac
         assert ask(path).json()["udid"] is None
-        assert ask(f"{path}?$select=udid").json() == {"id": device.guid, "udid": device.udid}
+        chosen = ask(f"{path}?$select=udid").json()
+        assert chosen.pop("@odata.context").endswith(
+            "/v1.0/$metadata#deviceManagement/managedDevices/$entity"
+        )
+        assert chosen == {"id": device.guid, "udid": device.udid}
 
 
 def test_batches_have_at_most_twenty_requests(ask: Ask) -> None:
@@ -197,3 +266,78 @@ def test_entra_refuses_what_entra_refuses(fleet: Fleet, form: dict[str, str | No
     assert status >= 400
     assert body["error_codes"] == [number]
     assert f"AADSTS{number}" in body["error_description"]
+
+
+def test_ise_s_scope_and_both_versions_of_the_token_address_are_known(fleet: Fleet) -> None:
+    with serve(IntuneSimulator(fleet)) as running, client_of(running) as http:
+        habits = running.simulator.habits
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": habits.client_id,
+            "client_secret": habits.client_secret,
+            "client_info": "1",
+        }
+        answer = http.get("/")
+        for address, wanted in (
+            ("v2.0/token", {"scope": f"{INTUNE}/.default openid profile offline_access"}),
+            ("token", {"resource": INTUNE}),
+        ):
+            answer = http.post(f"/{habits.tenant_id}/oauth2/{address}", data=form | wanted)
+            assert answer.status_code == 200, answer.text
+            login = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+            assert http.get(f"{SERVICE_PATH}/ciscoise/mdminfo/", headers=login).status_code == 200
+        assert answer.json()["expires_in"] == str(habits.token_life)
+        assert answer.json()["resource"] == INTUNE
+        for address, wrong in (
+            ("v2.0/token", {"scope": f"{INTUNE}/.default {GRAPH}/.default"}),
+            ("v2.0/token", {"scope": "openid"}),
+            ("token", {"resource": "https://other.example.com"}),
+            ("token", {"scope": f"{INTUNE}/.default"}),
+        ):
+            assert http.post(f"/{habits.tenant_id}/oauth2/{address}", data=form | wrong).status_code == 400
+
+
+@pytest.mark.parametrize("version", ["v2.0/", ""])
+def test_assertions_name_certificate_and_address_as_other_clients_do(fleet: Fleet, version: str) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    certificate = self_signed(key)
+    pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
+    digest = certificate.fingerprint(hashes.SHA1())  # noqa: S303 - it only names the certificate
+    with serve(IntuneSimulator(fleet, certificates=(pem,))) as running, client_of(running) as http:
+        habits, now = running.simulator.habits, int(time.time())
+        claims = {
+            "iss": habits.client_id,
+            "sub": habits.client_id,
+            "jti": "1",
+            "exp": now + 300,
+            "nbf": now - 1,
+        }
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": habits.client_id,
+            "scope": f"{GRAPH}/.default",
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        }
+        for other, status in (("v2.0/", 200), ("", 200), ("v3.0/", 401)):
+            address = f"{running.origin}/{habits.tenant_id}/oauth2/{other}token"
+            for name in (base64.b64encode(digest), base64.urlsafe_b64encode(digest)):
+                signed = jwt.encode(
+                    {**claims, "aud": address}, key, algorithm="RS256", headers={"x5t": name.decode()}
+                )
+                answer = http.post(
+                    f"/{habits.tenant_id}/oauth2/{version}token",
+                    data={**form, "resource": GRAPH, "client_assertion": signed},
+                )
+                assert answer.status_code == status, answer.text
+
+
+def client_of(running: RunningSimulator[IntuneSimulator]) -> httpx.Client:
+    trust = ssl.create_default_context(cafile=running.settings["tls"]["ca_file"])
+    return httpx.Client(base_url=running.origin, verify=trust)
+
+
+def self_signed(key: rsa.RSAPrivateKey) -> x509.Certificate:
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ise.example.com")]), datetime.now(UTC)
+    begun = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    dated = begun.not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    return dated.serial_number(x509.random_serial_number()).sign(key, hashes.SHA256())

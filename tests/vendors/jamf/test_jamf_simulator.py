@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -195,3 +196,88 @@ def test_the_verdict_of_a_retired_device_is_none_unless_it_is_bad(start: Start, 
             assert verdict == "compliant"
         else:
             assert verdict == device.compliance
+
+
+def test_lists_are_sorted_by_what_is_asked_for(bare: Callable[..., Bare]) -> None:
+    client = bare()
+    by_version = "operatingSystem.version:desc,id:asc"
+    rows = client.get("/api/v3/computers-inventory", sort=by_version, section="OPERATING_SYSTEM").json()[
+        "results"
+    ]
+    versions = [row["operatingSystem"]["version"] for row in rows]
+    assert len(set(versions)) > 1
+    assert versions == sorted(versions, reverse=True)
+    for first, second in pairwise(rows):
+        if first["operatingSystem"] == second["operatingSystem"]:
+            assert int(first["id"]) < int(second["id"])
+    groups = client.get("/api/v3/computer-groups/smart-groups", sort="name:desc").json()["results"]
+    assert [group["name"] for group in groups] == sorted((group["name"] for group in groups), reverse=True)
+
+
+@pytest.mark.parametrize("sign", ["<", "=lt=", "<=", "=le=", ">", "=gt=", ">=", "=ge="])
+def test_filters_compare(bare: Callable[..., Bare], fleet: Fleet, sign: str) -> None:
+    client = bare()
+    known = sorted(device.id for device in fleet if is_computer(device))
+    bound = known[len(known) // 2]
+    rows = client.get("/api/v4/computers-inventory", filter=f"id{sign}{bound}", page_size=2000).json()[
+        "results"
+    ]
+    same, less = sign in {"<=", "=le=", ">=", "=ge="}, sign in {"<", "=lt=", "<=", "=le="}
+    wanted = [
+        number
+        for number in known
+        if (number == bound and same) or (number != bound and (number < bound) == less)
+    ]
+    assert sorted(int(row["id"]) for row in rows) == wanted
+    later = 'general.reportDate>"2020-01-01T00:00:00Z"'
+    assert client.get("/api/v4/computers-inventory", filter=later).json()["totalCount"] > 0
+
+
+def test_single_records_are_those_of_the_list(bare: Callable[..., Bare]) -> None:
+    client = bare()
+    computer = client.get("/api/v3/computers-inventory", section=["GENERAL", "HARDWARE"]).json()["results"][0]
+    path = f"/api/v3/computers-inventory/{computer['id']}"
+    assert client.get(path, section="GENERAL,HARDWARE").json() == computer
+    assert client.get(path).json() == {**computer, "hardware": None}
+    whole = client.get(f"/api/v3/computers-inventory-detail/{computer['id']}").json()
+    assert (whole["hardware"], bool(whole["security"])) == (computer["hardware"], True)
+    sections = [
+        "GENERAL",
+        "HARDWARE",
+        "SECURITY",
+        "NETWORK",
+        "SERVICE_SUBSCRIPTIONS",
+        "USER_AND_LOCATION",
+        "GROUPS",
+    ]
+    phone = client.get("/api/v2/mobile-devices/detail", section=sections).json()["results"][0]
+    whole = client.get(f"/api/v2/mobile-devices/{phone['mobileDeviceId']}/detail").json()
+    assert whole == {name: value for name, value in phone.items() if name in whole}
+    assert whole["security"]
+    for missing in (
+        "/api/v3/computers-inventory/999999",
+        f"/api/v3/computers-inventory/{phone['mobileDeviceId']}",
+    ):
+        assert client.get(missing).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("/api/v4/computers-inventory", {"sort": "hardware.macAddress:asc"}),
+        ("/api/v4/computers-inventory", {"sort": "general.name"}),
+        ("/api/v4/computers-inventory", {"sort": "general.name:up"}),
+        ("/api/v4/computers-inventory", {"filter": "general.lastContactTime>2020-01-01T00:00:00Z"}),
+        ("/api/v3/computers-inventory", {"filter": "general.lastContact>2020-01-01T00:00:00Z"}),
+        ("/api/v4/computers-inventory", {"exception-handling": "LENIENT"}),
+        ("/api/v4/computers-inventory", {"pagesize": "5"}),
+        ("/api/v2/mobile-devices/detail", {"exception-handling": "CARELESS"}),
+        ("/api/v2/mobile-devices/detail", {"subset": "basic"}),
+        ("/api/v3/computer-groups/smart-groups", {"filter": 'membershipCount=="1"'}),
+        ("/api/v1/computer-groups", {"page": "1"}),
+    ],
+)
+def test_what_is_not_there_is_refused(bare: Callable[..., Bare], path: str, params: dict[str, str]) -> None:
+    client = bare()
+    assert client.get(path).status_code == 200
+    assert client.http.get(path, params=params).status_code == 400

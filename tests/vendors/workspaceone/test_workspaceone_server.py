@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from mdmsdk.errors import (
@@ -407,3 +408,35 @@ def test_a_device_that_left_is_not_compliant(start: Start, mdm_connect: Connect,
     running = start(gone)
     found = mdm_connect(**running.settings).lookup(Guid(gone[0].guid))
     assert (found.registered, found.compliance.state) == (False, ComplianceState.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("version", "query", "status"),
+    [
+        (1, "page=0&pagesize=5&orderby=deviceid&sortorder=DESC", 200),
+        (2, "page=0&pagesize=5&compliance_status=false", 200),
+        (3, "page=0&page_size=5&compliance_status=not_compliant", 200),
+        # Names of another version, and what no version of the simulator implements.
+        (1, "page_size=5", 400),
+        (1, "compliance_status=false", 400),
+        (2, "compliantstatus=false", 400),
+        (3, "pagesize=5", 400),
+        (3, "orderby=deviceid", 400),
+        (1, "orderby=lastseen", 400),
+        (1, "seensince=2026-01-01", 400),
+        (2, "platform=Apple", 400),
+    ],
+)
+def test_parameters_that_are_not_implemented_are_refused(
+    start: Start, version: int, query: str, status: int
+) -> None:
+    running = start()
+    habits = running.simulator.habits
+    accept = "application/json" if version == 1 else f"application/json;version={version}"
+    headers = {"aw-tenant-code": habits.tenant_code, "Accept": accept}
+    address = f"{running.origin}/api/mdm/devices/search?{query}"
+    answer = httpx.get(address, headers=headers, auth=(habits.username, habits.password))
+    assert answer.status_code == status, answer.text
+    if "DESC" in query:
+        numbers = [row["Id"]["Value"] for row in answer.json()["Devices"]]
+        assert numbers == sorted(numbers, reverse=True)

@@ -5,7 +5,7 @@ stand on Graph's host in reality either, at ``https://localhost:PORT``.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl
 
@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mdmsdk.simulator import Fleet, SimDevice, Simulator, TlsFiles
+from mdmsdk.simulator.base import not_simulated
 from mdmsdk_intune.simulator.entra import GRAPH, INTUNE, Entra
 from mdmsdk_intune.simulator.graph import SERVICE_PATH, Graph, lookup_macs
 from mdmsdk_intune.simulator.habits import IntuneHabits
@@ -36,6 +37,12 @@ class IntuneSimulator(Simulator[IntuneHabits]):
 
     name: ClassVar[str] = "intune"
     habits_type: ClassVar[type[IntuneHabits]] = IntuneHabits
+    takes: ClassVar[Mapping[str, frozenset[str]]] = {
+        "/managedDevices": frozenset({"$filter", "$select", "$top", "$skiptoken"}),
+        r"/managedDevices(/[^/]+|\('[^/]+'\))": frozenset({"$select"}),
+        "/mdminfo/": frozenset({"ise_api_version"}),
+        "/cisco/devices/": frozenset({"paging", "querycriteria", "value", "deviceidentifier", "filter"}),
+    }
 
     def __init__(self, fleet: Fleet | None = None, **habits: Any) -> None:
         """Prepare the servers.
@@ -79,6 +86,7 @@ class IntuneSimulator(Simulator[IntuneHabits]):
         return [
             Route(f"{tenant}/v2.0/.well-known/openid-configuration", self._describe),
             Route(f"{tenant}/oauth2/v2.0/token", self._token, methods=["POST"]),
+            Route(f"{tenant}/oauth2/token", self._token, methods=["POST"]),
             Route(f"{SERVICE_PATH}/ciscoise/mdminfo/", self._server_info),
             Route(f"{SERVICE_PATH}/cisco/devices/", self._compliance),
             Route(f"{_VERSION}/$batch", self._batch, methods=["POST"]),
@@ -91,8 +99,8 @@ class IntuneSimulator(Simulator[IntuneHabits]):
 
     async def _token(self, request: Request) -> Response:
         form = dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
-        url = f"{self.habits.token_host or _origin(request)}{request.url.path}"
-        status, body = self.entra.token(self.habits, request.path_params["tenant"], form, url)
+        host, old = self.habits.token_host or _origin(request), not request.url.path.endswith("/v2.0/token")
+        status, body = self.entra.token(self.habits, request.path_params["tenant"], form, host, old=old)
         return JSONResponse(body, status, {"Cache-Control": "no-store, no-cache"})
 
     async def _graph(self, request: Request) -> Response:
@@ -116,7 +124,11 @@ class IntuneSimulator(Simulator[IntuneHabits]):
         return JSONResponse(body, status, headers)
 
     def _answer(self, request: Request, target: str) -> tuple[int, dict[str, Any], dict[str, str]]:
-        return self.graph.answer(self.fleet, self.habits, target, _origin(request))
+        return self.graph.answer(self.fleet, self.habits, target, _origin(request), self.not_taken)
+
+    def refusal(self, names: Sequence[str]) -> Response:
+        """Refuse parameters that are not implemented, as Graph writes errors."""
+        return JSONResponse({"error": {"code": "BadRequest", "message": not_simulated(*names)}}, 400)
 
     async def _server_info(self, request: Request) -> Response:
         refused = self._refuse(request)

@@ -25,6 +25,9 @@ GRAPH: Final = "https://graph.microsoft.com"
 INTUNE: Final = "https://api.manage.microsoft.com/"
 
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+# ISE sends them with every request for a token.
+_OF_USERS: Final = frozenset({"openid", "profile", "offline_access"})
+_URL_SAFE: Final = str.maketrans("+/", "-_")
 _MOMENT: Final = "2026-01-15 12:00:00Z"
 
 
@@ -76,17 +79,36 @@ class Entra:
         }
 
     def token(
-        self, habits: IntuneHabits, tenant: str, form: Mapping[str, str], url: str
+        self, habits: IntuneHabits, tenant: str, form: Mapping[str, str], host: str, *, old: bool = False
     ) -> tuple[int, dict[str, Any]]:
-        """Answer the request for a token."""
+        """Answer the request for a token.
+
+        Args:
+            habits: Of the server.
+            tenant: As the path has it.
+            form: What was sent.
+            host: Scheme, host and port of the authority.
+            old: It came to version 1, which has a resource instead of a scope and writes numbers as text.
+        """
         try:
-            audience = self._check(habits, tenant, form, url)
+            audience = self._check(habits, tenant, form, host, old=old)
         except Refusal as refusal:
             self.refusals += 1
             return self._error(refusal, "the request for a token was refused")
         token = f"simulated-{next(self._numbers)}-{len(audience)}"
         self._issued[token] = _Issued(audience, time.monotonic() + habits.token_life)
         self.tokens[audience] += 1
+        if old:
+            now = int(time.time())
+            return 200, {
+                "token_type": "Bearer",
+                "expires_in": str(habits.token_life),
+                "ext_expires_in": str(habits.token_life),
+                "expires_on": str(now + habits.token_life),
+                "not_before": str(now),
+                "resource": audience,
+                "access_token": token,
+            }
         return 200, {
             "token_type": "Bearer",
             "expires_in": habits.token_life,
@@ -103,7 +125,9 @@ class Entra:
         """Let every token that was given be worthless from now on."""
         self._issued.clear()
 
-    def _check(self, habits: IntuneHabits, tenant: str, form: Mapping[str, str], url: str) -> str:
+    def _check(
+        self, habits: IntuneHabits, tenant: str, form: Mapping[str, str], host: str, *, old: bool
+    ) -> str:
         if habits.refuse_login is not None:
             raise Refusal(habits.refuse_login, habits.refuse_word, habits.refuse_status)
         if tenant.lower() != habits.tenant_id:
@@ -113,18 +137,20 @@ class Entra:
         if form.get("grant_type") != "client_credentials":
             raise Refusal(70003, "unsupported_grant_type")
         if form.get("client_assertion_type") == _ASSERTION_TYPE:
-            self._check_assertion(habits, form.get("client_assertion", ""), url)
+            # Either version takes an assertion that names the other's address.
+            urls = [f"{host}/{tenant}/oauth2/{version}token" for version in ("v2.0/", "")]
+            self._check_assertion(habits, form.get("client_assertion", ""), urls)
         elif "client_secret" not in form:
             raise Refusal(7000218, "invalid_client", 401)
         elif form["client_secret"] != habits.client_secret:
             raise Refusal(7000215, "invalid_client", 401)
-        return _audience(form.get("scope", ""))
+        return _known(form.get("resource", "")) if old else _audience(form.get("scope", ""))
 
-    def _check_assertion(self, habits: IntuneHabits, assertion: str, url: str) -> None:
+    def _check_assertion(self, habits: IntuneHabits, assertion: str, urls: list[str]) -> None:
         try:
             header = jwt.get_unverified_header(assertion)
             key = _registered(habits.certificates, header)
-            claims = jwt.decode(assertion, key, algorithms=["RS256", "PS256"], audience=url)
+            claims = jwt.decode(assertion, key, algorithms=["RS256", "PS256"], audience=urls)
         except (jwt.ExpiredSignatureError, jwt.ImmatureSignatureError, jwt.InvalidAudienceError):
             raise Refusal(700024, "invalid_client", 401) from None
         except (jwt.InvalidTokenError, LookupError):
@@ -148,10 +174,15 @@ class Entra:
 
 
 def _audience(scope: str) -> str:
-    """Give the audience of a scope: all before the last slash."""
-    audience, _, last = scope.rpartition("/")
-    if last != ".default" or " " in scope:
+    """Give the audience of a scope: all before the last slash. Words about users are passed over."""
+    scopes = [word for word in scope.split() if word not in _OF_USERS]
+    audience, _, last = scopes[0].rpartition("/") if len(scopes) == 1 else ("", "", "")
+    if last != ".default":
         raise Refusal(70011, "invalid_scope")
+    return _known(audience)
+
+
+def _known(audience: str) -> str:
     if audience.rstrip("/") not in {GRAPH, INTUNE.rstrip("/")}:
         raise Refusal(500011, "invalid_resource")
     return audience
@@ -166,8 +197,9 @@ def _registered(certificates: tuple[str, ...], header: Mapping[str, Any]) -> RSA
             "x5t#S256": certificate.fingerprint(hashes.SHA256()),
         }
         for name, digest in names.items():
-            # With or without the padding, which RFC 7515 leaves out and msal writes.
-            if str(header.get(name)).rstrip("=") == base64.urlsafe_b64encode(digest).decode().rstrip("="):
+            # With or without the padding, which RFC 7515 leaves out and msal writes, and in ordinary Base64.
+            given = str(header.get(name)).rstrip("=").translate(_URL_SAFE)
+            if given == base64.urlsafe_b64encode(digest).decode().rstrip("="):
                 key = certificate.public_key()
                 if isinstance(key, RSAPublicKey):
                     return key

@@ -5,12 +5,15 @@ https://learn.microsoft.com/graph/api/resources/intune-graph-overview
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from uuid import NAMESPACE_DNS, uuid5
 
+from mdmsdk.simulator.base import not_simulated
 from mdmsdk_intune.simulator.habits import IntuneHabits
+from mdmsdk_intune.simulator.odata import QueryError, heeded, selected
 
 if TYPE_CHECKING:
     from mdmsdk.simulator import Fleet, SimDevice
@@ -23,11 +26,6 @@ _DEVICES: Final = "/deviceManagement/managedDevices"
 _ENDPOINTS: Final = "/servicePrincipals/appId=0000000a-0000-0000-c000-000000000000/endpoints"
 _ONE: Final = re.compile(rf"{_DEVICES}(?:\('([^']*)'\)|/([^/]+))(.*)")
 _BATCH_SIZE: Final = 20
-# Those that are known to be heeded; a filter on any other property is dropped without a word.
-_FILTERS: Final = frozenset(
-    {"complianceState", "serialNumber", "imei", "azureADDeviceId", "deviceName", "userPrincipalName"}
-)
-_CLAUSE: Final = re.compile(r"\s*(\w+)\s+eq\s+'((?:[^']|'')*)'(\s+and\s+|\s+or\s+|\s*$)")
 _SKIP: Final = re.compile(r"LastDeviceName='(.*)',LastDeviceId='(.*)'")
 _NEVER: Final = "0001-01-01T00:00:00Z"
 _NO_END: Final = "9999-12-31T23:59:59.9999999Z"
@@ -35,6 +33,7 @@ _WORDS: Final = {"grace": "inGracePeriod"}
 _JAILBROKEN: Final = {True: "True", False: "False", None: "Unknown"}
 
 Answer = tuple[int, dict[str, Any], dict[str, str]]
+NotTaken = Callable[[str, Iterable[str]], Sequence[str]]
 
 
 def stored_macs(device: "SimDevice") -> tuple[str | None, str | None]:
@@ -57,6 +56,7 @@ def device_row(device: "SimDevice", habits: IntuneHabits) -> dict[str, Any]:
         "azureADRegistered": None if device.directory_id is None else True,
         "deviceName": device.hostname,
         "managedDeviceName": f"{device.username}_{device.platform}_1/15/2026_9:00 AM",
+        "userId": str(uuid5(NAMESPACE_DNS, device.email)) if device.email else "",
         "userPrincipalName": device.email,
         "emailAddress": device.email,
         "userDisplayName": device.full_name,
@@ -102,7 +102,9 @@ class Graph:
         self._throttled = 0
         self._rows: tuple[Fleet, IntuneHabits, list[dict[str, Any]]] | None = None
 
-    def answer(self, fleet: "Fleet", habits: IntuneHabits, target: str, origin: str) -> Answer:
+    def answer(
+        self, fleet: "Fleet", habits: IntuneHabits, target: str, origin: str, not_taken: NotTaken
+    ) -> Answer:
         """Answer a GET.
 
         Args:
@@ -110,11 +112,22 @@ class Graph:
             habits: Of the server.
             target: Path and query below the version.
             origin: Of Graph, for links.
+            not_taken: Gives those of a path's options that are not simulated.
         """
         path, options = _split(target)
         refused = _refuse(habits, path)
         if refused:
             return refused
+        if unknown := not_taken(path, options):
+            return _error(400, "BadRequest", not_simulated(*unknown))
+        try:
+            return self._read(fleet, habits, path, options, origin)
+        except QueryError as error:
+            return _error(400, "BadRequest", str(error))
+
+    def _read(
+        self, fleet: "Fleet", habits: IntuneHabits, path: str, options: Mapping[str, str], origin: str
+    ) -> Answer:
         if path == _ENDPOINTS:
             return self._services(habits, origin)
         if path == _DEVICES:
@@ -130,7 +143,9 @@ class Graph:
                 row = device_row(device, habits)
                 if "$select" not in options:
                     row |= {"udid": None}
-                return 200, _selected(row, options), {}
+                context = f"{origin}/v1.0/$metadata#deviceManagement/managedDevices/$entity"
+                shown = selected(row, options.get("$select", ""))
+                return 200, {"@odata.context": context, **shown}, {}
             case ["deviceCompliancePolicyStates"]:
                 return 200, {"value": _policies(device)}, {}
             case ["deviceCompliancePolicyStates", policy, "settingStates"]:
@@ -189,18 +204,27 @@ class Graph:
         return self._rows[2]
 
     def _list(self, fleet: "Fleet", habits: IntuneHabits, options: Mapping[str, str], origin: str) -> Answer:
-        rows = [row for row in self._all(fleet, habits) if _heeded(row, options.get("$filter", ""), habits)]
+        rows = self._all(fleet, habits)
+        if rows:
+            fits = heeded(options.get("$filter", ""), rows[0])
+            rows = [row for row in rows if habits.drop_filters or fits(row)]
         if found := _SKIP.fullmatch(options.get("$skiptoken", "")):
             rows = [row for row in rows if _position(row) > (found[1], found[2])]
-        top = int(options.get("$top") or habits.page_size)
-        size = min(top, habits.page_size)
+        elif "$skiptoken" in options:
+            raise QueryError("the skip token was never given out")
+        top = options.get("$top", str(habits.page_size))
+        if not top.isdecimal() or not int(top):
+            raise QueryError(f"Invalid value {top!r} for $top query option found.")
+        size = min(int(top), habits.page_size)
         shown = rows[:size]
-        body: dict[str, Any] = {"@odata.count": len(shown)}
+        context = f"{origin}/v1.0/$metadata#deviceManagement/managedDevices"
+        body: dict[str, Any] = {"@odata.context": context, "@odata.count": len(shown)}
         if len(rows) > size:
             body["@odata.nextLink"] = _link(options, shown[-1], habits.foreign_link or origin)
         if not habits.list_all_fields:
             shown = [{**row, "ethernetMacAddress": None, "udid": None} for row in shown]
-        return 200, {**body, "value": [_selected(row, options) for row in shown]}, {}
+        names = options.get("$select", "")
+        return 200, {**body, "value": [selected(row, names) for row in shown]}, {}
 
 
 def _split(target: str) -> tuple[str, dict[str, str]]:
@@ -218,24 +242,6 @@ def _link(options: Mapping[str, str], last: Mapping[str, Any], origin: str) -> s
     kept["$skiptoken"] = f"LastDeviceName='{name}',LastDeviceId='{identifier}'"
     query = "&".join(f"{name}={quote(value, safe='')}" for name, value in kept.items())
     return f"{origin}/v1.0{_DEVICES}?{query}"
-
-
-def _heeded(row: Mapping[str, Any], text: str, habits: IntuneHabits) -> bool:
-    """Whether a row passes the filter, as far as the filter counts at all."""
-    if habits.drop_filters:
-        return True
-    while found := _CLAUSE.match(text):
-        name, value, joint = found[1], found[2].replace("''", "'"), found[3].strip()
-        if name in _FILTERS and value and str(row[name]).lower() != value.lower():
-            return False
-        # After `or`, nothing more is read.
-        text = text[found.end() :] if joint == "and" else ""
-    return True
-
-
-def _selected(row: Mapping[str, Any], options: Mapping[str, str]) -> dict[str, Any]:
-    names = options.get("$select")
-    return {name: value for name, value in row.items() if not names or name in {"id", *names.split(",")}}
 
 
 def _policies(device: "SimDevice") -> list[dict[str, Any]]:

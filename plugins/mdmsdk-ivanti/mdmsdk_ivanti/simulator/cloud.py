@@ -1,7 +1,7 @@
 """A local server of the API of Ivanti Neurons for MDM, built from its customer integration API guide."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal
@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from mdmsdk.simulator import SimDevice
+from mdmsdk.simulator.base import not_simulated
 from mdmsdk_ivanti.simulator.language import QueryError, QueryLanguage
 from mdmsdk_ivanti.simulator.server import IvantiHabits, IvantiSimulator, Record
 
@@ -22,6 +23,7 @@ _PLATFORMS: Final = {
     "macOS": "OSX",
     "Windows": "WINDOWS_PHONE",
 }
+_SORTED: Final = ("sortFields[0].name", "sortFields[0].order")
 _FIRST_PARTITION: Final = 15501
 
 
@@ -49,6 +51,10 @@ class IvantiCloudSimulator(IvantiSimulator[IvantiCloudHabits]):
 
     name: ClassVar[str] = "ivanti-cloud"
     habits_type: ClassVar[type[IvantiCloudHabits]] = IvantiCloudHabits
+    takes: ClassVar[Mapping[str, frozenset[str]]] = {
+        "/v1/device": frozenset({"dmPartitionId", "rows", "start", "q", "fq", *_SORTED}),
+        "/v1/device/[^/]+": frozenset({"dmPartitionId"}),
+    }
     masked_fields: ClassVar[dict[str, Sequence[str]]] = {
         "serial": ("serialNumber", "altSerialNumber"),
         "imei": ("imei", "imei2"),
@@ -160,29 +166,34 @@ class IvantiCloudSimulator(IvantiSimulator[IvantiCloudHabits]):
         space = self._partition(given)
         if space is None:
             return self.error(400, "unknown device space", "dmPartitionId")
-        # `offset` is in the guide and does nothing; `start` does.
+        # `offset` is in the guide and does nothing, so that it is refused here; `start` counts.
         rows, start = given.get("rows", "10"), given.get("start", "0")
         if not (rows.isdecimal() and 1 <= int(rows) <= habits.most_rows):
             return self.error(400, f"must be between 1 and {habits.most_rows}", "rows")
         if not start.isdecimal():
             return self.error(400, "must be a number", "start")
+        if given.get("q"):
+            return self.error(400, not_simulated("a text for q"), "q")
+        name, order = (given.get(part) for part in _SORTED)
+        if name not in {None, "id"} or order not in {None, "ASC", "DESC"}:
+            return self.error(400, not_simulated("this order"), _SORTED[0])
         query = given.get("fq", "")
         if query.startswith("guid="):
             if habits.guid_search == "refused":
                 return self.error(400, "unknown property guid", "fq")
             query = "" if habits.guid_search == "ignored" else query
-        names = frozenset(self.record(self.fleet[0])) if len(self.fleet) else frozenset()
         try:
-            test = QueryLanguage(ignore_case=False, quoted_fields=False, fields=names).parse(query)
+            # No record has a `deviceId`; actions know the id by that name, and clients ask for it.
+            test = self._language().parse(re.sub(r"\bdeviceId=", "id=", query))
         except QueryError as error:
             return self.error(400, str(error), "fq")
-        in_order = given.get("sortFields[0].name") == "id"
         found = self.find(
             space,
             test,
             int(start),
             int(rows),
-            (lambda device: device.id) if in_order else lambda device: device.guid,
+            (lambda device: device.id) if name else lambda device: device.guid,
+            backwards=order == "DESC",
         )
         return _result(
             {
@@ -194,6 +205,16 @@ class IvantiCloudSimulator(IvantiSimulator[IvantiCloudHabits]):
                 "facetedResults": {},
                 "totalUnfilteredResultCount": len(self.fleet),
             }
+        )
+
+    def _language(self) -> QueryLanguage:
+        names = [*self.record(self.fleet[0])] if len(self.fleet) else []
+        return QueryLanguage(
+            ignore_case=False,
+            quoted_fields=False,
+            fields=frozenset(names),
+            # Index names are in capitals and have no underscores. There is no full list of them.
+            rules={name.upper(): name for name in names},
         )
 
     def _one(self, number: str, given: dict[str, str]) -> Response:

@@ -4,7 +4,7 @@ Built from the API v2 guide.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal
@@ -18,6 +18,7 @@ from mdmsdk_ivanti.simulator.server import IvantiHabits, IvantiSimulator, Record
 
 __all__ = ["IvantiCoreHabits", "IvantiCoreSimulator"]
 
+_SEARCHED: Final = frozenset({"adminDeviceSpaceId", "query"})
 _LONGEST_QUERY: Final = 255
 _MOST_FIELDS: Final = 512
 # A word in what the fleet says about a device -> the product's name for such a reason.
@@ -67,9 +68,15 @@ class IvantiCoreSimulator(IvantiSimulator[IvantiCoreHabits]):
 
     name: ClassVar[str] = "ivanti-core"
     habits_type: ClassVar[type[IvantiCoreHabits]] = IvantiCoreHabits
+    takes: ClassVar[Mapping[str, frozenset[str]]] = {
+        "/v2/devices": _SEARCHED | {"fields", "limit", "offset", "sortField", "sortOrder"},
+        "/v2/devices/count": _SEARCHED,
+        "/v2/devices/search_fields": frozenset({"adminDeviceSpaceId"}),
+        "/v1/dm/devices": frozenset({"status", "limit", "offset"}),
+    }
     masked_fields: ClassVar[dict[str, Sequence[str]]] = {
         "serial": ("common.SerialNumber",),
-        "imei": ("common.imei",),
+        "imei": ("common.imei", "common.imsi"),
         "mac": ("common.wifi_mac_address", "common.ethernet_mac", "ios.iPhone MAC_ADDRESS_EN0"),
         "udid": ("ios.iPhone UDID",),
     }
@@ -129,6 +136,7 @@ class IvantiCoreSimulator(IvantiSimulator[IvantiCoreHabits]):
             "ios.iPhone UDID": device.udid if device.platform in {"iOS", "iPadOS", "macOS"} else nothing,
             "common.SerialNumber": device.serial_number,
             "common.imei": device.imei or nothing,
+            "common.imsi": f"20408{device.id:010}" if device.imei else nothing,
             "common.current_phone_number": device.phone_number or f"PDA {device.id}",
             "common.platform": "iOS" if apple_mobile else device.platform,
             "common.platform_name": f"{device.platform} {device.os_version}",
@@ -139,7 +147,14 @@ class IvantiCoreSimulator(IvantiSimulator[IvantiCoreHabits]):
             "common.miclient_last_connected_at": None,
             "common.registration_date": _iso(device.enrolled_at),
             "common.ip_address": f"{device.ip_address},192.0.2.1",
+            "common.current_country_code": "NL",
+            "common.current_country_name": "Netherlands",
+            "common.home_country_code": "NL",
+            "common.home_country_name": "Netherlands",
+            "ios.Current MCC": "204" if apple_mobile and device.imei else nothing,
+            "android.afw_capable": device.platform == "Android",
             "user.user_id": device.username,
+            "user.sam_account_name": device.username,
             "user.display_name": device.full_name,
             "user.email_address": device.email,
         }
@@ -217,6 +232,9 @@ class IvantiCoreSimulator(IvantiSimulator[IvantiCoreHabits]):
         sort = given.get("sortField", "common.id")
         if sort not in known:
             return self.error(400, "cannot be sorted by", "sortField")
+        order = given.get("sortOrder", "ASC").upper()
+        if order not in {"ASC", "DESC"}:
+            return self.error(400, "must be ASC or DESC", "sortOrder")
         if count_only:
             return JSONResponse({"totalCount": self.find(visible[space], test, 0, 1, _number).total})
         found = self.find(
@@ -225,6 +243,7 @@ class IvantiCoreSimulator(IvantiSimulator[IvantiCoreHabits]):
             offset,
             limit,
             _number if sort == "common.id" else lambda device: str(self.record(device)[sort]),
+            backwards=order == "DESC",
         )
         rows = [{name: row[name] for name in names} for row in found.rows]
         more = {"hasMore": offset + len(rows) < found.total and bool(rows)} if self.habits.say_more else {}

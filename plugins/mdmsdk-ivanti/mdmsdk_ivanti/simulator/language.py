@@ -32,11 +32,13 @@ class QueryLanguage:
         ignore_case: Whether texts are compared without regard to case.
         quoted_fields: Whether names of fields may stand in quotes.
         fields: Names that can be searched; empty for all.
+        rules: Field by its name in rules, such as `EMAILADDRESS EQ 'a@example.com'`; empty: there are none.
     """
 
     ignore_case: bool = True
     quoted_fields: bool = True
     fields: frozenset[str] = field(default_factory=frozenset)
+    rules: Mapping[str, str] = field(default_factory=dict)
 
     def parse(self, query: str) -> Test:
         """Read a query; an empty one holds for every record.
@@ -119,6 +121,9 @@ class _Reader:
                 raise QueryError(message)
             return test
         name = self.take("word", *(["double"] if self.language.quoted_fields else []))[1]
+        if self.tokens[:1] == [("word", "EQ")] and self.language.rules:
+            self.tokens[0] = ("sign", "=")
+            name = self.language.rules.get(name, f"of rules {name}")
         if self.language.fields and name not in self.language.fields:
             message = f"unknown field {name}"
             raise QueryError(message)

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mdmsdk.simulator import Fleet, SimDevice, Simulator, basic_credentials
+from mdmsdk.simulator.base import not_simulated
 
 __all__ = ["Found", "IvantiHabits", "IvantiSimulator", "mask"]
 
@@ -190,6 +191,8 @@ class IvantiSimulator(Simulator[HabitsT]):
         offset: int,
         limit: int,
         key: Callable[[SimDevice], Any],
+        *,
+        backwards: bool = False,
     ) -> Found:
         """Search one device space, sorted, and give one page."""
         habits = self.habits
@@ -201,7 +204,8 @@ class IvantiSimulator(Simulator[HabitsT]):
             wanted = {entry.device.id for entry in matches}
             matches = [entry for entry in self._entries()[space] if entry.device.id not in wanted][:1]
         matches.sort(
-            key=(lambda entry: entry.device.guid) if habits.ignore_sort else lambda entry: key(entry.device)
+            key=(lambda entry: entry.device.guid) if habits.ignore_sort else lambda entry: key(entry.device),
+            reverse=backwards and not habits.ignore_sort,
         )
         total = len(matches)
         if habits.ignore_offset:
@@ -260,6 +264,10 @@ class IvantiSimulator(Simulator[HabitsT]):
     def knows(self, authorization: str) -> bool:
         """Whether this is the credential of the account."""
         return basic_credentials(authorization) == (self.habits.username, self.habits.password)
+
+    def refusal(self, names: Sequence[str]) -> Response:
+        """Refuse parameters that are not implemented, in the product's form."""
+        return self.error(400, not_simulated(*names), names[0])
 
     @abstractmethod
     def error(self, status: int, text: str, field: str | None) -> Response:

@@ -22,6 +22,7 @@ __all__ = [
     "MOBILE_FIELDS",
     "MOBILE_SECTIONS",
     "SEARCHES",
+    "SORTED",
     "STATES",
     "classic_row",
     "computer",
@@ -54,26 +55,29 @@ GROUPS: Final[Mapping[bool, Sequence[tuple[int, str, str]]]] = {
     ),
 }
 
-# Those of the description's filter fields that the simulated records have.
-COMPUTER_FIELDS: Final = frozenset(
-    {"id", "udid", "general.name", "general.managementId", "general.remoteManagement.managed"}
-    | {"hardware.macAddress", "hardware.serialNumber", "userAndLocation.username", "userAndLocation.email"}
-    | {"operatingSystem.version", "diskEncryption.fileVault2Enabled"}
+# Those of the description's filter and sort fields that the simulated records have.
+_SORTED_TOO: Final = frozenset(
+    {"id", "udid", "general.name", "general.jamfBinaryVersion", "general.lastContactTime"}
+    | {"general.lastContact", "general.lastCheckIn", "general.lastEnrolledDate", "general.reportDate"}
+    | {"general.platform", "hardware.make", "hardware.model", "operatingSystem.build", "operatingSystem.name"}
+    | {"operatingSystem.version", "userAndLocation.realname"}
 )
-MOBILE_FIELDS: Final = frozenset(
+_MOBILE_TOO: Final = frozenset(
     {"mobileDeviceId", "udid", "displayName", "managementId", "managed", "wifiMacAddress", "serialNumber"}
-    | {
-        "username",
-        "emailAddress",
-        "imei",
-        "imei2",
-        "meid",
-        "osVersion",
-        "passcodePresent",
-        "groupId",
-        "groupName",
-    }
+    | {"username", "emailAddress", "imei", "imei2", "meid", "osVersion", "osBuild", "passcodePresent"}
+    | {"passcodeCompliant", "ipAddress", "model", "modelIdentifier", "supervised", "lastContactDate"}
+    | {"lastInventoryUpdateDate"}
 )
+COMPUTER_FIELDS: Final = _SORTED_TOO | {
+    *("general.managementId", "general.remoteManagement.managed", "general.mdmCapable.capable"),
+    *("general.supervised", "general.userApprovedMdm", "general.lastIpAddress", "hardware.macAddress"),
+    *("hardware.serialNumber", "hardware.modelIdentifier", "hardware.appleSilicon"),
+    *("operatingSystem.fileVault2Status", "diskEncryption.fileVault2Enabled", "security.firewallEnabled"),
+    *("userAndLocation.username", "userAndLocation.email", "userAndLocation.phone"),
+}
+MOBILE_FIELDS: Final = _MOBILE_TOO | {"groupId", "groupName"}
+SORTED: Final = {True: _SORTED_TOO, False: _MOBILE_TOO | {"lastEnrolledDate", "deviceOwnershipType"}}
+"""The fields that a list can be sorted by, by whether it is of computers."""
 
 
 COMPUTER_SECTIONS: Final = {
@@ -108,6 +112,7 @@ SEARCHES: Final = {
 }
 STATES: Final = {"compliant": "COMPLIANT", "grace": "COMPLIANT", "noncompliant": "NON_COMPLIANT"}
 
+_ABSENT: Final = object()
 _RENAMED: Final = 4  # the version of the inventory that has lastContact and lastCheckIn
 _FILEVAULT: Final = {True: "ALL_ENCRYPTED", False: "NOT_ENCRYPTED", None: "NOT_APPLICABLE"}
 
@@ -286,7 +291,8 @@ def filter_values(record: Mapping[str, Any]) -> dict[str, Sequence[str]]:
         }
         flat |= record["userAndLocation"]
         flat["imei2"] = next((line["imei"] for line in record["serviceSubscriptions"][1:]), None)
-        found: dict[str, Sequence[str]] = {name: _texts(flat.get(name)) for name in MOBILE_FIELDS}
+        names = MOBILE_FIELDS | SORTED[False]
+        found: dict[str, Sequence[str]] = {name: _texts(flat.get(name)) for name in names}
         for name in ("groupId", "groupName"):
             found[name] = [str(group[name]) for group in record["groups"]]
         return found
@@ -294,8 +300,11 @@ def filter_values(record: Mapping[str, Any]) -> dict[str, Sequence[str]]:
     for field in COMPUTER_FIELDS:
         value: Any = record
         for name in field.split("."):
-            value = value[name]
-        values[field] = _texts(value)
+            value = value.get(name, _ABSENT)
+            if value is _ABSENT:  # a field of another version
+                break
+        else:
+            values[field] = _texts(value)
     return values
 
 

@@ -3,19 +3,36 @@
 Source: "Filtering with RSQL", https://developer.jamf.com/jamf-pro/docs/filtering-with-rsql
 """
 
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
-__all__ = ["BadFilterError", "Predicate", "parse"]
+__all__ = ["BadFilterError", "Predicate", "ordered", "parse"]
 
 Values = Mapping[str, Sequence[str]]
 """The values of a record by filter field; several where the field is a list."""
 Predicate = Callable[[Values], bool]
 
 _TOKENS = re.compile(
-    r"\s*(?:(?P<op>=in=|=out=|==|!=)|(?P<mark>[();,])|(?P<quoted>\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')"
+    r"\s*(?:(?P<op>=in=|=out=|==|!=|=[lg][te]=|[<>]=?)|(?P<mark>[();,])|(?P<quoted>\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')"
     r"|(?P<word>[^\s\"'();,=!~<>]+))"
 )
+_ORDERS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "<": operator.lt,
+    "=lt=": operator.lt,
+    "<=": operator.le,
+    "=le=": operator.le,
+    ">": operator.gt,
+    "=gt=": operator.gt,
+    ">=": operator.ge,
+    "=ge=": operator.ge,
+}
+
+
+def ordered(text: str) -> tuple[int, str]:
+    """Give what to compare a value by: numbers by their size before texts, which dates are too."""
+    return (int(text), "") if text.isdecimal() else (-1, text.casefold())
 
 
 class BadFilterError(ValueError):
@@ -83,11 +100,14 @@ class _Reader:
         field = self._need("word")
         if field not in self._fields:
             raise BadFilterError(field)
-        operator = self._need("op")
-        if operator in {"=in=", "=out="}:
-            return self._list(field, wanted=operator == "=in=")
+        sign = self._need("op")
+        if sign in {"=in=", "=out="}:
+            return self._list(field, wanted=sign == "=in=")
+        if order := _ORDERS.get(sign):
+            bound = ordered(self._literal())
+            return lambda values: any(order(ordered(value), bound) for value in values[field])
         pattern = self._value()
-        wanted = operator == "=="
+        wanted = sign == "=="
         return lambda values: any(map(pattern, values[field])) == wanted
 
     def _list(self, field: str, *, wanted: bool) -> Predicate:

@@ -15,10 +15,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mdmsdk.simulator import Fleet, SimDevice
+from mdmsdk.simulator.base import not_simulated
 from mdmsdk_jamf.simulator import records
 from mdmsdk_jamf.simulator.habits import JamfHabits
 from mdmsdk_jamf.simulator.login import LoginSimulator, Refusal
-from mdmsdk_jamf.simulator.rsql import BadFilterError, Predicate, parse
+from mdmsdk_jamf.simulator.rsql import BadFilterError, Predicate, ordered, parse
 
 __all__ = ["AppleFleet", "JamfSimulator"]
 
@@ -26,6 +27,7 @@ __all__ = ["AppleFleet", "JamfSimulator"]
 _INVENTORY_SINCE: Final = {"1": (10, 39), "2": (11, 10), "3": (11, 20), "4": (11, 30)}
 _LENIENT_SINCE: Final = (11, 29)
 _NEW_GROUPS_SINCE: Final = (11, 28)
+_LISTED: Final = frozenset({"page", "page-size", "sort", "filter"})
 _FORBIDDEN, _NOT_FOUND, _TOO_LONG = 403, 404, 414
 
 
@@ -64,6 +66,12 @@ class JamfSimulator(AppleFleet, LoginSimulator):
 
     name: ClassVar[str] = "jamf"
     habits_type: ClassVar[type[JamfHabits]] = JamfHabits
+    takes: ClassVar[Mapping[str, frozenset[str]]] = {
+        "/computers-inventory": _LISTED | {"section"},
+        "/mobile-devices/detail": _LISTED | {"section", "exception-handling"},
+        r"/computers-inventory/\d+": frozenset({"section"}),
+        "/smart-groups": _LISTED,
+    }
 
     def __init__(self, fleet: Fleet | None = None, **habits: Any) -> None:
         """Prepare a server.
@@ -145,7 +153,7 @@ class JamfSimulator(AppleFleet, LoginSimulator):
             try:
                 response = self._serve(request, form)
             except Refusal as refusal:
-                response = self._error(request, refusal)
+                response = self._error(request.url.path, refusal)
             if self.habits.latency:
                 await asyncio.sleep(self.habits.latency)
             return response
@@ -176,7 +184,10 @@ class JamfSimulator(AppleFleet, LoginSimulator):
         return [
             ("/api/v1/jamf-pro-version", lambda _request: JSONResponse({"version": self.habits.version})),
             (r"/api/v(\d)/computers-inventory", self._computers),
+            (r"/api/v(\d)/computers-inventory/(\d+)", self._computer),
+            (r"/api/v(\d)/computers-inventory-detail/(\d+)", self._whole_computer),
             ("/api/v2/mobile-devices/detail", self._mobile_devices),
+            (r"/api/v2/mobile-devices/(\d+)/detail", self._mobile_device),
             (f"/api/v{3 if new else 2}/computer-groups/smart-groups", self._computer_groups),
             (f"/api/v{2 if new else 1}/mobile-device-groups/smart-groups", self._mobile_groups),
             ("/api/v1/computer-groups", self._all_computer_groups),
@@ -212,45 +223,75 @@ class JamfSimulator(AppleFleet, LoginSimulator):
         return stock
 
     def _computers(self, request: Request, version: str) -> Response:
+        return self._inventory(request, computers=True, version=self._readable(version))
+
+    def _computer(self, request: Request, version: str, number: str) -> Response:
+        wanted = self._sections(request, records.COMPUTER_SECTIONS)
+        return self._one(number, wanted, computers=True, version=self._readable(version))
+
+    def _whole_computer(self, _request: Request, version: str, number: str) -> Response:
+        return self._one(number, None, computers=True, version=self._readable(version))
+
+    def _readable(self, version: str) -> int:
         if self.release < _INVENTORY_SINCE.get(version, (99,)):
             raise Refusal(_NOT_FOUND)
         self._need("Read Computers")
-        return self._inventory(request, computers=True, version=int(version))
+        return int(version)
 
     def _mobile_devices(self, request: Request) -> Response:
         self._need("Read Mobile Devices")
         return self._inventory(request, computers=False, version=2)
 
+    def _mobile_device(self, _request: Request, number: str) -> Response:
+        self._need("Read Mobile Devices")
+        return self._one(number, None, computers=False, version=2)
+
     def _inventory(self, request: Request, *, computers: bool, version: int) -> Response:
         stock = self._rows(version).rows[computers]
-        fits = self._predicate(request, computers=computers)
+        names = records.COMPUTER_FIELDS if computers else records.MOBILE_FIELDS
+        known = stock[0][2].keys() if stock else names
+        fits = self._predicate(request, names & known)
         found = [entry for entry in stock if fits(entry[2])]
         if request.query_params.get("filter") and self.habits.wrong_filter != "no":
             other = [entry for entry in stock if entry not in found][:1]
             found = list(stock) if self.habits.wrong_filter == "everything" else other
-        if not request.query_params.get("sort", "").startswith(("id:asc", "mobileDeviceId:asc")):
-            found.sort(key=lambda entry: entry[0].name.casefold())
+        default = "general.name:asc" if computers else "displayName:asc"
+        _sort(found, request, records.SORTED[computers] & known, default, lambda entry: entry[2])
         page = _cut(found, request, self.habits.page_cap)
-        lenient = self.release >= _LENIENT_SINCE and not computers
-        lenient = lenient and request.query_params.get("exception-handling") == "LENIENT"
+        mode = request.query_params.get("exception-handling", "STRICT")
+        if mode not in {"STRICT", "LENIENT"}:
+            raise Refusal(400, "INVALID_FIELD", "exception-handling")
+        lenient = self.release >= _LENIENT_SINCE and mode == "LENIENT"
         if not lenient and any(device.id in self.habits.damaged for device, *_ in page):
             raise Refusal(500, "PROCESSING_ERROR")
-        names = records.COMPUTER_SECTIONS if computers else records.MOBILE_SECTIONS
-        asked = request.query_params.getlist("section")
-        wanted = {names.get(name) for part in asked for name in part.split(",")} or {"general"}
-        if None in wanted:
-            raise Refusal(400, "INVALID_FIELD", "section")
-        wanted = {"general"} if self.habits.ignores_sections else wanted
-        rows = []
-        for device, record, _ in page:
-            absent = {name: None for name in names.values() if name not in wanted}
-            if device.id in self.habits.damaged:
-                absent |= {"security": None, "groups": None}
-            rows.append({**record, **absent})
+        wanted = self._sections(request, records.COMPUTER_SECTIONS if computers else records.MOBILE_SECTIONS)
+        rows = [self._cut_down(device, record, wanted, computers=computers) for device, record, _ in page]
         return JSONResponse({"totalCount": len(found), "results": rows})
 
-    def _predicate(self, request: Request, *, computers: bool) -> Predicate:
-        fields = records.COMPUTER_FIELDS if computers else records.MOBILE_FIELDS
+    def _sections(self, request: Request, names: Mapping[str, str]) -> set[str]:
+        asked = request.query_params.getlist("section")
+        wanted = [names.get(name) for part in asked for name in part.split(",")] or ["general"]
+        if None in wanted:
+            raise Refusal(400, "INVALID_FIELD", "section")
+        return {"general"} if self.habits.ignores_sections else set(filter(None, wanted))
+
+    def _cut_down(
+        self, device: SimDevice, record: Mapping[str, Any], wanted: set[str] | None, *, computers: bool
+    ) -> dict[str, Any]:
+        """A record with the sections that are wanted; None for all."""
+        names = records.COMPUTER_SECTIONS if computers else records.MOBILE_SECTIONS
+        absent = {name: None for name in names.values() if wanted is not None and name not in wanted}
+        if device.id in self.habits.damaged:
+            absent |= {"security": None, "groups": None}
+        return {**record, **absent}
+
+    def _one(self, number: str, wanted: set[str] | None, *, computers: bool, version: int) -> Response:
+        for device, record, _ in self._rows(version).rows[computers]:
+            if str(device.id) == number:
+                return JSONResponse(self._cut_down(device, record, wanted, computers=computers))
+        raise Refusal(_NOT_FOUND, "INVALID_ID")
+
+    def _predicate(self, request: Request, fields: frozenset[str]) -> Predicate:
         try:
             return parse(request.query_params.get("filter", ""), fields, has_in=self.habits.has_in)
         except BadFilterError as error:
@@ -260,14 +301,23 @@ class JamfSimulator(AppleFleet, LoginSimulator):
 
     def _computer_groups(self, request: Request) -> Response:
         self._need("Read Smart Computer Groups")
-        return self._listing(request, records.group_rows(self.fleet, self.habits, computers=True))
+        return self._listing(request, computers=True)
 
     def _mobile_groups(self, request: Request) -> Response:
         self._need("Read Smart Mobile Device Groups")
-        return self._listing(request, records.group_rows(self.fleet, self.habits, computers=False))
+        return self._listing(request, computers=False)
 
-    def _listing(self, request: Request, rows: Sequence[Any]) -> Response:
-        return JSONResponse({"totalCount": len(rows), "results": _cut(rows, request, self.habits.page_cap)})
+    def _listing(self, request: Request, *, computers: bool) -> Response:
+        names = ("id", "name", "siteId") if computers else ("groupId", "groupName", "siteId")
+        fits = self._predicate(request, frozenset(names))
+        found = [
+            (row, values)
+            for row in records.group_rows(self.fleet, self.habits, computers=computers)
+            if fits(values := {name: [row[name]] for name in names})
+        ]
+        _sort(found, request, frozenset(names), f"{names[0]}:asc", lambda entry: entry[1])
+        rows = [row for row, _ in _cut(found, request, self.habits.page_cap)]
+        return JSONResponse({"totalCount": len(found), "results": rows})
 
     def _all_computer_groups(self, _request: Request) -> Response:
         self._need("Read Smart Computer Groups", "Read Static Computer Groups")
@@ -326,17 +376,39 @@ class JamfSimulator(AppleFleet, LoginSimulator):
 
     # --- errors ---
 
-    def _error(self, request: Request, refusal: Refusal) -> Response:
-        status, path = refusal.status, request.url.path
+    def refusal(self, names: Sequence[str]) -> Response:
+        """Refuse parameters that are not implemented, as Jamf Pro writes errors."""
+        return self._error("/api/", Refusal(400, "INVALID_FIELD", ", ".join(names)), not_simulated(*names))
+
+    def _error(self, path: str, refusal: Refusal, text: str = "") -> Response:
+        status = refusal.status
         if "/api/" not in path or self.habits.html_errors or status == _TOO_LONG:
             phrase = escape(HTTPStatus(status).phrase)
             page = f"<html><head><title>Status page</title></head><body><p>{phrase}</p></body></html>"
             return Response(page, status, media_type="text/html")
         causes = []
         if refusal.code:
-            text = HTTPStatus(status).phrase
+            text = text or HTTPStatus(status).phrase
             causes = [{"code": refusal.code, "description": text, "id": "0", "field": refusal.field}]
         return JSONResponse({"httpStatus": status, "errors": causes}, status)
+
+
+def _sort(
+    entries: list[Any],
+    request: Request,
+    fields: frozenset[str],
+    default: str,
+    values: Callable[[Any], Mapping[str, Sequence[str]]],
+) -> None:
+    """Sort by `property:asc` or `property:desc`, several separated by commas; values that lack come first."""
+    asked = ",".join(request.query_params.getlist("sort")) or default
+    for criterion in reversed(asked.split(",")):
+        name, _, order = criterion.partition(":")
+        if name not in fields or order not in {"asc", "desc"}:
+            raise Refusal(400, "INVALID_FIELD", "sort")
+        keys = [[*map(ordered, values(entry)[name])] for entry in entries]
+        places = sorted(range(len(entries)), key=keys.__getitem__, reverse=order == "desc")
+        entries[:] = [entries[place] for place in places]
 
 
 def _cut(rows: Sequence[Any], request: Request, cap: int) -> list[Any]:

@@ -11,11 +11,13 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import BaseRoute, Route
 
 from mdmsdk.simulator import Fleet, IseSimulator, SimDevice, Simulator, basic_credentials
+from mdmsdk.simulator.base import not_simulated
 from mdmsdk_meraki.simulator.pages import Buckets, link_header, page_position
 from mdmsdk_meraki.simulator.rows import (
     adapters,
     colons,
     device_row,
+    in_scope,
     network_row,
     organization_row,
     sm_id,
@@ -30,7 +32,10 @@ _FILTERS: Final[Mapping[str, Callable[[SimDevice], str | None]]] = {
     "serials[]": lambda device: device.serial_number,
     "uuids[]": lambda device: device.udid,
     "ids[]": sm_id,
+    "systemTypes[]": lambda device: device.platform,
 }
+_PAGES: Final = frozenset({"perPage", "startingAfter"})
+_PERSON_KEYS: Final = frozenset({"username", "email", "mac", "serial", "imei"})
 _FEWEST, _MOST = 3, 1000
 _LEFT_OUT: Final = 404
 
@@ -115,6 +120,12 @@ class MerakiSimulator(Simulator[MerakiHabits]):
 
     name: ClassVar[str] = "meraki"
     habits_type: ClassVar[type[MerakiHabits]] = MerakiHabits
+    takes: ClassVar[Mapping[str, frozenset[str]]] = {
+        "/organizations": _PAGES,
+        "/organizations/[^/]+/networks": _PAGES | {"productTypes[]", "tags[]", "tagsFilterType"},
+        "/pii/smDevicesForKey": _PERSON_KEYS,
+        "/sm/devices": _PAGES | {"fields[]", "scope[]", *_FILTERS},
+    }
 
     def __init__(self, fleet: Fleet | None = None, **habits: Any) -> None:
         """Prepare a server.
@@ -172,7 +183,9 @@ class MerakiSimulator(Simulator[MerakiHabits]):
             Route("/oauth/token", self._give_token, methods=["POST"]),
             Route(f"{_PREFIX}/administered/identities/me", api(self._me)),
             Route(f"{_PREFIX}/organizations", api(self._organizations)),
+            Route(f"{_PREFIX}/organizations/{{organization}}", api(self._organization)),
             Route(f"{_PREFIX}/organizations/{{organization}}/networks", api(self._networks)),
+            Route(network, api(self._network)),
             Route(f"{network}/pii/smDevicesForKey", api(self._person_data)),
             Route(f"{network}/sm/devices", api(self._devices)),
             Route(f"{network}/sm/devices/{{device}}/networkAdapters", api(self._adapters)),
@@ -254,21 +267,40 @@ class MerakiSimulator(Simulator[MerakiHabits]):
         }
         return JSONResponse(body)
 
-    async def _organizations(self, request: Request) -> Response:
+    def refusal(self, names: Sequence[str]) -> Response:
+        """Refuse parameters that are not implemented, as Meraki writes errors."""
+        return _errors(400, not_simulated(*names))
+
+    def _organization_rows(self) -> list[dict[str, Any]]:
         disabled = self.habits.api_disabled
         numbers = range(self.habits.organizations)
-        return self._page(
-            request, [organization_row(number, enabled=number not in disabled) for number in numbers]
-        )
+        return [organization_row(number, enabled=number not in disabled) for number in numbers]
+
+    async def _organizations(self, request: Request) -> Response:
+        return self._page(request, self._organization_rows())
+
+    async def _organization(self, request: Request) -> Response:
+        return _one_of(self._organization_rows(), request.path_params["organization"])
+
+    async def _network(self, request: Request) -> Response:
+        rows = [row for number in range(self.habits.organizations) for row in self.networks_of(number)]
+        return _one_of(rows, request.path_params["network"])
 
     async def _networks(self, request: Request) -> Response:
+        given = request.query_params
+        wanted, tags = set(given.getlist("productTypes[]")), set(given.getlist("tags[]"))
+        joined = given.get("tagsFilterType", "withAnyTags")
+        if joined not in {"withAnyTags", "withAllTags"}:
+            return _errors(400, "'tagsFilterType' must be one of: 'withAnyTags' or 'withAllTags'")
         for number in range(self.habits.organizations):
             if self._organization_id(number) == request.path_params["organization"]:
-                wanted = set(request.query_params.getlist("productTypes[]"))
-                rows = self.networks_of(number)
-                return self._page(
-                    request, [row for row in rows if not wanted or wanted & set(row["productTypes"])]
-                )
+                rows = [
+                    row
+                    for row in self.networks_of(number)
+                    if (not wanted or wanted & set(row["productTypes"]))
+                    and len(tags & set(row["tags"])) >= (len(tags) if joined == "withAllTags" else bool(tags))
+                ]
+                return self._page(request, rows)
         return _errors(404, "Not found")
 
     # --- devices ---
@@ -296,6 +328,10 @@ class MerakiSimulator(Simulator[MerakiHabits]):
             if self.habits.wrong_filter == "other_device":
                 fits = [device for device in devices if device not in fits][:1]
             devices = fits
+        fits_scope = in_scope(request.query_params.getlist("scope[]"))
+        if fits_scope is None:
+            return _errors(400, "'scope[]' begins with an unknown mode, or names no tags")
+        devices = [device for device in devices if fits_scope(device)]
         fields = (
             frozenset() if self.habits.fields_ignored else frozenset(request.query_params.getlist("fields[]"))
         )
@@ -387,6 +423,11 @@ class MerakiSimulator(Simulator[MerakiHabits]):
 
 def _origin(request: Request) -> str:
     return f"{request.url.scheme}://{request.url.netloc}"
+
+
+def _one_of(rows: Sequence[dict[str, Any]], number: str) -> Response:
+    found = next((row for row in rows if row["id"] == number), None)
+    return _errors(404, "Not found") if found is None else JSONResponse(found)
 
 
 def _errors(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -10,9 +10,20 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from mdmsdk.simulator import SimDevice
 
-__all__ = ["adapters", "colons", "device_row", "network_row", "organization_row", "sm_id", "state_of"]
+__all__ = [
+    "adapters",
+    "colons",
+    "device_row",
+    "in_scope",
+    "network_row",
+    "organization_row",
+    "sm_id",
+    "state_of",
+]
 
 POLICIES: Final = ("Security-Baseline", "Antivirus")
 _FIRST_ID: Final = 1_284_392_000_000
@@ -40,7 +51,7 @@ def device_row(device: SimDevice, fields: frozenset[str], *, numbers_as_text: bo
     row: dict[str, Any] = {
         "id": sm_id(device),
         "name": device.name,
-        "tags": [device.kind, device.ownership, *_manual_tags(state)],
+        "tags": tags_of(device),
         "ssid": "Simulated SSID",
         "wifiMac": None if device.wifi_mac is None else colons(device.wifi_mac),
         "osName": f"{device.platform} {device.os_version}",
@@ -56,6 +67,31 @@ def device_row(device: SimDevice, fields: frozenset[str], *, numbers_as_text: bo
     if numbers_as_text:
         extra = {name: _as_text(value) for name, value in extra.items()}
     return row | {name: value for name, value in extra.items() if name in fields}
+
+
+def tags_of(device: SimDevice) -> list[str]:
+    """The tags that an administrator gave a device."""
+    return [device.kind, device.ownership, *_manual_tags(state_of(device))]
+
+
+def in_scope(scope: Sequence[str]) -> Callable[[SimDevice], bool] | None:
+    """What `scope[]` lets through: a mode and tags; None where it cannot be read.
+
+    It looks at tags that were given by hand; whether Meraki's looks at those of policies is not published.
+    """
+    mode, tags = (scope[0] if scope else "all"), set(scope[1:])
+    tests: dict[str, Callable[[set[str]], bool]] = {
+        "all": lambda _own: True,
+        "none": lambda _own: False,
+        "withAny": lambda own: bool(tags & own),
+        "withAll": lambda own: tags <= own,
+        "withoutAny": lambda own: not tags & own,
+        "withoutAll": lambda own: not tags <= own,
+    }
+    test = tests.get(mode)
+    if test is None or bool(tags) != mode.startswith("with"):
+        return None
+    return lambda device: test(set(tags_of(device)))
 
 
 def _manual_tags(state: str) -> list[str]:

@@ -16,12 +16,13 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from mdmsdk.simulator import Fleet, IseHabits, IseSimulator, SimDevice, Simulator, basic_credentials
+from mdmsdk.simulator.base import not_simulated
 from mdmsdk_workspaceone.simulator.cms import signed_by
 from mdmsdk_workspaceone.simulator.habits import MOST_ROWS, WorkspaceOneHabits
 from mdmsdk_workspaceone.simulator.records import RecordWriter, fails, security
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -29,10 +30,16 @@ __all__ = ["WorkspaceOneIseHabits", "WorkspaceOneIseSimulator", "WorkspaceOneSim
 
 _CMS: Final = "CMSURL`1 "
 _DAY: Final = 86_400
-# Parameter names of the device search in each version; all others are ignored.
+# Parameter names of the device search in each version; those of another version are refused.
 _COMPLIANCE: Final = {1: "compliantstatus", 2: "compliance_status", 3: "compliance_status"}
 _PAGE_SIZE: Final = {1: "pagesize", 2: "pagesize", 3: "page_size"}
 _GROUP: Final = {1: "lgid", 2: "lgid", 3: "organization_group_uuid"}
+_SORTED: Final = {1: frozenset({"orderby", "sortorder"}), 2: frozenset({"orderby", "sortorder"})}
+_SEARCHED: Final = {
+    version: frozenset({"page", _COMPLIANCE[version], _PAGE_SIZE[version], _GROUP[version]})
+    | _SORTED.get(version, frozenset())
+    for version in _GROUP
+}
 _WHAT: Final = {
     6: "Organization group is unknown.",
     1005: "Login failed.",
@@ -57,6 +64,12 @@ class WorkspaceOneSimulator(Simulator[WorkspaceOneHabits]):
 
     name: ClassVar[str] = "workspaceone"
     habits_type: ClassVar[type[WorkspaceOneHabits]] = WorkspaceOneHabits
+    takes: ClassVar[Mapping[str, frozenset[str]]] = {
+        "/mdm/devices": frozenset({"searchby", "id"}),
+        "/mdm/devices/search": frozenset().union(*_SEARCHED.values()),
+        "/mdm/devices/compliance": frozenset({"searchBy", "id", "page", "pagesize"}),
+        r"/mdm/devices/\d+/compliance": frozenset({"page", "pagesize"}),
+    }
 
     def __init__(self, fleet: Fleet | None = None, **habits: Any) -> None:
         """Prepare a server.
@@ -266,6 +279,11 @@ class WorkspaceOneSimulator(Simulator[WorkspaceOneHabits]):
         if isinstance(version, Response):
             return version
         given, habits = request.query_params, self.habits
+        if others := given.keys() - _SEARCHED[_asked(request)]:
+            return self.refusal(sorted(others))
+        order = given.get("sortorder", "ASC").upper()
+        if given.get("orderby", "deviceid").lower() != "deviceid" or order not in {"ASC", "DESC"}:
+            return self.refusal(["this order"])
         group = given.get(_GROUP[version])
         if group not in {None, str(habits.group_id), habits.group_uuid}:
             return self._error(404 if version == 3 else 400, 6)  # noqa: PLR2004 - as the descriptions have it
@@ -275,6 +293,7 @@ class WorkspaceOneSimulator(Simulator[WorkspaceOneHabits]):
         except ValueError:
             return self._error(400, 6)
         devices = self._filtered(given.get(_COMPLIANCE[version]), version)
+        devices = devices[::-1] if order == "DESC" else devices
         shown = devices[: len(devices) - habits.lost_rows][page * size : page * size + size]
         if not shown and habits.past_the_end == "204":
             return Response(status_code=204, headers=_versions(version))
@@ -291,7 +310,18 @@ class WorkspaceOneSimulator(Simulator[WorkspaceOneHabits]):
         if device is None:
             return self._error(404, 5002)
         rows = self._writer.policies(device, detail=number is not None)
-        answer: dict[str, Any] = {"DeviceCompliance": rows, "Page": 0, "PageSize": 500, "Total": len(rows)}
+        try:
+            page = int(request.query_params.get("page", "0"))
+            size = min(int(request.query_params.get("pagesize", MOST_ROWS)), MOST_ROWS)
+        except ValueError:
+            return self._error(400, 6)
+        shown = rows[page * size : (page + 1) * size]
+        answer: dict[str, Any] = {
+            "DeviceCompliance": shown,
+            "Page": page,
+            "PageSize": size,
+            "Total": len(rows),
+        }
         if number is not None:
             answer["OverallCompliantStatus"] = "NonCompliant" if fails(device) else "Compliant"
         return _json(answer, version=1)
@@ -347,9 +377,7 @@ class WorkspaceOneSimulator(Simulator[WorkspaceOneHabits]):
         return self._known[2]
 
     def _version(self, request: Request, highest: int) -> int | Response:
-        accept = request.headers.get("accept", "").replace(" ", "")
-        _, _, text = accept.partition("version=")
-        asked = int(text) if text.isdecimal() else 1
+        asked = _asked(request)
         if asked <= highest:
             return asked
         if self.habits.missing_version == "lower":
@@ -366,8 +394,12 @@ class WorkspaceOneSimulator(Simulator[WorkspaceOneHabits]):
             del listed[names[-1]]
         return listed
 
-    def _error(self, status: int, code: int) -> Response:
-        message = _WHAT.get(code, "The request was refused.")
+    def refusal(self, names: Sequence[str]) -> Response:
+        """Refuse parameters that are not implemented, as Workspace ONE writes errors."""
+        return self._error(400, 6, not_simulated(*names))
+
+    def _error(self, status: int, code: int, message: str = "") -> Response:
+        message = message or _WHAT.get(code, "The request was refused.")
         if self.habits.old_errors:
             return _json({"Message": message, "Error": code}, status)
         return _json({"errorCode": code, "message": message, "activityId": str(uuid.uuid4())}, status)
@@ -392,6 +424,12 @@ _SEARCHES: Final[dict[str, Callable[[Fleet, str], Sequence[SimDevice]]]] = {
     "serialnumber": Fleet.by_serial,
     "imeinumber": Fleet.by_imei,
 }
+
+
+def _asked(request: Request) -> int:
+    """The version of the API that a request asks for."""
+    _, _, text = request.headers.get("accept", "").replace(" ", "").partition("version=")
+    return int(text) if text in {"1", "2", "3"} else 1
 
 
 def _own(device: SimDevice, search: str) -> str | None:
