@@ -199,6 +199,13 @@ def matrix(session: nox.Session) -> None:
 
 
 @nox.session
+def scaffolds(session: nox.Session) -> None:
+    """Make a plugin of each way to log in and to read lists, and run all of its checks."""
+    install(session, *group("test", "lint", "types", "package"), *CONSTRAINTS)
+    session.run("pytest", "tests/kit/test_scaffold.py", *session.posargs, env={"MDMSDK_ALL_SCAFFOLDS": "1"})
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Make 100,000 lookups on a server with faults, and look at memory, threads and descriptors."""
     install(session, *group("bench"), *CONSTRAINTS, extras=(*EXTRAS, "httpx2"))

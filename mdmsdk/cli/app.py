@@ -19,6 +19,7 @@ from mdmsdk.cli.options import (
     complete_provider,
     complete_simulator,
 )
+from mdmsdk.cli.plugin_app import plugin_app
 from mdmsdk.identifiers import KEY_KINDS
 
 app: typer.Typer = typer.Typer(
@@ -297,3 +298,6 @@ def config_trust(
     from mdmsdk.cli.configuration import trust
 
     return trust(file or config, format_)
+
+
+app.add_typer(plugin_app, name="plugin")
