@@ -343,7 +343,7 @@ class RedirectError(ProtocolError):
 
     hint: str = (
         "Look at what answers there, and set base_url to the address where the API really lives. If the "
-        "other host is yours, add it to redirect_hosts where the provider has this setting."
+        "other host is yours, add it to redirect_hosts."
     )
 
 

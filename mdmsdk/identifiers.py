@@ -142,6 +142,15 @@ class Key:
         """The texts under which a server may hold this device, the likeliest first."""
         return (self.value,)
 
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """`spellings`, and each in upper and in lower case, for a server that may tell those apart."""
+        if not self.value.isascii():
+            return self.spellings
+        return tuple(
+            dict.fromkeys(way for text in self.spellings for way in (text, text.upper(), text.lower()))
+        )
+
     @classmethod
     def parse(cls, text: str | None) -> Self | None:
         """The key in a vendor's text, or None where the text holds none of this kind."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,6 @@ __all__ = [
     "RefreshToken",
     "api_key",
     "basic",
-    "check_one_login",
     "client_credentials",
     "oauth_token",
     "password_grant",
@@ -147,27 +146,6 @@ class KeyPair:
 
     certificate: Any
     key: Any
-
-
-def check_one_login(settings: Settings, *ways: Sequence[str]) -> None:
-    """Make sure that the settings fill in one of several ways to log in, and fill it in whole.
-
-    Args:
-        settings: what an administrator filled in.
-        ways: the names of the settings of each way.
-
-    Raises:
-        ValueError: none is filled in, two are, or one in part; for pydantic to turn into its own.
-    """
-    begun = [way for way in ways if any(_given(settings, name) for name in way)]
-    if len(begun) != 1 or not all(_given(settings, name) for name in begun[0]):
-        wanted = ", or ".join(" and ".join(way) for way in ways)
-        raise ValueError(f"one login is wanted: {wanted}")
-
-
-def _given(settings: Settings, name: str) -> bool:
-    value = getattr(settings, name)
-    return bool(value.get_secret_value().strip() if isinstance(value, SecretStr) else value)
 
 
 def secret_text(secret: SecretStr | None) -> str:

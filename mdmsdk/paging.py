@@ -331,7 +331,7 @@ def _check_unmoved(read_page: ReadPage[T], counts: Mapping[str, int], noun: str)
             )
 
 
-ReadLinked = Callable[[str, str | None], Flow[tuple[T, str | None]]]
+ReadLinked = Callable[[Any, str | None], Flow[tuple[T, str | None]]]
 """One request, in a scope, for its first page (None) or for the one that an answer named, by an address or a
 token. Gives what was read, and what names the page after; None on the last page of the scope. A name that
 cannot be read is an error there."""
@@ -342,14 +342,14 @@ class Link:
     """The cursor of `walk_links`.
 
     Attributes:
-        scopes: those that are still to be read; the first one is under way.
+        scopes: those that are still to be read, values of any frozen kind; the first one is under way.
         name: what names the next page; None for the first page of the scope.
         done: those that were read.
     """
 
-    scopes: tuple[str, ...]
+    scopes: tuple[Hashable, ...]
     name: str | None = None
-    done: tuple[str, ...] = ()
+    done: tuple[Hashable, ...] = ()
 
 
 def linked_page(request: Request, url: str | None, size_name: str, size: int) -> Flow[Response]:
@@ -373,7 +373,7 @@ def linked_page(request: Request, url: str | None, size_name: str, size: int) ->
 
 
 def walk_links(
-    read_page: ReadLinked[T], scopes: Sequence[str], cursor: Link | None, *, noun: str = "list"
+    read_page: ReadLinked[T], scopes: Sequence[Hashable], cursor: Link | None, *, noun: str = "list"
 ) -> Flow[tuple[T, Link | None]]:
     """Read the next page of a list whose pages name the next one, in one scope or in several.
 

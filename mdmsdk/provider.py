@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from mdmsdk.errors import TokenError, UnsupportedOperationError
 from mdmsdk.flow import Flow, done
 from mdmsdk.refusals import Complaint, Refusal, check_status, check_with, retry_after_seconds
-from mdmsdk.search import Found, one_by_one
+from mdmsdk.search import Found, of_one, one_by_one
 from mdmsdk.settings import LowerLimits, ProviderSettings
 
 if TYPE_CHECKING:
@@ -186,6 +186,8 @@ class MdmProvider(ABC):
     """What the vendor's error answers mean (see `mdmsdk.refusals`); the first that fits counts."""
     may_be_empty: ClassVar[str | None] = None
     """A regular expression, found in the addresses for which the vendor documents 204 (No Content)."""
+    domains: ClassVar[Sequence[str]] = ()
+    """The vendor's own, in lower case: all their hosts may see the credential (see `trusts`)."""
     partial: ClassVar[Mapping[type[Key], int]] = {}
     """Kinds of which a record shows only some identifiers of a device, and how many at the most. A record
     that shows so many does not contradict another one."""
@@ -210,8 +212,8 @@ class MdmProvider(ABC):
         Args:
             host: letters, digits, hyphens and dots, in lower case; a port other than 443 behind a colon.
         """
-        del host
-        return False
+        own = any(host == domain or host.endswith(f".{domain}") for domain in self.domains)
+        return own or host in self.settings.redirect_hosts
 
     @abstractmethod
     def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
@@ -252,9 +254,10 @@ class MdmProvider(ABC):
     def heartbeat(self) -> Flow[ServerInfo]:
         """Reach the server and learn what it is; what the other methods need goes into the answer."""
 
-    @abstractmethod
     def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
         """Every record of the server's answer to a search by this key; [] where the server does not know it.
+
+        A provider states this method or `find_batch`, and each of them falls back on the other one.
 
         Which of them are about the device is decided by the client, from what they show (`mdmsdk.proof`):
         what was asked for is never written into a record.
@@ -263,6 +266,9 @@ class MdmProvider(ABC):
             FilterIgnoredError: the server answered about other devices.
             UnsupportedOperationError: this server's version cannot search by this kind of key.
         """
+        if type(self).find_batch is MdmProvider.find_batch:
+            raise NotImplementedError("a provider states find or find_batch")
+        return of_one((yield from self.find_batch(info, [key])), key)
 
     def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
         """`find` for at most ``limits.batch_size`` keys of one kind at once (see `mdmsdk.search`).

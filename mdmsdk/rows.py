@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from mdmsdk.errors import InvalidIdentifierError, MalformedResponseError
-from mdmsdk.identifiers import Key, Mac
+from mdmsdk.identifiers import KEY_KINDS, Key, Mac
 from mdmsdk.models import clean_time
 
 if TYPE_CHECKING:
@@ -180,6 +180,26 @@ class Row:
     def macs(self, *names: str) -> tuple[Mac, ...]:
         """The MAC addresses in all of these members, for `Device.mac_addresses`."""
         return tuple(key for key in self.keys(Mac, *names) if isinstance(key, Mac))
+
+    def identifiers(self, **members: str | Sequence[str]) -> dict[str, Any]:
+        """The fields of a `Device` for its identifiers; those beyond the first of a kind are the others.
+
+        Args:
+            **members: the name of a kind (`mdmsdk.identifiers.KEY_KINDS`), and the member that holds one, or
+                several that hold any number.
+        """
+        fields: dict[str, Any] = {}
+        others: list[Key] = []
+        for name, own in members.items():
+            kind = KEY_KINDS[name]
+            if kind is Mac:
+                fields[kind.field] = self.macs(*([own] if isinstance(own, str) else own))
+            elif isinstance(own, str):
+                fields[kind.field] = self.key(kind, own)
+            elif found := self.keys(kind, *own):
+                fields[kind.field] = found[0].value
+                others += found[1:]
+        return {**fields, "other_identifiers": tuple(others)}
 
     def words(self, *names: str) -> list[str]:
         """All texts in these members, lists included, that speak against the device, such as reasons.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mdmsdk.models import Device
     from mdmsdk.settings import Rules
 
-__all__ = ["SOURCE", "judge"]
+__all__ = ["SOURCE", "judge", "system_of"]
 
 SOURCE = "rules"
 """`Compliance.source` of a verdict by rules."""
@@ -180,6 +180,15 @@ def _is_pad(model: str | None) -> bool:
     return "ipad" in (model or "").translate(_LOWER)
 
 
+def system_of(name: str | None) -> str | None:
+    """Which of the systems that rules know a vendor's text names; None where it is none of them.
+
+    The text may go on with a version: "iOS 17.5", "Mac OS X 10.15.7", "Windows 11 Pro".
+    """
+    found = _SYSTEM.match((name or "").strip()[:_LONGEST])
+    return found.lastgroup if found else None
+
+
 @lru_cache(maxsize=1024)
 def _systems(name: str | None, model: str | None) -> frozenset[str]:
     """The systems whose rules are for a device; none where its system is not known.
@@ -187,8 +196,7 @@ def _systems(name: str | None, model: str | None) -> frozenset[str]:
     An iPad has two, since vendors call its system iOS as well. So has a device with iOS whose model does not
     say that it is none.
     """
-    found = _SYSTEM.match((name or "").strip()[:_LONGEST])
-    system = found.lastgroup if found else None
+    system = system_of(name)
     if system == "iPadOS" or (system == "iOS" and (_is_pad(model) or not _PHONE.search(model or ""))):
         return frozenset({"iPadOS", "iOS"})
     return frozenset({system} if system else ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NoReturn, Self, SupportsIndex, TypedDict
 from urllib.parse import urlsplit
@@ -32,6 +33,7 @@ __all__ = [
     "Settings",
     "TlsSettings",
     "Url",
+    "below",
     "is_loopback",
     "secret_values",
 ]
@@ -67,6 +69,13 @@ def _check_url(url: str) -> str:
 
 Url = Annotated[str, AfterValidator(_check_url)]
 """A base address, https or http for loopback; no credential, no query, no slash at its end."""
+_HOST = r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?$"
+Host = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, pattern=_HOST)]
+
+
+def below(path: str) -> AfterValidator:
+    """For a `Url`: adds a path that may be left out, because all addresses of the vendor's API have it."""
+    return AfterValidator(lambda url: url if url.lower().endswith(path) else f"{url}{path}")
 
 
 def _check_username(text: str) -> str:
@@ -84,6 +93,8 @@ class Settings(FrozenModel):
     """Base of all settings: frozen, unknown names refused, no values in error messages, never pickled."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(hide_input_in_errors=True)
+    gone: ClassVar[Mapping[str, str]] = {}
+    """Settings that there were, and what to do without them, for the message."""
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         """Refuse: a pickle would hold the secrets in clear."""
@@ -279,10 +290,15 @@ class ProviderSettings(Settings):
         limits: less than the vendor allows, see `LowerLimits`; more than that changes nothing.
         keep_raw: keep the vendor's own record in `Device.raw`, and the last answer for debugging (see
             `MdmClient.last_response`).
+        redirect_hosts: further hosts that may see the credential, where the server redirects to them, as
+            ``HOST`` or ``HOST:PORT``; over https only.
         judges: whether an answer of several servers is complete only with this one; False for an inventory
             beside the MDM, whose silence means nothing.
         compliance: where the verdict comes from, see `ComplianceSettings`; default: the vendor's own.
     """
+
+    logins: ClassVar[Sequence[Sequence[str]]] = ()
+    """The ways to log in, each by the names of its settings: a plugin's subclass states them."""
 
     base_url: Url
     policy: Policy = Policy()
@@ -290,8 +306,22 @@ class ProviderSettings(Settings):
     limits: LowerLimits = LowerLimits()
     proxy: SecretStr | None = None
     keep_raw: bool = False
+    redirect_hosts: tuple[Host, ...] = ()
     judges: bool = True
     compliance: ComplianceSettings | None = None
+
+    @model_validator(mode="after")
+    def _check_login(self) -> Self:
+        """Make sure that one way to log in is filled in, whole, and nothing of another one."""
+        given = {name for way in self.logins for name in way if _given(getattr(self, name))}
+        if self.logins and given not in [set(way) for way in self.logins]:
+            wanted = ", or ".join(" and ".join(way) for way in self.logins)
+            raise ValueError(f"one login is wanted: {wanted}")
+        return self
+
+
+def _given(value: Any) -> bool:
+    return bool(value.get_secret_value().strip() if isinstance(value, SecretStr) else value)
 
 
 def secret_values(value: Any) -> list[str]:

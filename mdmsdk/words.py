@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
-__all__ = ["Secrets", "nearest", "one_line", "safe_words", "without_secrets"]
+__all__ = ["Secrets", "listed", "nearest", "one_line", "safe_words", "without_secrets"]
 
 # Unicode's control, format and line-separating characters, lone surrogates, and what is to be drawn as
 # nothing (DerivedCoreProperties.txt, Default_Ignorable_Code_Point): they steer a terminal, reorder what
@@ -61,6 +61,13 @@ def safe_words(text: str, limit: int = 200) -> str:
     """What a server said, or whatever else is quoted: on one line, harmless, cut at `limit` characters."""
     text = one_line(text[: limit + 1])  # an escape is longer than what it stands for
     return text if len(text) <= limit else f"{text[:limit]}{_HIDDEN}"
+
+
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """What a server has, for a message: in order, made harmless, and not more than a person would read."""
+    ordered = sorted(map(safe_words, names))
+    more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
+    return (", ".join(ordered[:most]) or "none") + more
 
 
 # As security answers of Workspace ONE, Intune and Jamf call keys of disks, of locked devices and of accounts.

@@ -43,6 +43,7 @@ def test_every_error_provider_and_model_is_at_hand() -> None:
             "BasicUsername",
             "Settings",
             "Url",
+            "below",
             "is_loopback",
             "secret_values",
         }

@@ -44,6 +44,8 @@ def _explain(place: tuple[int | str, ...], kind: str, message: str, model: type[
     if kind == "missing":
         return f"{name} is missing"
     if kind == "extra_forbidden":
+        if advice := getattr(model, "gone", {}).get(name):
+            return f"{name} is no setting any more: {advice}"
         places = _places(model)
         return f"{name} is not known{nearest(name, places, places.__getitem__)}"
     return f"{name or 'all'}: {message.removeprefix('Value error, ')}"

@@ -259,3 +259,13 @@ def test_a_certificate_without_identifiers_has_no_keys() -> None:
 def test_what_is_no_certificate_is_refused(data: bytes | str) -> None:
     with pytest.raises(InvalidIdentifierError, match="certificate"):
         keys_from_certificate(data)
+
+
+def test_spellings_in_either_case() -> None:
+    assert Serial("aB1").cases == ("aB1", "AB1", "ab1")
+    assert Serial("\u00e91a").cases == ("\u00e91a",)
+    assert Udid("00008101-001A2B3C4D5E6F70").cases[1:] == (
+        "00008101-001a2b3c4d5e6f70",
+        "00008101001A2B3C4D5E6F70",
+        "00008101001a2b3c4d5e6f70",
+    )

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pydantic import SecretStr, ValidationError, model_validator
+from pydantic import SecretStr, ValidationError
 
 from mdmsdk.errors import ConfigurationError, TokenError
 from mdmsdk.logins import (
@@ -17,7 +17,6 @@ from mdmsdk.logins import (
     RefreshToken,
     api_key,
     basic,
-    check_one_login,
     client_credentials,
     password_grant,
     refresh,
@@ -35,10 +34,7 @@ SECRET = "correct-horse-battery"
 
 
 class Both(BasicLogin, ClientCredentials, ApiKeyLogin, ProviderSettings):
-    @model_validator(mode="after")
-    def _check(self) -> Both:
-        check_one_login(self, ("username", "password"), ("client_id", "client_secret"), ("api_key",))
-        return self
+    logins = (("username", "password"), ("client_id", "client_secret"), ("api_key",))
 
 
 @pytest.mark.parametrize(

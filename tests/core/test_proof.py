@@ -338,6 +338,15 @@ class TestRow:
         with pytest.raises(MalformedResponseError, match="has no version"):
             Row(document).required("version")
 
+    def test_identifiers_fill_the_fields_of_a_device(self) -> None:
+        row = Row({"nr": "A1", "other": ["B2", "a1"], "imei": ["350000862471854"], "w": ["001b44113ab7", 7]})
+        fields = row.identifiers(serial=("nr", "other"), imei="imei", mac="w", udid="none")
+        found = device(**fields, unreadable=row.unreadable)
+        assert (found.serial_number, found.imei, found.udid) == ("A1", None, None)
+        assert found.mac_addresses == (Mac("00:1b:44:11:3a:b7"),)
+        assert found.other_identifiers == (Serial("B2"),)
+        assert found.unreadable == {"imei", "mac_addresses"}
+
     def test_the_document_is_kept_as_it_came(self) -> None:
         document = {"Serial": None, "a": [1]}
         assert Row(document).document is document

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from mdmsdk.client import verdict
 from mdmsdk.models import Compliance, ComplianceState, Device
-from mdmsdk.rules import judge
+from mdmsdk.rules import judge, system_of
 from mdmsdk.settings import ComplianceSettings, ProviderSettings, Rules
 
 if TYPE_CHECKING:
@@ -348,3 +348,19 @@ class TestSettings:
         assert verdict.rules_of(settings) == Rules(registered=True)
         assert verdict.rules_of(Own(base_url="https://a.example", compliance=More(source="group"))) is None
         assert verdict.rules_of(ProviderSettings(base_url="https://a.example")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "system"),
+    [
+        ("iOS 17.5", "iOS"),
+        ("Mac OS X 10.15.7", "macOS"),
+        (" windows 11 Pro", "Windows"),
+        ("Windows Phone 8", None),
+        ("iOSish", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_system_that_a_text_names(text: str | None, system: str | None) -> None:
+    assert system_of(text) == system

@@ -23,8 +23,9 @@ from mdmsdk.errors import (
 )
 from mdmsdk.flow import attempt, call, done, joined, pause, send, together
 from mdmsdk.identifiers import Serial
-from mdmsdk.models import Device
+from mdmsdk.models import Device, ServerInfo
 from mdmsdk.paging import Link, collect_links, linked_page, walk_links
+from mdmsdk.provider import MdmProvider
 from mdmsdk.search import Search, find_with, of_one
 from mdmsdk.testing import Played, play
 from mdmsdk.wire import Request, Response
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from mdmsdk.flow import Flow
     from mdmsdk.identifiers import Key
+    from mdmsdk.search import Found
 
 PROVIDER = TinyProvider(TinySettings(base_url="https://mdm.example"))
 
@@ -171,6 +173,23 @@ def test_linked_pages_of_several_scopes() -> None:
         if cursor is None:
             break
     assert found == [1, 2, 3]
+
+
+def test_a_provider_states_find_or_find_batch() -> None:
+    class Batches(TinyProvider):
+        find = MdmProvider.find
+
+        def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
+            return done({key: [Device(registered=True, serial_number=key.value)] for key in keys})
+
+    (device,) = play(Batches(PROVIDER.settings).find(ServerInfo(), Serial("A1")), [])
+    assert device.serial_number == "A1"
+
+    class Neither(TinyProvider):
+        find = MdmProvider.find
+
+    with pytest.raises(NotImplementedError, match="find or find_batch"):
+        play(Neither(PROVIDER.settings).find(ServerInfo(), Serial("A1")), [])
 
 
 @pytest.mark.parametrize(

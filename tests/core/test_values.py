@@ -4,7 +4,7 @@ import copy
 import pickle
 import re
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mdmsdk import errors
+from mdmsdk.client.build import checked
 from mdmsdk.errors import (
+    ConfigurationError,
     IncompleteListError,
     MalformedResponseError,
     MdmError,
@@ -24,8 +26,10 @@ from mdmsdk.identifiers import DeviceId, Guid, Hostname, Imei, Mac, Serial, Udid
 from mdmsdk.models import Compliance, Device, LookupResult, clean_time, parse_macs, seen_within
 from mdmsdk.paging import Slice
 from mdmsdk.provider import Page, Token, basic_token, check_status, retry_after_seconds
-from mdmsdk.settings import Policy, ProviderSettings, TlsSettings, is_loopback
+from mdmsdk.settings import Policy, ProviderSettings, TlsSettings, Url, below, is_loopback
 from mdmsdk.wire import Request, Response, http_date, origin_of, redact_url
+from mdmsdk.words import listed
+from tests.core.conftest import TinyProvider
 
 
 class TestRequests:
@@ -381,6 +385,12 @@ class TestErrors:
         assert (error.server, error.provider, error.operation) == ("a", "p", "o")
 
 
+def test_a_list_of_names_is_in_order_harmless_and_short() -> None:
+    assert listed([]) == "none"
+    assert listed(["b", "a\x1b"]) == "a\\x1b, b"
+    assert listed(map(str, range(10, 40)), most=2) == "10, 11 and 28 more"
+
+
 class TestSettings:
     @pytest.mark.parametrize(
         "url",
@@ -404,6 +414,38 @@ class TestSettings:
     )
     def test_safe_addresses_lose_only_their_slash(self, url: str) -> None:
         assert ProviderSettings(base_url=url + "/").base_url == url
+
+    @pytest.mark.parametrize(
+        ("given", "url"),
+        [
+            ("https://mdm.example", "https://mdm.example/api/v1"),
+            ("https://mdm.example/API/v1/", "https://mdm.example/API/v1"),
+            ("https://proxy.example/mdm", "https://proxy.example/mdm/api/v1"),
+        ],
+    )
+    def test_a_path_that_all_addresses_have_may_be_left_out(self, given: str, url: str) -> None:
+        class Below(ProviderSettings):
+            base_url: Annotated[Url, below("/api/v1")]
+
+        assert Below(base_url=given).base_url == url
+
+    def test_hosts_that_may_see_the_credential(self) -> None:
+        settings = ProviderSettings(base_url="https://mdm.example", redirect_hosts=(" N7.example:8443 ",))
+        provider = type("Wide", (TinyProvider,), {"domains": ("tiny.example",)})(settings)
+        hosts = ("tiny.example", "a.tiny.example", "n7.example:8443")
+        assert all(map(provider.trusts, hosts))
+        others = ("n7.example", "evil-tiny.example", "tiny.example.evil.example", "tiny.example:8443", "")
+        assert not any(map(provider.trusts, others))
+        for bad in ("https://x.example", "*.example", "a b", "x.example/"):
+            with pytest.raises(ValidationError, match="redirect_hosts"):
+                ProviderSettings(base_url="https://mdm.example", redirect_hosts=(bad,))
+
+    def test_a_setting_that_is_gone_is_told_with_what_to_do(self) -> None:
+        class Newer(ProviderSettings):
+            gone: ClassVar = {"old": "write new instead"}
+
+        with pytest.raises(ConfigurationError, match="old is no setting any more: write new instead"):
+            checked(Newer, {"base_url": "https://mdm.example", "old": 1}, "'x'")
 
     def test_loopback_is_this_machine_only(self) -> None:
         assert all(map(is_loopback, ("127.0.0.1", "127.9.9.9", "::1", "localhost", "mdm.localhost")))

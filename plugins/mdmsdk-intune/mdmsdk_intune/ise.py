@@ -68,7 +68,8 @@ class IntuneIseProvider(IseDialect):
     def trusts(self, host: str) -> bool:
         """Intune's services stand on hosts of their own, which Graph names."""
         domain = self.settings.place.intune
-        return host == domain or host.endswith(f".{domain}") or host in self.settings.own_hosts
+        own = host == domain or host.endswith(f".{domain}") or host in self.settings.own_hosts
+        return own or super().trusts(host)
 
     def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
         """A token for ``graph`` or for ``nac``, from Entra ID."""

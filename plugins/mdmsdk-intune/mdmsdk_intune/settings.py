@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from mdmsdk.ise import IseServiceSettings
-from mdmsdk.logins import CertificateKey, check_one_login
+from mdmsdk.logins import CertificateKey
 from mdmsdk.settings import Url
 from mdmsdk.wire import https_place
 
@@ -89,6 +89,8 @@ class IntuneIseSettings(IseServiceSettings):
         nac_audience: the Compliance Retrieval service's audience instead of the cloud's.
     """
 
+    logins = (("client_secret",), ("certificate",))
+
     base_url: Url = f"https://{CLOUDS['global'].graph}"
     tenant_id: Annotated[str, AfterValidator(_check_tenant)]
     client_id: Annotated[str, AfterValidator(_check_name)]
@@ -113,7 +115,6 @@ class IntuneIseSettings(IseServiceSettings):
 
     @model_validator(mode="after")
     def _check(self) -> IntuneIseSettings:
-        check_one_login(self, ["client_secret"], ["certificate"])
         if self.authority_url and not self.authority_url.startswith("https://"):
             raise ValueError("authority_url: https is wanted; Microsoft's login library takes nothing else")
         if self.retrieves and self.audience is None:

@@ -24,7 +24,7 @@ from mdmsdk.logins import basic
 from mdmsdk.models import ComplianceState, Description, ServerInfo
 from mdmsdk.paging import page_of, walk
 from mdmsdk.provider import Capability, MdmProvider
-from mdmsdk.search import Search, find_with, of_one, spoils_one
+from mdmsdk.search import Search, find_with, spoils_one
 from mdmsdk.wire import Request
 from mdmsdk_ivanti.records import IvantiRow, unmasked, whole
 from mdmsdk_ivanti.refusals import complaint
@@ -192,16 +192,6 @@ class IvantiProvider(MdmProvider):
         return server.model_copy(update={"masked": frozenset(masked)})
 
     # --- lookups ---
-
-    def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
-        """Every record of this key; [] where the server does not know it.
-
-        Raises:
-            UnsupportedOperationError: the account's profile disguises this kind of key.
-            FilterIgnoredError: the server answered about other devices.
-            IncompleteListError: more records have this key than one answer holds.
-        """
-        return of_one((yield from self.find_batch(info, [key])), key)
 
     def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
         """`find` for several keys, in as few queries as they fit into."""

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mdmsdk.errors import MalformedResponseError
-from mdmsdk.identifiers import Guid, Imei, Key, Mac, Meid, Serial, Udid
+from mdmsdk.identifiers import Guid, Hostname, Key, Udid, Username
 from mdmsdk.models import Compliance, ComplianceState, clean_time
 from mdmsdk.rows import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from collections.abc import Set as AbstractSet
     from datetime import datetime
 
 __all__ = ["IvantiRow", "JsonObject", "Names", "judge", "numbered", "unmasked", "whole"]
 
 JsonObject = dict[str, Any]
-Names = dict[type[Key], tuple[str, ...]]
+Names = Mapping[type[Key], Sequence[str]]
 """The members of a record that hold identifiers; a search by a kind looks into the first of them."""
 
 
@@ -100,16 +101,10 @@ class IvantiRow(Row):
         count = self.number(name)
         return self.time(name) if count is None else clean_time(count / 1000)
 
-    def identifiers(self, names: Names) -> JsonObject:
-        """The fields of a device that hold its identifiers; some devices have two of a kind."""
-        found = {kind: self.keys(kind, *names[kind]) for kind in (Serial, Imei, Meid) if kind in names}
-        return {
-            "guid": self.key(Guid, *names[Guid]),
-            "udid": self.key(Udid, *names[Udid]),
-            "mac_addresses": self.macs(*names[Mac]),
-            **{kind.field: keys[0].value for kind, keys in found.items() if keys},
-            "other_identifiers": tuple(key for keys in found.values() for key in keys[1:]),
-        }
+    def shown(self, names: Names) -> JsonObject:
+        """The fields of a device for its identifiers, but for the names of device and user."""
+        lists = {kind.kind: members for kind, members in names.items() if kind not in {Hostname, Username}}
+        return self.identifiers(**{**lists, "guid": names[Guid][0], "udid": names[Udid][0]})
 
 
 def whole(value: object) -> int | str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Final, Self
+from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
 
-from mdmsdk.logins import BasicLogin, check_one_login
+from mdmsdk.logins import BasicLogin
 from mdmsdk.settings import ProviderSettings
 
 __all__ = ["IvantiCloudSettings", "IvantiCoreSettings", "IvantiSettings"]
@@ -37,14 +37,8 @@ class IvantiSettings(BasicLogin, ProviderSettings):
         mask_pattern: regular expression for values that the account's GDPR profile has disguised.
     """
 
-    logins: ClassVar[tuple[tuple[str, ...], ...]] = (("username", "password"),)
     page_size: int = Field(default=200, ge=2, le=500)
     mask_pattern: re.Pattern[str] = MASKS
-
-    @model_validator(mode="after")
-    def _check_login(self) -> Self:
-        check_one_login(self, *self.logins)
-        return self
 
 
 class IvantiCoreSettings(IvantiSettings):
@@ -56,6 +50,8 @@ class IvantiCoreSettings(IvantiSettings):
         password: its password.
         spaces: numbers or names of the device spaces to look into; default: all that the user is assigned to.
     """
+
+    logins = (("username", "password"),)
 
     spaces: Spaces = ()
 
@@ -71,6 +67,7 @@ class IvantiCloudSettings(IvantiSettings):
         partitions: numbers or names of the device spaces to look into; default: all of the tenant.
     """
 
-    logins: ClassVar[tuple[tuple[str, ...], ...]] = (("username", "password"), ("token",))
+    logins = (("username", "password"), ("token",))
+
     token: SecretStr | None = None
     partitions: Spaces = ()

@@ -24,7 +24,6 @@ from mdmsdk.models import ComplianceState, ServerInfo
 from mdmsdk.paging import page_of, walk
 from mdmsdk.provider import Capability, Limits, MdmProvider
 from mdmsdk.rows import Row
-from mdmsdk.search import of_one
 from mdmsdk.wire import Request
 from mdmsdk_jamf.inventory import Inventory
 from mdmsdk_jamf.login import client_token, user_token
@@ -175,15 +174,6 @@ class JamfProvider(MdmProvider):
             source.check(frozenset().union(*(read.seen for _, read in parts)))
 
     # --- lookups ---
-
-    def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
-        """The computers and mobile devices that the server gives for this key.
-
-        Raises:
-            FilterIgnoredError: the server answered about many other devices.
-            UnsupportedOperationError: the server cannot search for second MAC addresses any more.
-        """
-        return of_one((yield from self.find_batch(info, [key])), key)
 
     def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
         """`find` for many keys of one kind, with as few requests as fit into URLs.

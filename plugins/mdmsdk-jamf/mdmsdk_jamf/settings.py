@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from mdmsdk import settings
-from mdmsdk.logins import BasicLogin, ClientCredentials, check_one_login
+from mdmsdk.logins import BasicLogin, ClientCredentials
 from mdmsdk.settings import ProviderSettings
 
 __all__ = ["ComplianceSettings", "JamfSettings"]
@@ -56,12 +56,9 @@ class JamfSettings(ProviderSettings, BasicLogin, ClientCredentials):
         page_size: rows of one page of a list; the server gives 2,000 at the most.
     """
 
+    logins = (("client_id", "client_secret"), ("username", "password"))
+
     compliance: ComplianceSettings | None = None
     remediation: str | None = None
     secondary_macs: Literal["match", "sweep", "off"] = "match"
     page_size: int = Field(default=1000, ge=16, le=2000)
-
-    @model_validator(mode="after")
-    def _check_login(self) -> Self:
-        check_one_login(self, ["client_id", "client_secret"], ["username", "password"])
-        return self

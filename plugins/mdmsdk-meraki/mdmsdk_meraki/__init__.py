@@ -16,9 +16,4 @@ from mdmsdk_meraki.ise import MerakiIseProvider
 from mdmsdk_meraki.provider import MerakiProvider
 from mdmsdk_meraki.settings import ComplianceSettings, MerakiSettings
 
-__all__ = [
-    "ComplianceSettings",
-    "MerakiIseProvider",
-    "MerakiProvider",
-    "MerakiSettings",
-]
+__all__ = ["ComplianceSettings", "MerakiIseProvider", "MerakiProvider", "MerakiSettings"]

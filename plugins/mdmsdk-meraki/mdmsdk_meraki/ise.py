@@ -12,7 +12,7 @@ from mdmsdk.identifiers import Guid
 from mdmsdk.ise import CRITERIA, Criterion, IseProvider
 from mdmsdk.refusals import by_status
 from mdmsdk_meraki.records import bare_id, spelled_ids
-from mdmsdk_meraki.settings import is_meraki_host
+from mdmsdk_meraki.settings import DOMAINS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,7 @@ class MerakiIseProvider(IseProvider):
 
     name = "meraki-ise"
     vendor = "Cisco Meraki"
+    domains = DOMAINS  # an organisation lives on a shard and may be moved to another
     criteria: ClassVar[Mapping[type[Key], Criterion]] = {**CRITERIA, Guid: _ByNumber("guid", 3)}
     refusals = by_status(
         {
@@ -46,10 +47,6 @@ class MerakiIseProvider(IseProvider):
             404: f"Take the setup URL from {_WHERE} as base_url; the organisation may have moved.",
         }
     )
-
-    def trusts(self, host: str) -> bool:
-        """Meraki's own domains: an organisation lives on a shard and may be moved to another."""
-        return is_meraki_host(host)
 
     def to_device(self, row: Row, *, listed: bool = False) -> Device:
         """The device of a row, which knows its GUID in both spellings."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import quote
 
 from mdmsdk.errors import (
@@ -19,13 +19,13 @@ from mdmsdk.logins import api_key, refresh, secret_text
 from mdmsdk.models import ComplianceState, Device
 from mdmsdk.paging import Link, walk_links
 from mdmsdk.proof import shows
-from mdmsdk.provider import Capability, Limits, Page, Token, basic_token
+from mdmsdk.provider import Capability, Limits, Page, basic_token
 from mdmsdk.refusals import Complaint
-from mdmsdk.search import Found, Search, find_with, of_one
-from mdmsdk_meraki.records import FIELDS, bare_id
+from mdmsdk.search import Search, find_with
+from mdmsdk_meraki.records import bare_id
 from mdmsdk_meraki.refusals import OAUTH_CHECK, REFUSALS
 from mdmsdk_meraki.scope import MerakiScope, Network, Scope, read_rows
-from mdmsdk_meraki.settings import is_meraki_host
+from mdmsdk_meraki.settings import DOMAINS
 from mdmsdk_meraki.tags import NO_SOURCE, Tags, judge
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
     from mdmsdk.flow import Flow
     from mdmsdk.models import ServerInfo
+    from mdmsdk.provider import Token
     from mdmsdk.rows import Row
+    from mdmsdk.search import Found
     from mdmsdk.wire import Response
     from mdmsdk_meraki.records import Record
 
@@ -41,8 +43,7 @@ __all__ = ["MerakiProvider"]
 
 # "List the devices enrolled in an SM network": the filters, each a list. A MAC address is written in lower
 # case with colons. There is none for IMEI, wired addresses, owner or compliance.
-_FILTERS: dict[type[Key], str]
-_FILTERS = {Mac: "wifiMacs", Serial: "serials", Udid: "uuids", Guid: "ids", DeviceId: "ids"}
+_FILTERS: Final = {Mac: "wifiMacs", Serial: "serials", Udid: "uuids", Guid: "ids", DeviceId: "ids"}
 _LONGEST_QUERY = 6000  # characters; servers and proxies commonly take 8 KiB of URL
 _BATCH = 139  # MAC addresses that such a query holds
 
@@ -53,11 +54,11 @@ class Listed:
 
     Attributes:
         link: where it goes on.
-        said: whether the tags of any device fit a pattern so far.
+        fit: whether the tags of any device fit a pattern so far.
     """
 
     link: Link | None = None
-    said: bool = False
+    fit: bool = False
 
 
 class MerakiProvider(MerakiScope):
@@ -72,40 +73,25 @@ class MerakiProvider(MerakiScope):
     # is left to other applications, and to what the network does to the distances between requests.
     limits: ClassVar[Limits] = Limits(rate=10, burst=5, total_rate=100, concurrency=20, batch_size=_BATCH)
     refusals = REFUSALS
+    domains = DOMAINS  # the API redirects to shards
 
     def complaint(self, _: Response, row: Row) -> Complaint:
         """The first of the server's own texts."""
         return Complaint(words=next(iter(row.texts("errors") or ()), ""))
 
-    def trusts(self, host: str) -> bool:
-        """Meraki's own domains, because the API redirects to shards, and the hosts of the settings."""
-        return is_meraki_host(host) or host in self.settings.redirect_hosts
-
     # "Authorization" and "OAuth", https://developer.cisco.com/meraki/api-v1/authorization/ and
     # https://developer.cisco.com/meraki/api-v1/oauth-overview/.
     def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
-        """The API key, the access token of the settings, or a new one for a refresh token."""
+        """The API key, or an access token for a refresh token."""
         del audience
-        settings, renewing = self.settings, self.settings.refresh_token
+        settings = self.settings
         if settings.api_key:
             return done(api_key(settings))
-        if settings.access_token and not (previous and renewing):
-            # Where nothing can renew it, the same one would only be refused again.
-            given = secret_text(settings.access_token)
-            return done(Token(given, static=not renewing, extra=renewing, rotates=bool(renewing)))
         client = basic_token(settings.client_id or "", secret_text(settings.client_secret))
         return refresh(settings.token_url, settings, previous, client=client, check=OAUTH_CHECK)
 
-    def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
-        """Every enrolled record of this key, in all networks.
-
-        Raises:
-            FilterIgnoredError: a network answered about other devices.
-        """
-        return of_one((yield from self.find_batch(info, [key])), key)
-
     def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
-        """`find` for keys of one kind: a request for each network and portion; IMEIs are asked for singly."""
+        """The records of keys of one kind: a request for each network and portion; one for each IMEI."""
         scope, kind = Scope.of(info), type(keys[0])
         one = Search(ask=partial(self._by_person_data, scope), spellings=_spellings, most=1)
         if kind is Imei:
@@ -134,8 +120,7 @@ class MerakiProvider(MerakiScope):
                 raise FilterIgnoredError(f"the server answered about other devices than the {name} asked for")
             return devices
 
-        requests = [self.devices_request(network, FIELDS, **{name: values}) for network in networks]
-        return joined(*(self.pages(request, read) for request in requests))
+        return joined(*(self.pages(self.devices(network, **{name: values}), read) for network in networks))
 
     # "List the SM devices associated with a key",
     # https://developer.cisco.com/meraki/api-v1/get-network-pii-sm-devices-for-key/: ids by network. It is the
@@ -174,26 +159,22 @@ class MerakiProvider(MerakiScope):
                 device has.
             MalformedResponseError: the tags of a device cannot be read.
         """
-        source, scope, so_far = self.settings.tags, Scope.of(info), cursor or Listed()
-        if source is None:
-            raise ConfigurationError(
-                "no tags decide about compliance, so that no list of it can be given", hint=NO_SOURCE
-            )
+        source, scope, so_far = self.settings.compliance, Scope.of(info), cursor or Listed()
+        if source is None or source.rules:
+            raise ConfigurationError("no tags decide about compliance", hint=NO_SOURCE)
         rows, link = yield from self._walk(scope, so_far.link)
         there = [row for row in rows if row.managed is not False]
         if lost := [row.required("id") for row in there if row.tags(source.field) is None]:
             raise MalformedResponseError(
-                f"the server sent a device ({lost[0]}) without a readable {source.field}, so that nobody can "
-                "tell which devices comply",
+                f"the device {lost[0]} has no readable {source.field}: nobody can tell which devices comply",
                 hint="If it sends none at all, choose another source in the setting compliance.",
             )
         devices = [self._device(scope, row) for row in there]
         guilty = [one for one in devices if one.compliance.state is ComplianceState.NONCOMPLIANT]
-        said = so_far.said or any(Tags(source, row.tags(source.field) or ()).fit for row in rows)
+        fit = so_far.fit or any(Tags(source, row.tags(source.field) or ()).fit for row in rows)
         if link:
-            names = [row.text("id") for row in rows]
-            return Page(guilty, Listed(link, said), sent=names, moved=link.name is None)
-        if not said and (yield from self.deciding_tags(scope.networks)):
+            return Page(guilty, Listed(link, fit), sent=[row.text("id") for row in rows], moved=not link.name)
+        if not fit and (yield from self.deciding_tags(source, scope.networks)).fit:
             raise IncompleteListError("the tags of the devices changed while the list was being read")
         return Page(guilty)
 
@@ -205,31 +186,24 @@ class MerakiProvider(MerakiScope):
 
     def _walk(self, scope: Scope, cursor: Link | None) -> Flow[tuple[list[Record], Link | None]]:
         """One page of the walk through all networks."""
-        networks = {network.id: network for network in scope.networks}
 
-        def read(number: str, url: str | None) -> Flow[tuple[list[Record], str | None]]:
-            return self.page(self.devices_request(networks[number], FIELDS), url)
+        def read(network: Network, url: str | None) -> Flow[tuple[list[Record], str | None]]:
+            return self.page(self.devices(network), url)
 
-        return (yield from walk_links(read, [*networks], cursor, noun="network"))
+        return walk_links(read, scope.networks, cursor, noun="network")
 
     def _device(self, scope: Scope, row: Record) -> Device:
-        verdict = judge(self.settings.compliance, row, scope.policies)
-        return row.device(self.name, verdict, keep_raw=self.settings.keep_raw)
+        return row.device(
+            judge(self.settings.compliance, row, scope.policies), keep_raw=self.settings.keep_raw
+        )
 
 
+# How the API compares serial numbers and UDIDs is not described, so they are asked for in either case.
 def _spellings(key: Key) -> Sequence[str]:
     """What to ask for: the texts under which the server may hold a key."""
-    match key:
-        case Mac():
-            return (key.value.lower(),)
-        case Guid():
-            return (bare_id(key.value),)
-        # How the API compares these is not described, so they are asked for in either case.
-        case Serial() | Udid() if key.value.isascii():
-            return tuple(
-                dict.fromkeys(way for text in key.spellings for way in (text, text.upper(), text.lower()))
-            )
-    return key.spellings
+    if isinstance(key, Guid):
+        return (bare_id(key.value),)
+    return (key.value.lower(),) if isinstance(key, Mac) else key.cases
 
 
 def _length(texts: Sequence[str]) -> int:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 
-from mdmsdk.identifiers import Guid, Imei, Meid, Serial, Udid
+from mdmsdk.identifiers import Guid
 from mdmsdk.models import Compliance, Device
 from mdmsdk.rows import Row
+from mdmsdk.rules import system_of
 
 __all__ = ["FIELDS", "Record", "bare_id", "spelled_ids"]
 
@@ -25,26 +26,22 @@ FIELDS = (
 _LONGEST_TAG = 256
 _SYSTEM = re.compile(r"(?P<name>.*\S)\s+v?(?P<version>\d[\w.()-]*)")
 _APPLE = re.compile(r"(?:iphone|ipad|ipod|mac|imac|apple ?tv|apple ?watch)", re.IGNORECASE)
-_APPLE_MOBILE = re.compile(r"(?:iOS|iPadOS|tvOS|watchOS|visionOS)\b", re.IGNORECASE)
-_DESKTOP = re.compile(r"(?:mac ?os|os x|windows|linux)", re.IGNORECASE)
 _NO_ENCRYPTION = frozenset({"none", "0", "false", "no", "null", "[]"})
 
 # "Device ID for posture compliance tracking with Cisco ISE and SM", https://documentation.meraki.com/SM: the
 # GUID is the SM device id, and stands in the SAN URI of the SCEP certificate in this form.
-_CERTIFICATE_PREFIX = "ID:MerakiSM:DeviceID:"
-_CERTIFICATE_FORM = re.compile(rf"{_CERTIFICATE_PREFIX}(.+)", re.IGNORECASE)
+_IN_CERTIFICATE = "ID:MerakiSM:DeviceID:"
 
 
 def bare_id(guid: str) -> str:
     """The SM device id in a GUID, which may be spelled as in a certificate."""
-    found = _CERTIFICATE_FORM.fullmatch(guid)
-    return found[1] if found else guid
+    return re.sub(f"^{_IN_CERTIFICATE}(?=.)", "", guid, flags=re.IGNORECASE)
 
 
 def spelled_ids(guid: str | None) -> tuple[Guid, ...]:
     """The GUID of a record as it is, and as it stands in certificates; none where it is unreadable."""
     number = Guid.parse(guid and bare_id(guid))
-    spelled = Guid.parse(number and f"{_CERTIFICATE_PREFIX}{number.value}")
+    spelled = Guid.parse(number and f"{_IN_CERTIFICATE}{number.value}")
     return (number, spelled) if number and spelled else ()
 
 
@@ -69,7 +66,7 @@ class Record(Row):
         """Whether the storage is encrypted; on Apple's mobile devices the hardware says so (inferred)."""
         if self.has("diskEncryptionEnabled"):
             return self.flag("diskEncryptionEnabled")
-        if not _APPLE_MOBILE.match(self.text("osName") or ""):
+        if system_of(self.text("osName")) not in {"iOS", "iPadOS", "tvOS", "watchOS", "visionOS"}:
             return None
         return (self.text("hardwareEncryptionCaps") or "none").lower() not in _NO_ENCRYPTION or None
 
@@ -77,34 +74,31 @@ class Record(Row):
     def locked(self) -> bool | None:
         """Whether the device asks for a passcode; on computers, for a login and after a pause (inferred)."""
         names = ("passCodeLock", "screenLockEnabled", "loginRequired")
-        passcode, *states = (self.flag(name) for name in names)
-        if any(self.has(name) and self.flag(name) is None for name in names):
+        told = {name: self.flag(name) for name in names if self.has(name)}
+        if None in told.values():
             return None
-        session = None if states == [None, None] else False not in states
-        desktop = _DESKTOP.match(self.text("osName") or "")
+        passcode = told.pop("passCodeLock", None)
+        session = all(told.values()) if told else None
+        desktop = system_of(self.text("osName")) in {"macOS", "Windows", "Linux"}
         first, second = (session, passcode) if desktop else (passcode, session)
         return second if first is None else first
 
-    def device(self, provider: str, compliance: Compliance, *, keep_raw: bool = False) -> Device:
+    def device(self, compliance: Compliance, *, keep_raw: bool = False) -> Device:
         """The device, with a verdict.
 
         Raises:
             MalformedResponseError: the row has no id.
         """
         number = self.required("id")
+        shown = self.identifiers(
+            guid="id", udid="uuid", serial=("serialNumber", "serial"), imei="imei", meid="meid", mac="wifiMac"
+        )
+        shown["other_identifiers"] += spelled_ids(number)[1:]
         name, model = self.text("osName"), self.text("systemModel")
         system = _SYSTEM.fullmatch(name or "")
-        serials = self.keys(Serial, "serialNumber", "serial")
         return Device(
-            provider=provider,
             id=number,
             name=self.text("name"),
-            guid=number,
-            udid=self.key(Udid, "uuid"),
-            serial_number=serials[0].value if serials else None,
-            imei=self.key(Imei, "imei"),
-            meid=self.key(Meid, "meid"),
-            mac_addresses=self.macs("wifiMac"),
             user=self.text("ownerUsername", "ownerEmail"),
             phone_number=self.text("phoneNumber"),
             manufacturer="Apple" if model and _APPLE.match(model) else None,
@@ -118,6 +112,6 @@ class Record(Row):
             jailbroken=self.veto("isRooted"),
             last_check_in=self.time("lastConnected"),
             raw=self.document if keep_raw else None,
-            other_identifiers=(*spelled_ids(number)[1:], *serials[1:]),
+            **shown,
             unreadable=self.unreadable,
         )

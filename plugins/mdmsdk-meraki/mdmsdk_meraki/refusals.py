@@ -10,7 +10,7 @@ __all__ = ["OAUTH_CHECK", "REFUSALS"]
 
 _KEY = (
     "Check that base_url is the region of the account, and compare api_key with the last digits under My "
-    "profile > API access. An access_token ends after 60 minutes; with a refresh_token it is renewed."
+    "profile > API access. An OAuth access token ends after 60 minutes; with refresh_token it is renewed."
 )
 _RIGHTS = (
     "The account needs read access to the organisation or its Systems Manager networks, and an application "

@@ -19,8 +19,8 @@ from mdmsdk.models import Description, FrozenModel, ServerInfo
 from mdmsdk.paging import collect_links, linked_page
 from mdmsdk.provider import MdmProvider
 from mdmsdk.wire import Request, redact_url
-from mdmsdk.words import safe_words
-from mdmsdk_meraki.records import Record
+from mdmsdk.words import listed
+from mdmsdk_meraki.records import FIELDS, Record
 from mdmsdk_meraki.settings import MerakiSettings
 from mdmsdk_meraki.tags import Tags
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from mdmsdk.flow import Flow
     from mdmsdk.wire import Response
+    from mdmsdk_meraki.settings import ComplianceSettings
 
 __all__ = ["MerakiScope", "Network", "Scope", "read_rows"]
 
@@ -37,13 +38,9 @@ T = TypeVar("T")
 _PRODUCT = "systemsManager"
 _PAGE_SIZE = 1000
 _SIZE_IN_URL = re.compile(r"[?&]perPage=([0-9]+)")
-_SHOWN = 20  # names in a hint
 # "User agents", https://developer.cisco.com/meraki/api-v1/user-agents/: AppName/1.0 VendorName, each part
 # without blanks, hyphens and special characters.
-_HEADERS = {
-    "Accept": "application/json",
-    "User-Agent": f"MdmSdkMeraki/{metadata.version('mdmsdk-meraki')} MdmSdk",
-}
+_AGENT = f"MdmSdkMeraki/{metadata.version('mdmsdk-meraki')} MdmSdk"
 
 
 class Network(FrozenModel):
@@ -92,7 +89,7 @@ class MerakiScope(MdmProvider):
     settings_type: ClassVar[type[MerakiSettings]] = MerakiSettings
     settings: MerakiSettings
 
-    def request(self, path: str, lane: str = "", **params: str | int | Sequence[str]) -> Request:
+    def request(self, path: str, lane: str = "", **params: str | Sequence[str]) -> Request:
         """A question; the names of lists are written with brackets, as the API wants them.
 
         Args:
@@ -101,18 +98,17 @@ class MerakiScope(MdmProvider):
             **params: query parameters.
         """
         # "Query parameters", https://developer.cisco.com/meraki/api-v1/query-parameters/.
-        query = {
-            name if isinstance(value, str | int) else f"{name}[]": value for name, value in params.items()
-        }
-        return Request("GET", f"{self.settings.base_url}{path}", query, _HEADERS, lane=lane)
+        query = {name if isinstance(value, str) else f"{name}[]": value for name, value in params.items()}
+        headers = {"Accept": "application/json", "User-Agent": _AGENT}
+        return Request("GET", f"{self.settings.base_url}{path}", query, headers, lane=lane)
 
-    def in_network(self, network: Network, path: str, **params: str | int | Sequence[str]) -> Request:
+    def in_network(self, network: Network, path: str, **params: str | Sequence[str]) -> Request:
         """A question about one network."""
         return self.request(f"/networks/{quote(network.id, safe='')}{path}", network.organization, **params)
 
-    def devices_request(self, network: Network, fields: Iterable[str], **filters: Sequence[str]) -> Request:
+    def devices(self, network: Network, *fields: str, **filters: Sequence[str]) -> Request:
         """The question for one network's devices."""
-        return self.in_network(network, "/sm/devices", **filters, fields=[*fields])
+        return self.in_network(network, "/sm/devices", **filters, fields=fields or FIELDS)
 
     def page(self, request: Request, url: str | None = None) -> Flow[tuple[list[Record], str | None]]:
         """Ask for one page; `url` is that of a further one, as the page before named it, size included."""
@@ -130,7 +126,7 @@ class MerakiScope(MdmProvider):
             rows, following = yield from self.page(request, url)
             return read(rows), following
 
-        return (yield from collect_links(one, max_pages=self.settings.policy.max_pages))
+        return collect_links(one, max_pages=self.settings.policy.max_pages)
 
     def heartbeat(self) -> Flow[ServerInfo]:
         """Find the organisations and their Systems Manager networks; proves that the credential is good.
@@ -139,12 +135,14 @@ class MerakiScope(MdmProvider):
             PermissionDeniedError: an organisation does not allow the API.
             ConfigurationError: there is no Systems Manager network, or one of the settings is not there.
         """
-        organizations = self.settings.organizations or (yield from self._organizations())
+        source, policies = self.settings.compliance, set[str]()
+        request = self.request("/organizations")
+        organizations = [*self.settings.organizations] or (yield from self.pages(request, _open_ids))
         networks = self._chosen((yield from joined(*map(self._networks, organizations))), organizations)
-        tags = yield from self.deciding_tags(networks)
-        scope = Scope(networks=networks, policies=tuple(sorted(tags.policies)) if tags else ())
+        if source and not source.rules:
+            policies = (yield from self.deciding_tags(source, networks)).policies
+        scope = Scope(networks=networks, policies=tuple(sorted(policies)))
         return ServerInfo(
-            provider=self.name,
             vendor=self.vendor,
             product="Meraki Systems Manager",
             api_version="1",
@@ -152,8 +150,8 @@ class MerakiScope(MdmProvider):
             description=scope,
         )
 
-    def deciding_tags(self, networks: Collection[Network]) -> Flow[Tags | None]:
-        """Tags of the devices, some of which fit, where tags decide about compliance; None without devices.
+    def deciding_tags(self, source: ComplianceSettings, networks: Collection[Network]) -> Flow[Tags]:
+        """Tags of the devices, some of which fit if there are devices.
 
         Every policy tags every device, so that the first page of each network shows all: a request for each.
         Only while none fits are further pages read.
@@ -161,13 +159,11 @@ class MerakiScope(MdmProvider):
         Raises:
             ConfigurationError: the patterns of the settings fit no tag of any device.
         """
-        if (source := self.settings.tags) is None:
-            return None
         said, some = Tags(source, ()), False
         following: dict[Network, str | None] = dict.fromkeys(networks)
         for _ in range(self.settings.policy.max_pages):
-            asked = ((self.devices_request(one, [source.field]), url) for one, url in following.items())
-            pages = yield from together(*(self.page(request, url) for request, url in asked))
+            asked = (self.page(self.devices(one, source.field), url) for one, url in following.items())
+            pages = yield from together(*asked)
             rows = [row for page, _ in pages for row in page]
             some = some or bool(rows)
             said = Tags(source, {*said.tags, *(tag for row in rows for tag in row.tags(source.field) or ())})
@@ -178,22 +174,9 @@ class MerakiScope(MdmProvider):
             raise ConfigurationError(
                 "the tag patterns of the setting compliance fit no tag of any device",
                 hint="No device could be called noncompliant. Correct violating and compliant; the tags "
-                f"in {source.field} are: {_listed(repr(safe_words(tag)) for tag in said.tags)}.",
+                f"in {source.field} are: {listed(map(repr, said.tags))}.",
             )
-        return said if some else None
-
-    def _organizations(self) -> Flow[list[str]]:
-        def read(rows: list[Record]) -> list[str]:
-            if closed := [row.required("id") for row in rows if row.row("api").flag("enabled") is False]:
-                # Left out in silence, its devices would look unknown, and its lists complete.
-                raise PermissionDeniedError(
-                    f"the organisation {closed[0]} does not allow the API",
-                    hint="Turn it on there (Organization > Configure > API & Webhooks), or name the other "
-                    "organisations in the setting organizations.",
-                )
-            return [row.required("id") for row in rows]
-
-        return self.pages(self.request("/organizations"), read)
+        return said
 
     def _networks(self, organization: str) -> Flow[list[Network]]:
         def read(rows: list[Record]) -> list[Network]:
@@ -213,18 +196,24 @@ class MerakiScope(MdmProvider):
         wanted = set(self.settings.networks)
         missing = wanted - {network.id for network in networks}
         if missing or not networks:
-            known = _listed(f"{network.id} ({network.name})" for network in networks)
+            known = listed(f"{network.id} ({network.name})" for network in networks)
             raise ConfigurationError(
-                f"the account sees no Systems Manager network {_listed(missing) if missing else 'at all'} in "
-                f"these organisations: {_listed(organizations)}",
-                hint="Check the settings organizations and networks, that Systems Manager is licensed and "
-                f"has a network there, and that the account has access to it. There are: {known}.",
+                f"the account sees no Systems Manager network {listed(missing) if missing else 'at all'} in "
+                f"these organisations: {listed(organizations)}",
+                hint="Check organizations and networks, that Systems Manager is licensed and has a network "
+                f"there, and that the account has access to it. There are: {known}.",
             )
         chosen = (network for network in networks if not wanted or network.id in wanted)
         return tuple(sorted(chosen, key=attrgetter("id")))
 
 
-def _listed(names: Iterable[str]) -> str:
-    ordered = sorted(names)
-    more = f" and {len(ordered) - _SHOWN} more" if len(ordered) > _SHOWN else ""
-    return (", ".join(ordered[:_SHOWN]) or "none") + more
+def _open_ids(organizations: list[Record]) -> list[str]:
+    """The ids of organisations, all of which allow the API."""
+    if closed := [row.required("id") for row in organizations if row.row("api").flag("enabled") is False]:
+        # Left out in silence, its devices would look unknown, and its lists complete.
+        raise PermissionDeniedError(
+            f"the organisation {closed[0]} does not allow the API",
+            hint="Turn it on there (Organization > Configure > API & Webhooks), or name the other "
+            "organisations in the setting organizations.",
+        )
+    return [row.required("id") for row in organizations]

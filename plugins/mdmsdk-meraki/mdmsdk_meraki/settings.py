@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from mdmsdk import settings
-from mdmsdk.logins import ApiKeyLogin, ClientCredentials, Credential, RefreshToken, check_one_login
-from mdmsdk.settings import Url
+from mdmsdk.logins import ApiKeyLogin, ClientCredentials, RefreshToken
+from mdmsdk.settings import Url, below
 
-__all__ = ["ComplianceSettings", "MerakiSettings", "is_meraki_host"]
+__all__ = ["DOMAINS", "ComplianceSettings", "MerakiSettings"]
 
-# "Getting started", https://developer.cisco.com/meraki/api-v1/getting-started/: the base of most regions, and
-# the domains of all; the shards of an organisation lie below the same ones.
-_WORLD = "https://api.meraki.com/api/v1"
-_DOMAINS = ("meraki.com", "meraki.ca", "meraki.cn", "meraki.in", "gov-meraki.com")
-# "OAuth", https://developer.cisco.com/meraki/api-v1/oauth-overview/.
-_TOKEN_URL = "https://as.meraki.com/oauth/token"  # noqa: S105 - an address, no secret
-_HOST = r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?$"
-_RENEWAL = ("refresh_token", "client_id", "client_secret", "on_refresh")
-
-# "Security policies", https://documentation.meraki.com/SM: each policy gives every device a tag that says
-# compliant or violating. The API documents no spelling, so the patterns are settings; the word alone, without
-# something before it, is no policy's tag.
-_POLICY_TAGS = (("*violating",), ("* compliant",))
+# "Getting started", https://developer.cisco.com/meraki/api-v1/getting-started/: the domains of all regions;
+# the shards of an organisation lie below the same ones.
+DOMAINS = ("meraki.com", "meraki.ca", "meraki.cn", "meraki.in", "gov-meraki.com")
 # A letter or digit among the characters of a tag, and up to three stars; no other wildcard.
 _PATTERN = re.compile(r"(?=.*[^\W_])(?!(?:.*\*){4})[^\x00-\x1f\x7f^$()\[\]{}|\\?+,]+")
-
-
-def is_meraki_host(host: str) -> bool:
-    """Whether a host lies in one of Meraki's domains."""
-    return any(host == domain or host.endswith(f".{domain}") for domain in _DOMAINS)
 
 
 def _check_pattern(text: str) -> str:
@@ -43,13 +27,16 @@ def _check_pattern(text: str) -> str:
     return text
 
 
-def _check_base(url: str) -> str:
-    return url if urlsplit(url).path else f"{url}/api/v1"
-
-
 Pattern = Annotated[str, AfterValidator(_check_pattern)]
 Id = Annotated[str, StringConstraints(strip_whitespace=True, pattern="^[A-Za-z0-9_-]+$")]
-Host = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, pattern=_HOST)]
+
+
+# "Security policies", https://documentation.meraki.com/SM: each policy gives every device a tag that says
+# compliant or violating. The API documents no spelling, so the patterns are settings; the word alone, without
+# something before it, is no policy's tag.
+def _for_policies(pattern: str) -> Any:
+    """A setting for patterns with this default, where the tags are those of security policies."""
+    return Field(default_factory=lambda told: (pattern,) if told.get("source") == "policy-tags" else ())
 
 
 class ComplianceSettings(settings.ComplianceSettings):
@@ -66,24 +53,14 @@ class ComplianceSettings(settings.ComplianceSettings):
     """
 
     source: Literal["policy-tags", "tags", "rules"]
-    violating: tuple[Pattern, ...] | None = None
-    compliant: tuple[Pattern, ...] | None = None
+    violating: tuple[Pattern, ...] = _for_policies("*violating")
+    compliant: tuple[Pattern, ...] = _for_policies("* compliant")
 
     @model_validator(mode="after")
     def _check_patterns(self) -> Self:
-        given = bool(self.violating or self.compliant)
-        if (self.source == "tags" and not given) or (self.source == "rules" and given):
-            raise ValueError("source 'tags' needs patterns in violating or compliant, and 'rules' takes none")
+        if bool(self.violating or self.compliant) == (self.source == "rules"):
+            raise ValueError("tags need patterns in violating or compliant, and 'rules' takes none")
         return self
-
-    @property
-    def patterns(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The patterns of violating and of compliant tags, defaults filled in."""
-        violating, compliant = _POLICY_TAGS if self.source == "policy-tags" else ((), ())
-        return (
-            violating if self.violating is None else self.violating,
-            compliant if self.compliant is None else self.compliant,
-        )
 
     @property
     def field(self) -> str:
@@ -92,13 +69,13 @@ class ComplianceSettings(settings.ComplianceSettings):
 
 
 class MerakiSettings(ApiKeyLogin, RefreshToken, ClientCredentials, settings.ProviderSettings):
-    """Settings of `mdmsdk_meraki.MerakiProvider`. One of the three credentials is needed.
+    """Settings of `mdmsdk_meraki.MerakiProvider`. A key or a refresh token is needed.
 
     Attributes:
         base_url: the API of the region; ``/api/v1`` may be left out.
-        api_key: of an administrator who may read the networks.
-        access_token: of an OAuth application; ends after an hour, unless a refresh token is given too.
-        refresh_token: of the same application; good for one use, so that `on_refresh` is needed too.
+        api_key: of an administrator who may read the networks; or an access token of an OAuth application,
+            which ends after an hour.
+        refresh_token: of an OAuth application; good for one use, so that `on_refresh` is needed too.
         client_id, client_secret: of the application, for the refresh token.
         on_refresh: called with each new refresh token before it is used; must store it, for the next start of
             the program. Only from Python.
@@ -106,28 +83,17 @@ class MerakiSettings(ApiKeyLogin, RefreshToken, ClientCredentials, settings.Prov
         organizations: ids of the organisations to ask; default: all that the credential sees.
         networks: ids of the Systems Manager networks to ask; default: all of those organisations.
         compliance: what decides about compliance; without it every device is ``unknown``.
-        redirect_hosts: hosts that may see the credential, in addition to Meraki's own domains, as ``HOST`` or
-            ``HOST:PORT``.
         wired_macs: look a MAC address that is no Wi-Fi address up as a wired one, which costs two or more
             requests for each network.
     """
 
-    base_url: Annotated[Url, AfterValidator(_check_base)] = _WORLD
-    access_token: Credential | None = None
-    token_url: Url = _TOKEN_URL
+    gone: ClassVar = {"access_token": "give it as api_key"}
+    logins = (("api_key",), ("refresh_token", "client_id", "client_secret", "on_refresh"))
+
+    base_url: Annotated[Url, below("/api/v1")] = "https://api.meraki.com/api/v1"
+    # "OAuth", https://developer.cisco.com/meraki/api-v1/oauth-overview/.
+    token_url: Url = "https://as.meraki.com/oauth/token"  # noqa: S105 - an address, no secret
     organizations: tuple[Id, ...] = ()
     networks: tuple[Id, ...] = ()
     compliance: ComplianceSettings | None = None
-    redirect_hosts: tuple[Host, ...] = ()
     wired_macs: bool = False
-
-    @model_validator(mode="after")
-    def _check_login(self) -> Self:
-        alone = () if self.refresh_token else (("access_token",),)  # else it is used up first
-        check_one_login(self, ("api_key",), _RENEWAL, *alone)
-        return self
-
-    @property
-    def tags(self) -> ComplianceSettings | None:
-        """What decides where tags do."""
-        return self.compliance if self.compliance and self.compliance.source != "rules" else None

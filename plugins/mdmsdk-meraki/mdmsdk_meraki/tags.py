@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING
 from mdmsdk.models import Compliance, ComplianceState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator
 
     from mdmsdk_meraki.records import Record
     from mdmsdk_meraki.settings import ComplianceSettings
 
 __all__ = ["NO_SOURCE", "Tags", "judge", "tag_matches"]
 
-NO_SOURCE = (
-    'The API reports no compliance: name its source in the setting compliance, as { source = "policy-tags" }.'
-)
+NO_SOURCE = 'The API reports no compliance: give the setting compliance, as { source = "policy-tags" }.'
 # "noncompliant", "non-compliant", "not yet compliant": what ends in a good word need not be good.
 _NEGATED = re.compile(
     r"(?<![^\W_])(?:(?:non|not|no|un|in|never)[\W_]*|(?:not|never|no[\W_]+longer)[\W_].*)compliant",
@@ -64,16 +62,16 @@ class Tags:
     """
 
     def __init__(self, source: ComplianceSettings, tags: Collection[str]) -> None:
-        violating, self._compliant = source.patterns
-        self.tags, self._field = tags, source.field
+        self.tags, self._source = tags, source
         self.violated: dict[str, str] = {}
         for tag in tags:  # punctuation around a tag does not excuse it
-            self.violated |= _names(violating, [tag]) or _names(violating, [_EDGES.sub("", tag)])
-        self.kept = _names(self._compliant, [tag for tag in tags if not _NEGATED.search(tag)])
+            bare = _EDGES.sub("", tag)
+            self.violated |= _names(source.violating, [tag]) or _names(source.violating, [bare])
+        self.kept = _names(source.compliant, [tag for tag in tags if not _NEGATED.search(tag)])
         self.fit = bool(self.violated or self.kept)
-        self._open = source.source == "policy-tags" and "*" in "".join(self._compliant)
-        found = {**self.violated, **self.kept}.items() if self._open else ()
-        self.policies = {name for tag, name in found if name != tag}
+        self._open = source.source == "policy-tags" and "*" in "".join(source.compliant)
+        found = (self.violated | self.kept).items()
+        self.policies = {name for tag, name in found if self._open and name != tag}
 
     def doubts(self, policies: Collection[str]) -> Iterator[str]:
         """What keeps these, none of which is of violation, from saying that a device complies.
@@ -81,11 +79,11 @@ class Tags:
         Args:
             policies: those that the devices of the server are known to be judged by.
         """
-        if not self._compliant:
+        if not self._source.compliant:
             yield "the settings name no tag of compliance"
-        for pattern in self._compliant:
+        for pattern in self._source.compliant:
             if not _names([pattern], self.kept):
-                yield f"no tag in {self._field} fits {pattern!r}"
+                yield f"no tag in {self._source.field} fits {pattern!r}"
         if not self._open:
             return
         for tag in self.tags:
@@ -94,7 +92,7 @@ class Tags:
         if not policies:
             yield "which policies there are is not known: at the heartbeat, no device had a tag of one"
         if unjudged := sorted(set(policies) - self.policies):
-            yield f"no tag in {self._field} says that {', '.join(unjudged)} is kept"
+            yield f"no tag in {self._source.field} says that {', '.join(unjudged)} is kept"
 
 
 def _may_violate(tag: str, policies: Iterable[str]) -> bool:
@@ -118,21 +116,18 @@ def judge(source: ComplianceSettings | None, row: Record, policies: Collection[s
     quarantine = ("the device is quarantined",) if row.veto("quarantined") else ()
     if source is None:
         return Compliance(reasons=(NO_SOURCE,))
-    if source.source == "rules":
+    if source.rules:
         return Compliance(reasons=quarantine, vendor_state=_words(row))
     if (tags := row.tags(source.field)) is None:
         return Compliance(reasons=(f"the server sent no readable {source.field}",), source=source.source)
     said = Tags(source, tags)
-    if bad := tuple(f"{name} is violated (tag {tag!r})" for tag, name in said.violated.items()):
-        return _verdict(ComplianceState.NONCOMPLIANT, said.violated, bad)
-    if doubts := (*said.doubts(policies), *quarantine):
+    bad = tuple(f"{name} is violated (tag {tag!r})" for tag, name in said.violated.items())
+    if not bad and (doubts := (*said.doubts(policies), *quarantine)):
         return Compliance(reasons=doubts, source=source.source)
-    return _verdict(ComplianceState.COMPLIANT, said.kept)
-
-
-def _verdict(state: ComplianceState, by: Mapping[str, str], reasons: tuple[str, ...] = ()) -> Compliance:
-    source = ", ".join(dict.fromkeys(by.values()))
-    return Compliance(state=state, reasons=reasons, vendor_state=", ".join(by), source=source)
+    state = ComplianceState.NONCOMPLIANT if bad else ComplianceState.COMPLIANT
+    by = said.violated if bad else said.kept
+    names = ", ".join(dict.fromkeys(by.values()))
+    return Compliance(state=state, reasons=bad, vendor_state=", ".join(by), source=names)
 
 
 def _words(row: Record) -> str | None:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
-from mdmsdk.logins import BasicLogin, CertificateKey, ClientCredentials, check_one_login
+from mdmsdk.logins import BasicLogin, CertificateKey, ClientCredentials
 from mdmsdk.settings import ProviderSettings, Url
 
 __all__ = ["TOKEN_URL", "UUID", "CertificateSettings", "WorkspaceOneSettings"]
@@ -55,6 +55,8 @@ class WorkspaceOneSettings(BasicLogin, ClientCredentials, ProviderSettings):
         page_size: rows of one page of a list.
     """
 
+    logins = (("username", "password"), ("client_id", "client_secret"), ("certificate",))
+
     tenant_code: SecretStr | None = None
     region: Literal["uat", "na", "emea", "apac"] | None = None
     token_url: Url | None = None
@@ -73,7 +75,6 @@ class WorkspaceOneSettings(BasicLogin, ClientCredentials, ProviderSettings):
 
     @model_validator(mode="after")
     def _check_login(self) -> Self:
-        check_one_login(self, ("username", "password"), ("client_id", "client_secret"), ("certificate",))
         if [self.region, self.token_url].count(None) != (1 if self.client_id else 2):
             raise ValueError(
                 "client_id wants either region (uat, na, emea or apac) or token_url, which are of no use "

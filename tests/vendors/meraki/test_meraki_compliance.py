@@ -25,7 +25,7 @@ def verdict(source: dict[str, Any], fleet: tuple[str, ...] | None = None, **fiel
     """The verdict on a device of a fleet with these tags; without them, it is the only device."""
     settings, row = ComplianceSettings(**source), Record({"id": "1", "isManaged": True, **fields})
     if settings.rules:
-        found = row.device("meraki", judge(settings, row))
+        found = row.device(judge(settings, row))
         return settle(ruled(found, settings.rules, NOW), "s", "meraki").compliance
     tags = row.texts("autoTags") or () if fleet is None else fleet
     return judge(settings, row, Tags(settings, tags).policies)
@@ -147,7 +147,7 @@ def test_tags_of_your_own_are_no_policies() -> None:
 def test_quarantine_speaks_against_a_device(source: dict[str, Any], value: Any) -> None:
     row = Record({**HEALTHY, "id": "1", "isManaged": True, "autoTags": ["A compliant"], "quarantined": value})
     settings = ComplianceSettings(**source)
-    device = row.device("meraki", judge(settings, row, {"A"}))
+    device = row.device(judge(settings, row, {"A"}))
     device = settle(ruled(device, settings.rules, NOW) if settings.rules else device, "s", "meraki")
     assert device.compliance.state == "unknown"
     assert any("quarantined" in reason for reason in device.compliance.reasons)
@@ -159,7 +159,7 @@ def test_a_fact_that_cannot_be_read_leaves_no_verdict(field: str, value: Any) ->
     row = Record({"id": "1", "isManaged": True, "hasMdm": True, "autoTags": ["A compliant"], field: value})
     found = judge(ComplianceSettings(**POLICY), row, {"A"})
     assert found.state == "compliant"
-    device = settle(row.device("meraki", found), "s", "meraki")
+    device = settle(row.device(found), "s", "meraki")
     assert device.compliance.state == "unknown"
     assert field in str(device.compliance.reasons)
 

@@ -196,7 +196,6 @@ def test_a_lookup_asks_every_network(dashboard: Any, ask: Any, key: Key, filters
     (device,) = ask(provider, provider.find(info("N_1", "L_2"), key), answers, played)
     assert device.matches(key)
     assert device.id == "128"
-    assert device.provider == "meraki"
     assert len(played.requests) == 2
     for request in played.requests:
         assert filters in request.full_url
@@ -606,7 +605,7 @@ def test_refusals_of_any_form(dashboard: Any, body: bytes) -> None:
 
 
 def test_a_token_without_renewal_is_final(dashboard: Any, ask: Any) -> None:
-    provider = dashboard.provider(api_key=None, access_token="a-1")
+    provider = dashboard.provider(api_key="a-1")
     for _ in range(2):
         token = ask(provider, provider.login("api"), {})
         assert (token.value, token.static, token.scheme) == ("a-1", True, "Bearer")
@@ -680,13 +679,6 @@ def test_each_refresh_token_is_handed_over_before_it_is_used(
     assert not request.idempotent
     assert request.headers["Authorization"] == "Basic YXBwOnM="
     assert "r-0" not in repr(request)
-
-
-def test_an_access_token_that_is_given_comes_first(dashboard: Any, ask: Any, renewals: Renewals) -> None:
-    provider = oauth(dashboard, renewals, access_token="a-0")
-    tokens = logins(ask, provider, renewals, 2)
-    assert all(token.rotates for token in tokens)
-    assert [(token.value, token.static) for token in tokens] == [("a-0", False), ("a-1", False)]
 
 
 def test_a_token_that_was_not_stored_is_handed_over_again(

@@ -57,8 +57,7 @@ def test_a_used_refresh_token_is_told_and_not_tried_again(simulate: Any, connect
 def test_an_access_token_alone_is_sent_until_it_is_refused(simulate: Any, connect_to: Any) -> None:
     running, stored = simulate(), list[str]()
     connect_to(running, **application(running, stored)).heartbeat()
-    token = {"api_key": None, "access_token": "simulated-access-token-1"}
-    client = connect_to(running, **token)
+    client = connect_to(running, api_key="simulated-access-token-1")
     client.heartbeat()
     running.simulator.forget_tokens()
     before = len(running.simulator.requests)

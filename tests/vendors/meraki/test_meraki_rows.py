@@ -18,7 +18,7 @@ from mdmsdk_meraki.scope import read_rows
 
 
 def read_device(document: Any, **options: Any) -> Device:
-    return Record(document).device("meraki", Compliance(), **options)
+    return Record(document).device(Compliance(), **options)
 
 
 def test_a_whole_row() -> None:

@@ -44,12 +44,13 @@ def test_regional_bases(given: str, base: str) -> None:
     ("settings", "words"),
     [
         ({}, "api_key"),
-        ({"api_key": KEY, "access_token": "a-1"}, "one login is wanted"),
+        ({"access_token": "a-1"}, "access_token is no setting any more: give it as api_key"),
+        ({"api_key": KEY, "refresh_token": "r-1"}, "one login is wanted"),
         ({"api_key": KEY, **OAUTH, "on_refresh": print}, "one login is wanted"),
         ({"api_key": ""}, "api_key"),
         ({"api_key": "two words"}, "api_key"),
         ({"api_key": "line\r\nbreak"}, "api_key"),
-        ({"access_token": "é"}, "access_token"),
+        ({"api_key": "é"}, "api_key"),
         (OAUTH, "on_refresh"),
         ({**OAUTH, "on_refresh": "print"}, "on_refresh"),
         ({"refresh_token": "r-1", "on_refresh": print}, "client_id"),
@@ -92,7 +93,8 @@ def test_a_configuration_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert settings.api_key.get_secret_value() == KEY
     assert settings.redirect_hosts == ("n7.example.com",)
     assert settings.compliance is not None
-    assert settings.compliance.patterns == (("Base violating",), ("Base compliant",))
+    assert settings.compliance.violating == ("Base violating",)
+    assert settings.compliance.compliant == ("Base compliant",)
 
 
 def test_a_hook_never_comes_from_a_file_and_never_goes_into_one(tmp_path: Path) -> None:

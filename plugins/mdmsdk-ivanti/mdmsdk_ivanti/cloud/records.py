@@ -50,8 +50,7 @@ def condition(key: Key) -> str:
             hint="Blanks, brackets, quotation marks and comparisons have no spelling there: ask by GUID.",
         )
     # Addresses are kept with colons. Whether in capitals, and whether a search cares, is not documented.
-    spelled = dict.fromkeys(way for text in key.spellings for way in (text, text.upper(), text.lower()))
-    return OR.join(f"{NAMES[type(key)][0]}={text}" for text in spelled)
+    return OR.join(f"{NAMES[type(key)][0]}={text}" for text in key.cases)
 
 
 # Customer integration API guide, device object, registrationState. The guide has no complete list; that a
@@ -103,7 +102,7 @@ def read(document: JsonObject) -> Device:
         disk_encrypted=row.flag(*encryption) if encryption else None,
         jailbroken=compromised,
         last_check_in=row.newest("lastCheckin", "clientLastCheckin"),
-        **row.identifiers(NAMES),
+        **row.shown(NAMES),
         unreadable=row.unreadable,
     )
 

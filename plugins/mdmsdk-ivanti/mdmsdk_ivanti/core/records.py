@@ -104,7 +104,7 @@ def read(document: JsonObject) -> Device:
         disk_encrypted=row.flag(*_ENCRYPTION),
         jailbroken=compromised,
         last_check_in=row.newest(*_TIMES),
-        **row.identifiers(NAMES),
+        **row.shown(NAMES),
         unreadable=row.unreadable,
     )
 
