@@ -311,7 +311,7 @@ class ProviderSettings(Settings):
     compliance: ComplianceSettings | None = None
 
     @model_validator(mode="after")
-    def _check_login(self) -> Self:
+    def _one_login_is_whole(self) -> Self:
         """Make sure that one way to log in is filled in, whole, and nothing of another one."""
         given = {name for way in self.logins for name in way if _given(getattr(self, name))}
         if self.logins and given not in [set(way) for way in self.logins]:
