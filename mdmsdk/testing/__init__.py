@@ -1,29 +1,42 @@
-"""For tests of plugins and applications: the contract suite, `play`, both modes, cassettes, scrubbing.
+"""For tests of plugins and applications: fakes, the contract suite, `play`, both modes, cassettes, scrubbing.
 
-Needs the extra ``mdmsdk[testing]``. Its fixtures come with the pytest plugin and need no import.
+Needs the extra ``mdmsdk[testing]``, but for the fakes: `FakeMdmClient` and its kin. Its fixtures come with
+the pytest plugin and need no import.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-import pytest
 
 if TYPE_CHECKING:
     from mdmsdk.testing.cassettes import Operation, load_operations, recording, replaying
     from mdmsdk.testing.contract import FAULTS, BaseProviderContract
+    from mdmsdk.testing.fakes import (
+        FakeAsyncMdmClient,
+        FakeAsyncMdmFederation,
+        FakeMdmClient,
+        FakeMdmFederation,
+        FakeServer,
+    )
     from mdmsdk.testing.modes import MODES, Modal, open_client, open_federation
     from mdmsdk.testing.playing import Played, play
     from mdmsdk.testing.scrub import Pseudonyms
     from mdmsdk.testing.secrets import find_secrets, secret_values
 
-pytest.register_assert_rewrite("mdmsdk.testing.contract")
+if pytest := sys.modules.get("pytest"):  # the fakes do without it
+    pytest.register_assert_rewrite("mdmsdk.testing.contract")
 
 __all__ = [
     "FAULTS",
     "MODES",
     "BaseProviderContract",
+    "FakeAsyncMdmClient",
+    "FakeAsyncMdmFederation",
+    "FakeMdmClient",
+    "FakeMdmFederation",
+    "FakeServer",
     "Modal",
     "Operation",
     "Played",
@@ -40,7 +53,7 @@ __all__ = [
 
 # Pytest loads the plugin below this package in every project where mdmsdk is installed: nothing else is
 # imported before a name is used, so that it costs nothing there and needs no extra.
-_HOMES = ("playing", "modes", "scrub", "secrets", "cassettes", "contract")
+_HOMES = ("fakes", "playing", "modes", "scrub", "secrets", "cassettes", "contract")
 
 
 def __getattr__(name: str) -> Any:
