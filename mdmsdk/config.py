@@ -50,11 +50,16 @@ class FederationSettings(Settings):
         merge: which record stands for a device that several servers know: the one with the
             strictest compliance state deciding, the first in order, or the newest check-in.
         rules: what a device has to fulfil besides, whatever its servers say of it.
+        patience: seconds that a lookup waits for further servers once one has answered.
+        chain_fallback: whether a device that only its MAC address finds, after other identifiers were not
+            found, may be compliant.
     """
 
     order: tuple[str, ...] = ()
     merge: Literal["strictest", "first", "newest"] = "strictest"
     rules: Rules | None = None
+    patience: float = Field(default=2.0, gt=0, le=300)
+    chain_fallback: bool = False
 
 
 class _File(Settings):

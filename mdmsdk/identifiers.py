@@ -15,6 +15,8 @@ from mdmsdk.errors import InvalidIdentifierError
 from mdmsdk.words import nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
@@ -186,7 +188,7 @@ class Key:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.value!r})"
 
-    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+    def __reduce__(self) -> tuple[Callable[..., Key], tuple[Any, ...]]:
         return type(self), (self.value,)
 
     @classmethod
@@ -304,11 +306,30 @@ class Udid(Key):
 
 @final
 class Guid(Key):
-    """The vendor's own unique name of a device record, below 128 bytes (Cisco ISE MDM API v3)."""
+    """The vendor's own unique name of a device record, below 128 bytes (Cisco ISE MDM API v3).
 
-    __slots__ = ()
+    Attributes:
+        issuer: for whose servers it is, in the word of the certificate that it stands in, such as
+            ``MerakiSM``, or None; not compared.
+    """
+
+    __slots__ = ("issuer",)
     kind = "guid"
     field = "guid"
+
+    @classmethod
+    def issued(cls, text: str, issuer: str | None) -> Guid:
+        """The GUID in a certificate that says for whose servers it is; raises as the class does."""
+        key = cls(text)
+        key.issuer = issuer
+        return key
+
+    def _hold(self, text: str) -> None:
+        super()._hold(text)
+        self.issuer: str | None = None
+
+    def __reduce__(self) -> tuple[Callable[..., Key], tuple[Any, ...]]:
+        return Guid.issued, (self.value, self.issuer)
 
     @classmethod
     def _is_shared(cls, word: str) -> bool:
@@ -467,7 +488,7 @@ def parse_key(text: str) -> Key:
     """
     text = _checked(text)
     if found := CERTIFICATE_FORM.fullmatch(text):
-        return Guid(found["value"])
+        return Guid.issued(found["value"], found["vendor"].strip())
     kind, colon, rest = text.partition(":")
     named = KEY_KINDS.get(kind.lower())
     if colon and named:

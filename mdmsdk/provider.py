@@ -196,6 +196,9 @@ class MdmProvider(ABC):
     never_shown: ClassVar[frozenset[type[Key]]] = frozenset()
     """Kinds that the answer to a search by them never shows, by the vendor's own word. Its only record is
     taken for the device, unless it shows another key of the kind."""
+    certificate_names: ClassVar[frozenset[str]] = frozenset()
+    """How certificates name this vendor, as ``MerakiSM`` in ``ID:MerakiSM:DeviceID:1234``. In a federation,
+    an identifier that names a vendor is asked for at its servers, and at those that state nothing here."""
 
     def __init__(self, settings: ProviderSettings) -> None:
         """Keep the settings. No I/O here, ever."""

@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import time
 
-from mdmsdk.errors import DeadlineExceededError
+from mdmsdk.errors import ConfigurationError, DeadlineExceededError
+
+
+class Hurry:
+    """Somebody who waits for operations, and may leave before they have ended.
+
+    Args:
+        whole: the time for all of them; None for as long as a policy gives each.
+
+    Attributes:
+        left: whether he has left.
+    """
+
+    __slots__ = ("_whole", "left")
+
+    def __init__(self, whole: Budget | None = None) -> None:
+        self._whole = whole
+        self.left = False
+
+    def budget(self, seconds: float) -> Budget:
+        """The time for one of the operations, to which a policy gives so many seconds."""
+        budget = Budget(seconds) if self._whole is None else self._whole.again()
+        budget.hurry = self
+        return budget
 
 
 class Budget:
@@ -16,16 +40,37 @@ class Budget:
         patient: whether it belongs to a list, which waits as long and as often as the server asks.
         answered: whether the server answered one of its requests.
         failed: whether the server failed at one that it had time for.
+        exchanging: how many requests are with the server.
     """
 
-    __slots__ = ("answered", "at", "failed", "patient", "seconds")
+    __slots__ = ("answered", "at", "exchanging", "failed", "hurry", "patient", "seconds")
 
     def __init__(self, seconds: float, *, patient: bool = False) -> None:
         self.seconds = seconds
         self.patient = patient
+        self.hurry: Hurry | None = None
         self.at: float = time.monotonic() + seconds
         self.answered = False
         self.failed = False
+        self.exchanging = 0
+
+    @classmethod
+    def of_call(cls, deadline: float) -> Budget:
+        """What a caller gives, in seconds.
+
+        Raises:
+            ConfigurationError: no number of seconds above 0.
+        """
+        if not 0 < deadline < math.inf:
+            raise ConfigurationError(
+                "deadline is no number of seconds above 0", hint="Leave it out, or raise it."
+            )
+        return cls(deadline)
+
+    @property
+    def given_up(self) -> bool:
+        """Whether nobody waits for it any more, while the server still had the word."""
+        return self.exchanging > 0 and self.hurry is not None and self.hurry.left
 
     def again(self) -> Budget:
         """A budget of another operation that ends at the same time."""

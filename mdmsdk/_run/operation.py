@@ -73,7 +73,7 @@ class Operation:
         try:
             result = await self.ask(method, *args)
         except BaseException as error:
-            if budget.failed and isinstance(error, TransportError | ServerError):
+            if budget.given_up or (budget.failed and isinstance(error, TransportError | ServerError)):
                 breaker.failure(policy.breaker_failures, policy.breaker_reset)
             elif budget.answered and isinstance(error, MdmError):
                 breaker.success()  # an answer, if not the one hoped for
@@ -271,16 +271,21 @@ class Operation:
             http = shared.http()
             began = time.monotonic()
             turn.used = True
+            budget.exchanging += 1  # and stays so where nobody waits for the end: see `Budget.given_up`
             send = partial(http.exchange, request, seconds, policy.max_body)
             quiet = not shared.given_http
             response: Response = await self._waits.exchange(send, budget, state.pool, turn, quiet=quiet)
+            budget.exchanging -= 1
+            shared.heard_at = time.monotonic()
         except (MdmTimeoutError, DeadlineExceededError) as error:
             if turn.used:
+                budget.exchanging -= 1
                 budget.failed |= seconds >= min(most, budget.seconds) * _FAIR_SHARE
                 if seconds == left and isinstance(error, MdmTimeoutError):
                     raise budget.exceeded() from None
             raise
         except TransportError:
+            budget.exchanging -= 1
             budget.failed = True
             raise
         finally:

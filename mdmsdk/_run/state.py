@@ -59,12 +59,14 @@ class Shared:
         closed: whether new work is refused.
         clock: what time it is for the server.
         last: the server's last answer, with the setting ``keep_raw``.
+        heard_at: when the server last answered a request, by the monotonic clock.
     """
 
     def __init__(self, waits: ModuleType, provider: MdmProvider, http: Any = None) -> None:
         self.waits = waits
         self.closed = False
         self.clock = Clock()
+        self.heard_at = 0.0
         self.given_http = http
         self.last: Response | None = None
         self._settings = provider.settings

@@ -124,8 +124,8 @@ def _passed(argument: ast.arg) -> str:
 
 def _shown(value: str, kind: str) -> str:
     """A value of the async class as the sync one gives it."""
-    if kind == "MdmClient":
-        return f"MdmClient._around({value})"
+    if kind in {"MdmClient", "MdmFederation"}:
+        return f"{kind}._around({value})"
     if kind == "dict[str, MdmClient]":
         return f"{{name: MdmClient._around(client) for name, client in {value}.items()}}"
     return value

@@ -15,6 +15,7 @@ from mdmsdk._run.connections import Line
 from mdmsdk._run.http import AsyncHttp
 from mdmsdk._run.pool import Job
 from mdmsdk._run.quiet import exchanging
+from mdmsdk._run.race import due
 from mdmsdk._run.streams import perform_async
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mdmsdk._run.budget import Budget
     from mdmsdk._run.gate import Turn
     from mdmsdk._run.pool import Pool
+    from mdmsdk._run.race import Racer
 
 T = TypeVar("T")
 Http = AsyncHttp
@@ -101,6 +103,37 @@ async def gather(jobs: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
     if failures:
         raise failures[0]
     return [results[index] for index in range(len(jobs))]
+
+
+async def race(racers: Sequence[Racer]) -> None:
+    """Run jobs side by side, and end those that are waited for no longer.
+
+    The first failure ends the others at once and is raised.
+    """
+    park, failures = Park(), list[Exception]()
+    scopes = [anyio.CancelScope() for _ in racers]
+    running = set(range(len(racers)))
+
+    async def run(index: int) -> None:
+        try:
+            with scopes[index]:
+                await racers[index].run()
+        except Exception as error:  # noqa: BLE001 - raised again below, alone and not in a group
+            failures.append(error)
+        running.discard(index)
+        park.wake()
+
+    async with anyio.create_task_group() as group:
+        for index in range(len(racers)):
+            group.start_soon(run, index)
+        while running and not failures:
+            late, wait = due(racers, running)
+            for index in late:
+                scopes[index].cancel()
+            await park.wait(wait)
+        group.cancel_scope.cancel()
+    if failures:
+        raise failures[0]
 
 
 async def blocking(function: Callable[[], T], budget: Budget, pool: Pool) -> T:

@@ -22,6 +22,7 @@ from mdmsdk._run import http
 from mdmsdk._run.connections import Line
 from mdmsdk._run.pool import Job
 from mdmsdk._run.quiet import exchanging
+from mdmsdk._run.race import due
 from mdmsdk._run.streams import perform
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from mdmsdk._run.budget import Budget
     from mdmsdk._run.gate import Turn
     from mdmsdk._run.pool import Pool
+    from mdmsdk._run.race import Racer
 
 T = TypeVar("T")
 Http = http.Http
@@ -252,6 +254,34 @@ async def gather(jobs: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
             owner.end(task)
             task.error = None
         owner.busy += 1
+
+
+async def race(racers: Sequence[Racer]) -> None:
+    """Run jobs side by side, and end those that are waited for no longer.
+
+    The first failure ends the others at once and is raised.
+    """
+    owner, park = current_owner(), Park()
+    tasks = [_Task(_run(racer.run), park) for racer in racers]
+    owner.busy += len(tasks)  # this one has to look at the clock, so that none of them may block
+    try:
+        for task in tasks:
+            owner.ready.put(task)
+        await _finish(owner, racers, tasks, park)
+    finally:
+        for task in tasks:
+            owner.end(task)
+            task.error = None
+
+
+async def _finish(owner: Owner, racers: Sequence[Racer], tasks: Sequence[_Task], park: Park) -> None:
+    while running := {index for index, task in enumerate(tasks) if not task.over}:
+        late, wait = due(racers, running)
+        for index in late:
+            owner.end(tasks[index])
+        if not late:
+            await park.wait(wait)
+        _raise_first(tasks)
 
 
 async def _run(job: Callable[[], Awaitable[T]]) -> T:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
 from urllib.parse import urlsplit
 
 from mdmsdk._run import waits_aio
-from mdmsdk._run.budget import Budget
+from mdmsdk._run.budget import Budget, Hurry
 from mdmsdk._run.rules import fit_to_show
 from mdmsdk._run.runner import Runner
 from mdmsdk.client import verdict
 from mdmsdk.errors import (
-    ConfigurationError,
     EndpointNotFoundError,
     IncompleteListError,
     MdmError,
@@ -170,13 +169,7 @@ class AsyncMdmClient:
         return twin
 
     def _budget(self, deadline: float | None) -> Budget:
-        if deadline is None:
-            return Budget(self._runner.policy.deadline)
-        if not 0 < deadline < math.inf:
-            raise ConfigurationError(
-                "deadline is no number of seconds above 0", hint="Leave it out, or raise it."
-            )
-        return Budget(deadline)
+        return Budget(self._runner.policy.deadline) if deadline is None else Budget.of_call(deadline)
 
     async def heartbeat(self, *, deadline: float | None = None) -> ServerInfo:
         """Reach the server, log in where that takes a step of its own, and read what it is.
@@ -233,16 +226,11 @@ class AsyncMdmClient:
             deadline: seconds for all of them, from the first on: a key whose turn comes later ends with
                 `DeadlineExceededError`. Default: ``policy.deadline`` for each request.
         """
-        size = self._batch_size
-        whole = None if deadline is None else self._budget(deadline)
+        hurry = Hurry(None if deadline is None else self._budget(deadline))
         remaining = verdict.as_keys(keys)
         while given := list(islice(remaining, self.window)):
-            rows = [self._read_key(text) for text in given]
-            asked = list(dict.fromkeys(row for row in rows if not isinstance(row, LookupResult)))
-            jobs = [partial(self._lookup_chunk, chunk, whole) for chunk in verdict.chunks(asked, size)]
-            results = {result.key: result for chunk in await self._waits.gather(jobs) for result in chunk}
-            for row in rows:
-                yield row if isinstance(row, LookupResult) else results[row]
+            for result in await self._lookup_window(given, hurry):
+                yield result
 
     def noncompliant(self, *, rules: Rules | None = None) -> AsyncIterator[Device]:
         """The devices that do not comply, as they arrive, page by page.
@@ -259,16 +247,11 @@ class AsyncMdmClient:
             ConfigurationError: the rules of the settings say nothing about any device of the server.
             MdmError: the first page already failed.
         """
-        if not (self._rules or rules):
-            return self._list("noncompliant")
-        if Capability.INVENTORY not in self.provider.capabilities:
-            raise self._unsupported("offers no inventory, by which alone rules give a noncompliant list")
-        return self._list("noncompliant", verdict.Offenders(self._rules, rules))
+        return self._list(self._reading("noncompliant", rules))
 
     def devices(self) -> AsyncIterator[Device]:
         """All devices, as they arrive; with `Capability.INVENTORY`. Raises as `noncompliant` does."""
-        self._require_capability(Capability.INVENTORY)
-        return self._list("devices")
+        return self._list(self._reading("devices"))
 
     async def reasons(self, device: Device, *, deadline: float | None = None) -> Device:
         """The device with its failure reasons in detail; for providers with `Capability.REASONS`.
@@ -339,15 +322,25 @@ class AsyncMdmClient:
             return LookupResult(key=given if isinstance(given, str | Key) else repr(given)[:80], error=error)
         return key
 
-    async def _lookup_chunk(self, keys: Sequence[Key], whole: Budget | None) -> list[LookupResult]:
+    async def _lookup_window(self, given: Sequence[Key | str], hurry: Hurry) -> list[LookupResult]:
+        """One result for each key, all asked for at once."""
+        rows = [self._read_key(text) for text in given]
+        asked = list(dict.fromkeys(row for row in rows if not isinstance(row, LookupResult)))
+        jobs = [
+            partial(self._lookup_chunk, chunk, hurry) for chunk in verdict.chunks(asked, self._batch_size)
+        ]
+        results = {result.key: result for chunk in await self._waits.gather(jobs) for result in chunk}
+        return [row if isinstance(row, LookupResult) else results[row] for row in rows]
+
+    async def _lookup_chunk(self, keys: Sequence[Key], hurry: Hurry) -> list[LookupResult]:
         began = time.monotonic()
-        budget = self._budget(None) if whole is None else whole.again()
 
         def result(key: Key, device: Device | None, error: MdmError | None) -> LookupResult:
             elapsed_ms = (time.monotonic() - began) * 1000
             return LookupResult(key=key, device=device, error=error, elapsed_ms=elapsed_ms)
 
         found: Found
+        budget = hurry.budget(self._runner.policy.deadline)
         try:
             if len(keys) == 1:
                 found = {keys[0]: await self._with_info("find", "find", keys[0], budget=budget)}
@@ -418,32 +411,54 @@ class AsyncMdmClient:
                 raise
             return await self._runner.run(operation, budget, method, info, *args)
 
-    async def _list(
-        self, operation: str, offenders: verdict.Offenders | None = None
-    ) -> AsyncIterator[Device]:
-        policy = self._runner.policy
-        by_vendor = operation == "noncompliant" and offenders is None
-        listing = verdict.Listing(policy.max_pages, noncompliant=by_vendor)
-        method = "devices_page" if offenders else f"{operation}_page"
-        while listing.more:
-            try:
-                budget = Budget(policy.list_patience, patient=True)
-                page = await self._with_info(operation, method, listing.cursor, budget=budget)
-                for row in listing.take(page):
-                    device = self._settled(self._judged(row))
-                    found = offenders.take(row, device, self.server_time) if offenders else device
-                    if found:
-                        yield found
-                    else:
-                        listing.collected -= 1
-                if offenders and page.next_cursor is None:
-                    offenders.check()
-            except MdmError as error:
-                error.locate(server=self.server, provider=self.provider.name, operation=operation)
-                if isinstance(error, MdmTimeoutError):
-                    error.hint = verdict.patience_hint(self.provider.settings)
-                if isinstance(error, IncompleteListError):
-                    error.collected = listing.collected
-                elif listing.collected:
-                    raise listing.broken_off(error) from error
-                raise
+    def _reading(self, operation: str, rules: Rules | None = None) -> verdict.Reading:
+        """A list before its first page.
+
+        Raises:
+            UnsupportedOperationError: it needs an inventory, which the provider does not offer.
+        """
+        offenders = None
+        if operation == "devices":
+            self._require_capability(Capability.INVENTORY)
+        elif self._rules or rules:
+            if Capability.INVENTORY not in self.provider.capabilities:
+                raise self._unsupported("offers no inventory, by which alone rules give a noncompliant list")
+            offenders = verdict.Offenders(self._rules, rules)
+        return verdict.Reading(self._runner.policy.max_pages, operation, offenders)
+
+    async def _list(self, reading: verdict.Reading) -> AsyncIterator[Device]:
+        while reading.more:
+            devices, failure = await self._next_page(reading)
+            for device in devices:
+                yield device
+            if failure:
+                raise failure
+
+    async def _next_page(self, reading: verdict.Reading) -> tuple[list[Device], MdmError | None]:
+        """The devices of the next page, and the error at which the list ends, after those."""
+        devices: list[Device] = []
+        try:
+            budget = Budget(self._runner.policy.list_patience, patient=True)
+            page = await self._with_info(reading.operation, reading.method, reading.cursor, budget=budget)
+            for row in reading.take(page):
+                device = self._settled(self._judged(row))
+                if found := reading.pick(row, device, self.server_time):
+                    devices.append(found)
+            reading.check()
+        except MdmError as error:
+            reading.more = False
+            return devices, self._of_list(error, reading)
+        return devices, None
+
+    def _of_list(self, error: MdmError, reading: verdict.Reading) -> MdmError:
+        """The error to raise for one at which a list ends."""
+        error.locate(server=self.server, provider=self.provider.name, operation=reading.operation)
+        if isinstance(error, MdmTimeoutError):
+            error.hint = verdict.patience_hint(self.provider.settings)
+        if isinstance(error, IncompleteListError):
+            error.collected = reading.collected
+        elif reading.collected:
+            broken = reading.broken_off(error)
+            broken.__cause__ = error
+            return broken
+        return error

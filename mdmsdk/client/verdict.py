@@ -293,3 +293,34 @@ class Listing(Progress):
         failure.hint = error.hint or failure.hint
         failure.retryable = error.retryable
         return failure
+
+
+class Reading(Listing):
+    """A list on its way: what is asked for, and how far it is.
+
+    Args:
+        max_pages: the most pages of it.
+        operation: what the application asked for.
+        offenders: picks them out of a list of all devices.
+
+    Attributes:
+        method: of the provider, that gives a page.
+    """
+
+    def __init__(self, max_pages: int, operation: str, offenders: Offenders | None = None) -> None:
+        super().__init__(max_pages, noncompliant=operation == "noncompliant" and offenders is None)
+        self.operation = operation
+        self.method = "devices_page" if offenders else f"{operation}_page"
+        self._offenders = offenders
+
+    def pick(self, row: Device, device: Device, now: datetime) -> Device | None:
+        """The device if it belongs into the list; `row` is what the provider gave."""
+        found = self._offenders.take(row, device, now) if self._offenders else device
+        if found is None:
+            self.collected -= 1
+        return found
+
+    def check(self) -> None:
+        """Accept the end of the list, if this is it; raises as `Offenders.check` does."""
+        if self._offenders and not self.more:
+            self._offenders.check()

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import difflib
 import time
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self, Unpack
 
 from mdmsdk._run import waits_aio
+from mdmsdk._run.budget import Budget
 from mdmsdk.client.aio import AsyncMdmClient
 from mdmsdk.client.verdict import as_key, as_keys, judge_together, rivals_of, tightened
 from mdmsdk.config import load_config
-from mdmsdk.errors import ConfigurationError, IncompleteListError, MdmError
+from mdmsdk.errors import (
+    ConfigurationError,
+    IncompleteListError,
+    InvalidIdentifierError,
+    MdmError,
+    UnsupportedOperationError,
+)
+from mdmsdk.federation.chain import as_chain, goes_on, held_against, in_scope, spoken
+from mdmsdk.federation.lists import Lists
+from mdmsdk.federation.members import Asking, Broken, Question, not_asked
 from mdmsdk.federation.merge import Answer, Heartbeat, Merge, Outcome, merged
+from mdmsdk.identifiers import Key
 from mdmsdk.models import ComplianceState
 
 if TYPE_CHECKING:
@@ -20,12 +32,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType, TracebackType
 
-    from mdmsdk.identifiers import Key
-    from mdmsdk.models import Device, LookupResult
-    from mdmsdk.settings import Rules
+    from mdmsdk.models import Device
+    from mdmsdk.settings import PolicyChanges, Rules
 
-_NO_TIME = 1e-9
-"""Seconds that no request is made in."""
+_GROWTH = 4
+"""How much larger each window of `lookup_many` is than the one before, up to what the servers take."""
 
 
 class AsyncMdmFederation:
@@ -35,19 +46,29 @@ class AsyncMdmFederation:
         merge: which record stands for a device that several know (see `mdmsdk.config.FederationSettings`).
         rules: what a device has to fulfil besides, whatever its servers say of it. The record that stands
             for it is judged; noncompliant lists need the inventory of every server.
+        patience: seconds that a lookup waits for further servers once one has answered.
+        chain_fallback: whether a MAC address alone is enough after other identifiers were not found.
 
     Attributes:
         clients: the servers by name, in order of preference.
+        broken: those of the configuration that cannot be asked at all, by name: each is one failed outcome.
     """
 
     clients: dict[str, AsyncMdmClient]
+    broken: dict[str, Broken]
     _waits: ModuleType = waits_aio
     _client: type[AsyncMdmClient] = AsyncMdmClient
 
     def __init__(
-        self, clients: Iterable[AsyncMdmClient], *, merge: Merge = "strictest", rules: Rules | None = None
+        self,
+        clients: Iterable[AsyncMdmClient],
+        *,
+        merge: Merge = "strictest",
+        rules: Rules | None = None,
+        patience: float = 2.0,
+        chain_fallback: bool = False,
     ) -> None:
-        self.clients = {}
+        self.clients, self.broken = {}, {}
         for client in clients:
             if client.server in self.clients:
                 raise ConfigurationError(f"two servers are named {client.server!r}", hint="Pass server=NAME.")
@@ -56,25 +77,49 @@ class AsyncMdmFederation:
             raise ConfigurationError(
                 "there is no server to ask", hint="Pass at least one client: nobody answers for no servers."
             )
-        self._merge = merge
+        self._order = tuple(self.clients)
+        self._merge: Merge = merge
         self._rules = rules
+        self._patience = patience
+        self._fallback = chain_fallback
 
     @classmethod
     def from_config(cls, path: str | Path | None = None, *, servers: Iterable[str] | None = None) -> Self:
         """The servers of a configuration file (see `mdmsdk.config.find_config`). Nothing is sent yet.
+
+        A server that cannot be asked, because its settings, its secret or its plugin is not usable, is in
+        `broken`, and does not keep the others from being asked.
 
         Args:
             path: the file; default: the one that is found.
             servers: only these, by name; None means all.
 
         Raises:
-            ConfigurationError: the file, a server's settings or a secret is not usable; or `servers` is
-                empty.
+            ConfigurationError: the file is not usable, or none of the servers is; or `servers` is empty.
         """
         config = load_config(path)
-        read = {name: partial(config.provider, name) for name in config.names(servers)}
-        clients = [cls._client(get(), server=name, renew=get) for name, get in read.items()]
-        return cls(clients, merge=config.federation.merge, rules=config.federation.rules)
+        made: list[AsyncMdmClient] = []
+        broken: dict[str, Broken] = {}
+        names = config.names(servers)
+        for name in names:
+            read = partial(config.provider, name)
+            try:
+                made.append(cls._client(read(), server=name, renew=read))
+            except MdmError as error:
+                judges = config.servers[name].get("judges") is not False
+                broken[name] = Broken(name, error.provider or "", error, judges)
+        if broken and not made:
+            raise next(iter(broken.values())).error
+        how = config.federation
+        federation = cls(
+            made,
+            merge=how.merge,
+            rules=how.rules,
+            patience=how.patience,
+            chain_fallback=how.chain_fallback,
+        )
+        federation.broken, federation._order = broken, tuple(names)
+        return federation
 
     async def __aenter__(self) -> Self:
         return self
@@ -95,9 +140,20 @@ class AsyncMdmFederation:
         for client in self.clients.values():
             await client.aclose()
 
+    def with_policy(self, **changes: Unpack[PolicyChanges]) -> AsyncMdmFederation:
+        """The same servers and connections with another patience each; `changes` are fields of `Policy`.
+
+        Raises:
+            ConfigurationError: a name or value that `Policy` does not take.
+        """
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        twin.clients = {name: client.with_policy(**changes) for name, client in self.clients.items()}
+        return twin
+
     async def heartbeat(self) -> list[Heartbeat]:
         """Whether each server is there; never raises for one that is not."""
-        jobs = [partial(self._heartbeat, client) for client in self.clients.values()]
+        jobs = [partial(self._heartbeat, name) for name in self._order]
         found: list[Heartbeat] = await self._waits.gather(jobs)
         return found
 
@@ -117,76 +173,198 @@ class AsyncMdmFederation:
         if failures:
             raise failures[0]
 
-    async def lookup(self, key: Key | str, *, deadline: float | None = None) -> Answer:
-        """What all servers together say about one key.
+    async def lookup(
+        self,
+        key: Key | str | Iterable[Key | str],
+        *,
+        servers: Iterable[str] | None = None,
+        deadline: float | None = None,
+        early: bool = False,
+    ) -> Answer:
+        """What all servers together say about one device.
+
+        Several keys are asked for in order, as Cisco ISE does: first what stands in the certificate, then
+        the MAC address. The next one follows only if every server that could know the one before says that
+        it does not; a MAC address that the device made up comes last. A record that shows another value for
+        an earlier key, or that only a MAC address found after another kind, is no pass.
 
         Args:
-            key: as a client takes it.
-            deadline: seconds for all of them; default: the ``policy.deadline`` of each.
+            key: a key, or text whose kind is plain (see `mdmsdk.parse_key`), or several in order.
+            servers: only these, by name.
+            deadline: seconds for all of it; default: the ``policy.deadline`` of each server.
+            early: do not wait for the others once a server says that the device does not comply, where the
+                strictest verdict counts; the answer is not complete then.
 
         Raises:
             InvalidIdentifierError: the text is no key, or could be of several kinds.
+            ConfigurationError: there is no server of that name.
         """
-        return (await self._ask([as_key(key)], deadline))[0]
+        chain, names = as_chain(key), self._chosen(servers)
+        whole = None if deadline is None else Budget.of_call(deadline)
+        before: list[Key] = []
+        outcomes: tuple[Outcome, ...] = ()
+        while True:
+            one = chain[len(before)]
+            question = Question(
+                [one],
+                self._patience,
+                whole=whole,
+                early=early and self._merge == "strictest",
+            )
+            said = (await self._ask(question, names))[0]
+            if not goes_on(said):
+                outcomes = tuple(self._held_against(outcome, one, before) for outcome in said)
+                return self._answer(one, outcomes, before)
+            outcomes = spoken(outcomes or said, said)
+            if len(before) + 1 == len(chain):
+                return self._answer(one, outcomes, before)
+            before.append(one)
+
+    async def find(
+        self, key: Key | str, *, servers: Iterable[str] | None = None, deadline: float | None = None
+    ) -> list[Device]:
+        """Every record that the servers have for a key, those of the preferred servers first.
+
+        Raises:
+            IncompleteListError: a server failed; `failures` holds what each of those ended with.
+            UnsupportedOperationError: no server can search by this kind.
+            InvalidIdentifierError: the text is no key, or could be of several kinds.
+        """
+        one = as_key(key)
+        names = self._chosen(servers)
+        asked = in_scope(one, {name: client.provider for name, client in self.clients.items()})
+        jobs = [partial(self._find, name, one, deadline) for name in names if name in asked | {*self.broken}]
+        found: list[Device] = []
+        failures: list[MdmError] = []
+        for answer in await self._waits.gather(jobs):
+            if isinstance(answer, MdmError):
+                failures.append(answer)
+            else:
+                found += answer
+        unable = [error for error in failures if isinstance(error, UnsupportedOperationError)]
+        if len(unable) == len(jobs):
+            raise unable[0]
+        if failed := [error for error in failures if error not in unable]:
+            raise _incomplete("find", failed, len(found))
+        return found
 
     async def lookup_many(
-        self, keys: Iterable[Key | str], *, deadline: float | None = None
+        self,
+        keys: Iterable[Key | str],
+        *,
+        servers: Iterable[str] | None = None,
+        deadline: float | None = None,
     ) -> AsyncIterator[Answer]:
         """One answer for each key, in the order given, as `lookup` gives it.
 
-        A text that is no key gives an answer whose outcomes hold the error. With `deadline`, a key whose turn
-        comes after so many seconds ends with `DeadlineExceededError`.
+        A text that is no key gives an answer whose outcomes hold the error. However many keys there are,
+        only so many are in memory as the servers take at once. With `deadline`, a key whose turn comes after
+        so many seconds ends with `DeadlineExceededError`.
         """
-        left, began = deadline, time.monotonic()
-        window = max((client.window for client in self.clients.values()), default=1)
-        remaining = as_keys(keys)
-        while given := list(islice(remaining, window)):
-            for answer in await self._ask(given, left):
-                yield answer
-            if deadline is not None:
-                left = max(deadline - (time.monotonic() - began), _NO_TIME)
+        names = self._chosen(servers)
+        whole = None if deadline is None else Budget.of_call(deadline)
+        windows = [self.clients[name].window for name in names if name in self.clients] or [1]
+        size, remaining = min(windows), as_keys(keys)
+        while given := list(map(_read, islice(remaining, size))):
+            question = Question(given, self._patience, whole=whole, bulk=True)
+            for key, said in zip(given, await self._ask(question, names), strict=True):
+                yield self._answer(key, said, ())
+            size = min(size * _GROWTH, max(windows))
 
-    async def noncompliant(self) -> AsyncIterator[Device]:
-        """The devices that do not comply, server by server, as they arrive.
+    async def noncompliant(self, *, servers: Iterable[str] | None = None) -> AsyncIterator[Device]:
+        """The devices that do not comply, of all servers at once, page by page, each device once.
+
+        Records of two servers are one device if they show the same identifier of its hardware, and no
+        different ones; the first that comes stands for it.
 
         Raises:
             IncompleteListError: after everything that the servers gave, if the list of at least one
                 is not complete; `failures` holds what each of those ended with.
         """
-        collected = 0
-        failures: list[MdmError] = []
-        for client in self.clients.values():
-            try:
-                async for device in client.noncompliant(rules=self._rules):
-                    collected += 1
-                    yield device
-            except MdmError as error:
-                failures.append(error)
-        if failures:
-            raise IncompleteListError(
-                "; ".join(map(str, failures)),
-                collected=collected,
-                failures=tuple(failures),
-                operation="noncompliant",
-                hint=failures[0].hint,
-            )
+        lists = Lists(self._members(servers), "noncompliant", self._rules, once=True)
+        while lists.more:
+            for device in await lists.next_pages(self._waits):
+                yield device
+        if lists.failures:
+            raise _incomplete("noncompliant", lists.failures, lists.collected)
 
-    async def _ask(self, keys: list[Key | str], deadline: float | None) -> list[Answer]:
-        jobs = [partial(self._results, client, keys, deadline) for client in self.clients.values()]
-        by_server = await self._waits.gather(jobs)
-        answers = []
-        for results in zip(*by_server, strict=True):
-            outcomes = tuple(
-                Outcome.of(
-                    client.server, client.provider.name, result, judges=client.provider.settings.judges
-                )
-                for client, result in zip(self.clients.values(), results, strict=True)
+    async def devices(self, *, servers: Iterable[str] | None = None) -> AsyncIterator[Device]:
+        """All records of all servers at once, page by page; a device that several know comes several times.
+
+        Raises:
+            IncompleteListError: as `noncompliant`; also if a server offers no inventory.
+        """
+        lists = Lists(self._members(servers), "devices")
+        while lists.more:
+            for device in await lists.next_pages(self._waits):
+                yield device
+        if lists.failures:
+            raise _incomplete("devices", lists.failures, lists.collected)
+
+    async def reasons(self, device: Device, *, deadline: float | None = None) -> Device:
+        """The device with its failure reasons in detail, from the server whose record it is.
+
+        Raises:
+            ConfigurationError: that server is none of these.
+            MdmError: as `AsyncMdmClient.reasons`.
+        """
+        (name,) = self._chosen([device.server])
+        if name in self.broken:
+            raise self.broken[name].error
+        return await self.clients[name].reasons(device, deadline=deadline)
+
+    def _chosen(self, servers: Iterable[str] | None) -> tuple[str, ...]:
+        """The names of the servers to ask, in order."""
+        if servers is None:
+            return self._order
+        wanted = {servers} if isinstance(servers, str) else set(servers)
+        if unknown := sorted(wanted - {*self._order}):
+            near = difflib.get_close_matches(unknown[0], self._order, n=1)
+            raise ConfigurationError(
+                f"there is no server {', '.join(unknown)}" + (f", is {near[0]} meant?" if near else ""),
+                hint=f"There are: {', '.join(self._order)}.",
             )
-            device = merged(outcomes, self._merge)
-            if device and self._rules:
-                device = self._ruled(self._rules, device, [one.device for one in outcomes if one.device])
-            answers.append(Answer(key=results[0].key, device=device, outcomes=outcomes))
-        return answers
+        if not wanted:
+            raise ConfigurationError("no server is chosen", hint=f"There are: {', '.join(self._order)}.")
+        return tuple(name for name in self._order if name in wanted)
+
+    def _members(self, servers: Iterable[str] | None) -> list[AsyncMdmClient | Broken]:
+        return [self.clients.get(name) or self.broken[name] for name in self._chosen(servers)]
+
+    async def _ask(self, question: Question, names: Sequence[str]) -> list[tuple[Outcome, ...]]:
+        """The outcomes for each key of a question."""
+        providers = {name: self.clients[name].provider for name in names if name in self.clients}
+        scopes = [
+            in_scope(key, providers) if isinstance(key, Key) else set(providers) for key in question.keys
+        ]
+        askings = {
+            name: Asking(self.clients[name], question)
+            for name in providers
+            if any(name in scope for scope in scopes)
+        }
+        await self._waits.race(list(askings.values()))
+        said = {name: asking.outcomes() for name, asking in askings.items()}
+        return [
+            tuple(
+                self.broken[name].outcome()
+                if name in self.broken
+                else (said[name][place] if name in scope else not_asked(self.clients[name]))
+                for name in names
+            )
+            for place, scope in enumerate(scopes)
+        ]
+
+    def _held_against(self, outcome: Outcome, key: Key, before: Sequence[Key]) -> Outcome:
+        if outcome.server not in self.clients:
+            return outcome
+        provider = self.clients[outcome.server].provider
+        return held_against(outcome, key, before, provider, fallback=self._fallback)
+
+    def _answer(self, key: Key | str, outcomes: tuple[Outcome, ...], before: Sequence[Key]) -> Answer:
+        device = merged(outcomes, self._merge)
+        if device and self._rules:
+            device = self._ruled(self._rules, device, [one.device for one in outcomes if one.device])
+        return Answer(key=key, device=device, outcomes=outcomes, before=tuple(before))
 
     def _ruled(self, rules: Rules, device: Device, known: Sequence[Device]) -> Device:
         """The device by the rules; which of them it breaks, any of its records may know."""
@@ -195,15 +373,19 @@ class AsyncMdmFederation:
         rivals = [judged[0], *rivals_of(device, broken)]
         return judge_together(judged[0], rivals, f"{len(known)} servers know the device")
 
-    @staticmethod
-    async def _results(
-        client: AsyncMdmClient, keys: list[Key | str], deadline: float | None
-    ) -> list[LookupResult]:
-        return [result async for result in client.lookup_many(keys, deadline=deadline)]
+    async def _find(self, name: str, key: Key, deadline: float | None) -> list[Device] | MdmError:
+        if name in self.broken:
+            return self.broken[name].error
+        try:
+            return await self.clients[name].find(key, deadline=deadline)
+        except MdmError as error:
+            return error
 
-    @staticmethod
-    async def _heartbeat(client: AsyncMdmClient) -> Heartbeat:
-        began = time.monotonic()
+    async def _heartbeat(self, name: str) -> Heartbeat:
+        if name in self.broken:
+            broken = self.broken[name]
+            return Heartbeat(server=name, provider=broken.provider, error=broken.error)
+        client, began = self.clients[name], time.monotonic()
         info, failure = None, None
         try:
             info = await client.heartbeat()
@@ -217,3 +399,21 @@ class AsyncMdmFederation:
             error=failure,
             elapsed_ms=elapsed_ms,
         )
+
+
+def _read(given: Key | str) -> Key | str:
+    """A key; what is none as text, for the answer that says so."""
+    try:
+        return as_key(given)
+    except InvalidIdentifierError:
+        return given if isinstance(given, str) else repr(given)[:80]
+
+
+def _incomplete(operation: str, failures: Sequence[MdmError], collected: int) -> IncompleteListError:
+    return IncompleteListError(
+        "; ".join(map(str, failures)),
+        collected=collected,
+        failures=tuple(failures),
+        operation=operation,
+        hint=failures[0].hint,
+    )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from mdmsdk.client.verdict import judge_together, preference, rivals_of
 from mdmsdk.errors import UnsupportedOperationError
+from mdmsdk.identifiers import Key, Mac
 from mdmsdk.models import Device, Failure, FrozenModel, LookupResult, ServerInfo, Verdict
 
 if TYPE_CHECKING:
@@ -25,6 +27,12 @@ class Status(StrEnum):
     UNSUPPORTED = "unsupported"
     """The server cannot search by this kind of key."""
     ERROR = "error"
+    NOT_ASKED = "not_asked"
+    """The identifier belongs to another vendor's servers, as the certificate says that it stands in."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class _OfServer(FrozenModel):
@@ -47,11 +55,18 @@ class Outcome(_OfServer):
         error: why it failed or cannot tell.
         judges: whether its word is needed for a complete answer (`ProviderSettings.judges`).
         elapsed_ms: how long it took, in milliseconds.
+        answered_at: when it said so, by this machine's clock, UTC.
     """
 
     status: Status
     device: Device | None = None
     judges: bool = True
+    answered_at: datetime = Field(default_factory=_now)
+
+    @property
+    def age(self) -> float:
+        """How old the answer is, in seconds."""
+        return (_now() - self.answered_at).total_seconds()
 
     @classmethod
     def of(cls, server: str, provider: str, result: LookupResult, *, judges: bool = True) -> Outcome:
@@ -89,16 +104,24 @@ class Heartbeat(_OfServer):
 
 
 class Answer(Verdict):
-    """What all servers together say about one key.
+    """What all servers together say about one device.
 
     Attributes:
-        key: the key; the text as it was given where that is no key.
+        key: the key that counts: of several, the one that found the device, or the last that was asked for;
+            the text as it was given where that is no key.
         device: the record that stands for the device; None if no server knows it.
         outcomes: one for each server, in order.
+        before: the keys that were asked for before, and not found.
     """
 
     device: Device | None
     outcomes: tuple[Outcome, ...]
+    before: tuple[Key, ...] = ()
+
+    @property
+    def randomized(self) -> bool:
+        """Whether the key that counts is a MAC address that the device made up, which names no hardware."""
+        return isinstance(self.key, Mac) and self.key.randomized
 
     @property
     def complete(self) -> bool:
@@ -107,8 +130,8 @@ class Answer(Verdict):
         One that failed, or cannot search by this kind of key, may know the device or judge it more strictly.
         Servers with the setting ``judges = false`` do not count.
         """
-        said = [outcome.status for outcome in self.outcomes if outcome.judges]
-        return bool(said) and all(status in {Status.FOUND, Status.NOT_FOUND} for status in said)
+        said = {outcome.status for outcome in self.outcomes if outcome.judges} - {Status.NOT_ASKED}
+        return bool(said) and said <= {Status.FOUND, Status.NOT_FOUND}
 
     @property
     def vouched(self) -> bool:

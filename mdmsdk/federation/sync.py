@@ -1,17 +1,18 @@
 """Many servers, asked together, in sync."""
 
 from __future__ import annotations
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, Unpack
 from mdmsdk.client.sync import MdmClient
+from mdmsdk.federation.members import Broken
 from mdmsdk.federation.merge import Answer, Heartbeat, Merge
+from mdmsdk.identifiers import Key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Iterable
     from pathlib import Path
     from types import TracebackType
-    from mdmsdk.identifiers import Key
     from mdmsdk.models import Device
-    from mdmsdk.settings import Rules
+    from mdmsdk.settings import PolicyChanges, Rules
 from mdmsdk._run import waits_sync
 from mdmsdk._run.facade import Facade
 from mdmsdk._run.waits_sync import drive, iterate
@@ -31,9 +32,12 @@ class MdmFederation(Facade):
         merge: which record stands for a device that several know (see `mdmsdk.config.FederationSettings`).
         rules: what a device has to fulfil besides, whatever its servers say of it. The record that stands
             for it is judged; noncompliant lists need the inventory of every server.
+        patience: seconds that a lookup waits for further servers once one has answered.
+        chain_fallback: whether a MAC address alone is enough after other identifiers were not found.
 
     Attributes:
         clients: the servers by name, in order of preference.
+        broken: those of the configuration that cannot be asked at all, by name: each is one failed outcome.
     """
 
     _inner: _Inner
@@ -43,22 +47,43 @@ class MdmFederation(Facade):
         """The servers by name, in order of preference."""
         return {name: MdmClient._around(client) for name, client in self._inner.clients.items()}
 
+    @property
+    def broken(self) -> dict[str, Broken]:
+        """Those of the configuration that cannot be asked at all, by name: each is one failed outcome."""
+        return self._inner.broken
+
     def __init__(
-        self, clients: Iterable[MdmClient], *, merge: Merge = "strictest", rules: Rules | None = None
+        self,
+        clients: Iterable[MdmClient],
+        *,
+        merge: Merge = "strictest",
+        rules: Rules | None = None,
+        patience: float = 2.0,
+        chain_fallback: bool = False,
     ) -> None:
-        self._adopt(_Inner([client._inner for client in clients], merge=merge, rules=rules))
+        self._adopt(
+            _Inner(
+                [client._inner for client in clients],
+                merge=merge,
+                rules=rules,
+                patience=patience,
+                chain_fallback=chain_fallback,
+            )
+        )
 
     @classmethod
     def from_config(cls, path: str | Path | None = None, *, servers: Iterable[str] | None = None) -> Self:
         """The servers of a configuration file (see `mdmsdk.config.find_config`). Nothing is sent yet.
+
+        A server that cannot be asked, because its settings, its secret or its plugin is not usable, is in
+        `broken`, and does not keep the others from being asked.
 
         Args:
             path: the file; default: the one that is found.
             servers: only these, by name; None means all.
 
         Raises:
-            ConfigurationError: the file, a server's settings or a secret is not usable; or `servers` is
-                empty.
+            ConfigurationError: the file is not usable, or none of the servers is; or `servers` is empty.
         """
         return cls._around(_Inner.from_config(path, servers=servers))
 
@@ -77,6 +102,14 @@ class MdmFederation(Facade):
         """Close all clients."""
         return drive(self._inner.aclose())
 
+    def with_policy(self, **changes: Unpack[PolicyChanges]) -> MdmFederation:
+        """The same servers and connections with another patience each; `changes` are fields of `Policy`.
+
+        Raises:
+            ConfigurationError: a name or value that `Policy` does not take.
+        """
+        return MdmFederation._around(self._inner.with_policy(**changes))
+
     def heartbeat(self) -> list[Heartbeat]:
         """Whether each server is there; never raises for one that is not."""
         return drive(self._inner.heartbeat())
@@ -90,31 +123,86 @@ class MdmFederation(Facade):
         """
         return drive(self._inner.refresh_secrets())
 
-    def lookup(self, key: Key | str, *, deadline: float | None = None) -> Answer:
-        """What all servers together say about one key.
+    def lookup(
+        self,
+        key: Key | str | Iterable[Key | str],
+        *,
+        servers: Iterable[str] | None = None,
+        deadline: float | None = None,
+        early: bool = False,
+    ) -> Answer:
+        """What all servers together say about one device.
+
+        Several keys are asked for in order, as Cisco ISE does: first what stands in the certificate, then
+        the MAC address. The next one follows only if every server that could know the one before says that
+        it does not; a MAC address that the device made up comes last. A record that shows another value for
+        an earlier key, or that only a MAC address found after another kind, is no pass.
 
         Args:
-            key: as a client takes it.
-            deadline: seconds for all of them; default: the ``policy.deadline`` of each.
+            key: a key, or text whose kind is plain (see `mdmsdk.parse_key`), or several in order.
+            servers: only these, by name.
+            deadline: seconds for all of it; default: the ``policy.deadline`` of each server.
+            early: do not wait for the others once a server says that the device does not comply, where the
+                strictest verdict counts; the answer is not complete then.
 
         Raises:
             InvalidIdentifierError: the text is no key, or could be of several kinds.
+            ConfigurationError: there is no server of that name.
         """
-        return drive(self._inner.lookup(key, deadline=deadline))
+        return drive(self._inner.lookup(key, servers=servers, deadline=deadline, early=early))
 
-    def lookup_many(self, keys: Iterable[Key | str], *, deadline: float | None = None) -> Iterator[Answer]:
+    def find(
+        self, key: Key | str, *, servers: Iterable[str] | None = None, deadline: float | None = None
+    ) -> list[Device]:
+        """Every record that the servers have for a key, those of the preferred servers first.
+
+        Raises:
+            IncompleteListError: a server failed; `failures` holds what each of those ended with.
+            UnsupportedOperationError: no server can search by this kind.
+            InvalidIdentifierError: the text is no key, or could be of several kinds.
+        """
+        return drive(self._inner.find(key, servers=servers, deadline=deadline))
+
+    def lookup_many(
+        self,
+        keys: Iterable[Key | str],
+        *,
+        servers: Iterable[str] | None = None,
+        deadline: float | None = None,
+    ) -> Iterator[Answer]:
         """One answer for each key, in the order given, as `lookup` gives it.
 
-        A text that is no key gives an answer whose outcomes hold the error. With `deadline`, a key whose turn
-        comes after so many seconds ends with `DeadlineExceededError`.
+        A text that is no key gives an answer whose outcomes hold the error. However many keys there are,
+        only so many are in memory as the servers take at once. With `deadline`, a key whose turn comes after
+        so many seconds ends with `DeadlineExceededError`.
         """
-        return iterate(self._inner.lookup_many(keys, deadline=deadline))
+        return iterate(self._inner.lookup_many(keys, servers=servers, deadline=deadline))
 
-    def noncompliant(self) -> Iterator[Device]:
-        """The devices that do not comply, server by server, as they arrive.
+    def noncompliant(self, *, servers: Iterable[str] | None = None) -> Iterator[Device]:
+        """The devices that do not comply, of all servers at once, page by page, each device once.
+
+        Records of two servers are one device if they show the same identifier of its hardware, and no
+        different ones; the first that comes stands for it.
 
         Raises:
             IncompleteListError: after everything that the servers gave, if the list of at least one
                 is not complete; `failures` holds what each of those ended with.
         """
-        return iterate(self._inner.noncompliant())
+        return iterate(self._inner.noncompliant(servers=servers))
+
+    def devices(self, *, servers: Iterable[str] | None = None) -> Iterator[Device]:
+        """All records of all servers at once, page by page; a device that several know comes several times.
+
+        Raises:
+            IncompleteListError: as `noncompliant`; also if a server offers no inventory.
+        """
+        return iterate(self._inner.devices(servers=servers))
+
+    def reasons(self, device: Device, *, deadline: float | None = None) -> Device:
+        """The device with its failure reasons in detail, from the server whose record it is.
+
+        Raises:
+            ConfigurationError: that server is none of these.
+            MdmError: as `MdmClient.reasons`.
+        """
+        return drive(self._inner.reasons(device, deadline=deadline))

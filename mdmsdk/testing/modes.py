@@ -79,12 +79,12 @@ class Modal:
             result = self._portal.call(run)
             if hasattr(result, "__anext__"):
                 return self._iterate(result)
-            return self._of(result) if isinstance(result, AsyncMdmClient) else result
+            return self._of(result) if isinstance(result, AsyncMdmClient | AsyncMdmFederation) else result
 
         return call
 
     def _of(self, wrapped: Any) -> Modal:
-        """The same mode and event loop around another client that shares its connections."""
+        """The same mode and event loop around another one that shares its connections."""
         twin = object.__new__(Modal)
         twin.__dict__.update(self.__dict__, wrapped=wrapped)
         return twin

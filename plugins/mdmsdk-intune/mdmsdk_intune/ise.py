@@ -48,6 +48,7 @@ class IntuneIseProvider(IseDialect):
 
     name = "intune-ise"
     vendor = "Microsoft Intune"
+    certificate_names: ClassVar[frozenset[str]] = frozenset({"Intune", "Microsoft Endpoint Manager"})
     settings_type: ClassVar[type[IntuneIseSettings]] = IntuneIseSettings
     keys: ClassVar[frozenset[type[Key]]] = frozenset({Mac, Guid})
     capabilities: ClassVar[frozenset[Capability]] = frozenset()

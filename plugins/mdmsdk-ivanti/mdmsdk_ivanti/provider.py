@@ -86,6 +86,7 @@ class IvantiProvider(MdmProvider):
     """Both products, as far as they are alike; a subclass states addresses, queries and what rows mean."""
 
     vendor = "Ivanti"
+    certificate_names: ClassVar[frozenset[str]] = frozenset({"Mobileiron"})
     keys: ClassVar[frozenset[type[Key]]] = frozenset({Mac, Udid, Guid, Serial, Imei})
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.INVENTORY, Capability.BATCH})
 

@@ -77,6 +77,7 @@ class JamfProvider(MdmProvider):
 
     name = "jamf"
     vendor = "Jamf Pro"
+    certificate_names: ClassVar[frozenset[str]] = frozenset({"Jamf"})
     settings_type: ClassVar[type[JamfSettings]] = JamfSettings
     keys: ClassVar[frozenset[type[Key]]] = frozenset(chain(*(realm.fields for realm in REALMS.values())))
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.BATCH, Capability.INVENTORY})

@@ -38,6 +38,7 @@ class MerakiIseProvider(IseProvider):
 
     name = "meraki-ise"
     vendor = "Cisco Meraki"
+    certificate_names: ClassVar[frozenset[str]] = frozenset({"MerakiSM"})
     domains = DOMAINS  # an organisation lives on a shard and may be moved to another
     criteria: ClassVar[Mapping[type[Key], Criterion]] = {**CRITERIA, Guid: _ByNumber("guid", 3)}
     refusals = by_status(

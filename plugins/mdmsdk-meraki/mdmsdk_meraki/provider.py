@@ -66,6 +66,7 @@ class MerakiProvider(MerakiScope):
 
     name = "meraki"
     vendor = "Cisco Meraki"
+    certificate_names: ClassVar[frozenset[str]] = frozenset({"MerakiSM"})
     keys: ClassVar[frozenset[type[Key]]] = frozenset({*_FILTERS, Imei})
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.BATCH, Capability.INVENTORY})
     # "Rate limit", https://developer.cisco.com/meraki/api-v1/rate-limit/: 10 requests a second for each

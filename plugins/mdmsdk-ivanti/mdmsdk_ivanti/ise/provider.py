@@ -17,6 +17,7 @@ __all__ = ["IvantiCloudIseProvider", "IvantiCoreIseProvider"]
 
 class _IvantiIseProvider(IseProvider):
     vendor = "Ivanti"
+    certificate_names: ClassVar[frozenset[str]] = frozenset({"Mobileiron"})
     limits: ClassVar[Limits] = Limits(concurrency=5)
 
 

@@ -37,6 +37,7 @@ class JamfIseProvider(IseProvider):
 
     name = "jamf-ise"
     vendor = "Jamf Pro"
+    certificate_names: ClassVar[frozenset[str]] = frozenset({"Jamf"})
     # "Jamf Pro API Scalability Best Practices": at most five connections at once.
     limits: ClassVar[Limits] = Limits(concurrency=5)
     refusals = by_status({401: _LOGIN_HINT, 403: _ROLE_HINT, 404: _INSTANCE_HINT})
