@@ -128,6 +128,7 @@ def types(session: nox.Session) -> None:
     packages = [str(path.parent) for plugin in PLUGINS for path in plugin.glob("*/__init__.py")]
     roots = os.pathsep.join(map(str, PLUGINS))
     session.run("mypy", *targets, *packages, *session.posargs, env={"MYPYPATH": roots})
+    session.run("pytest", "tests/typing")
     with session.chdir(session.create_tmp()):  # from the checkout it would not see an installed package
         session.run("pyright", "--verifytypes", "mdmsdk", "--ignoreexternal")
 

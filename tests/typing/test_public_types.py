@@ -20,6 +20,9 @@ def sync(client: MdmClient, federation: mdmsdk.MdmFederation) -> None:
     assert_type(client.noncompliant(), Iterator[Device])
     assert_type(client.devices(), Iterator[Device])
     assert_type(client.with_policy(timeout=1), MdmClient)
+    assert_type(mdmsdk.connect_server("macs"), MdmClient)
+    assert_type(client.last_response, Response | None)
+    assert_type(federation.lookup("serial:S", deadline=1).decision, mdmsdk.Decision)
     assert_type(federation.lookup("serial:S"), Answer)
     assert_type(federation.heartbeat(), list[Heartbeat])
     assert_type(federation.noncompliant(), Iterator[Device])
@@ -35,6 +38,8 @@ async def in_async(client: AsyncMdmClient, federation: mdmsdk.AsyncMdmFederation
     assert_type(client.lookup_many(["serial:S"]), AsyncIterator[LookupResult])
     assert_type(client.noncompliant(), AsyncIterator[Device])
     assert_type(client.with_policy(timeout=1), AsyncMdmClient)
+    assert_type(mdmsdk.connect_server_async("macs"), AsyncMdmClient)
+    assert_type(await client.refresh_secrets(), None)
     assert_type(await federation.lookup("serial:S"), Answer)
 
 
