@@ -27,7 +27,7 @@
     │   ├── RedirectError           sent to a place that must not see the credential
     │   ├── ResponseTooLargeError   the body exceeds the cap
     │   └── IncompleteListError     .collected; the list ended before it was complete
-    ├── UnsupportedOperationError   this provider cannot do that; raised before any request
+    ├── UnsupportedOperationError   this provider or server cannot do that
     ├── ServerUnavailableError      the circuit breaker is open; nothing was sent
     ├── PluginError                 .method; a plugin's method does not keep to the contract
     └── ClientClosedError           the client was closed, before or meanwhile
@@ -382,7 +382,10 @@ class IncompleteListError(ProtocolError):
 
 
 class UnsupportedOperationError(MdmError):
-    """The provider, or this server's API version, has no such operation. Raised before any request."""
+    """The provider, or this server, has no such operation.
+
+    Raised before any request, or where a server refuses what not all of its kind have.
+    """
 
     hint: str = "`mdm providers --details` shows what each provider can do."
 

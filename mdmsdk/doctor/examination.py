@@ -338,9 +338,10 @@ class _Examination:
     async def _look_at_compliance(self, info: ServerInfo, page: Page[Device]) -> None:
         which = "noncompliant"
         if Capability.INVENTORY in self._provider.capabilities:
-            which = "all"
             try:
-                page = await self._page(info, "devices")
+                page, which = await self._page(info, "devices"), "all"
+            except UnsupportedOperationError:  # this server does not have what others of its kind do
+                pass
             except MdmError as error:
                 self._fail_or_blame("compliance", error)
                 return

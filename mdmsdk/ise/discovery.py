@@ -41,7 +41,7 @@ _LONGEST_BUSY_WAIT: Final = 900
 # RFC 7042, section 2.1.2: reserved for documentation; no interface has it.
 _PROBE: Final = Mac("00-00-5E-00-53-00")
 # An unknown address or version, or something else that answers; but no refusal of the account, no outage.
-_TRY_ANOTHER: Final = frozenset({400, 404, 405, 500, 501, 505})
+_TRY_ANOTHER: Final = frozenset({400, 404, 405, 422, 500, 501, 505})
 
 _LOGIN_HINT = (
     "Check user name and password, that the account exists in the MDM and may use its API; in Jamf Pro, "

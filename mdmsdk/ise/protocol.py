@@ -109,8 +109,10 @@ def devices_request(
         params |= {"querycriteria": query.criterion, "value": query.value}
     if query.identifier is not None:
         params["deviceidentifier"] = query.identifier
-    params["filter"] = query.filter
-    return Request("GET", f"{base}/devices/", params=params, headers=HEADERS, audience=audience)
+    asked = "&".join(f"{name}={quote(text, safe='')}" for name, text in params.items())
+    # Cisco's examples join the attributes by a bare plus, which a form decodes to a blank; %2B stays a plus.
+    url = f"{base}/devices/?{asked}&filter={quote(query.filter, safe='+')}"
+    return Request("GET", url, headers=HEADERS, audience=audience)
 
 
 def _v1_path(query: Query, token: str) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from mdmsdk.errors import (
     FilterIgnoredError,
+    IncompleteListError,
     ResponseError,
     UnsupportedOperationError,
 )
@@ -30,7 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = ["IseDialect", "IseProvider"]
 
-_BAD_REQUEST = 400
+# Cisco's descriptions have no status for a request that a server does not take.
+_REFUSED = frozenset({400, 422})
+_INVENTORY_HINT = (
+    "Version 3 of the API describes no request for all devices, so not every server has one. Lookups and the "
+    "noncompliant list work all the same; the vendor's own provider, where there is one, lists all devices."
+)
 
 
 class IseDialect(IseDiscovery):
@@ -107,12 +113,13 @@ class IseDialect(IseDiscovery):
     def noncompliant_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of the noncompliant list.
 
-        Without the setting `bulk_identifier`, an identifier that is refused (400) or gives an empty first
-        page is followed by the other: an empty list says that every device complies, and must not come from a
-        server that only cannot name its devices that way. It costs one more request for such a list.
+        Without the setting `bulk_identifier`, an identifier that is refused (400, 422) or gives an empty
+        first page is followed by the other: an empty list says that every device complies, and must not come
+        from a server that only cannot name its devices that way. It costs one more request for such a list.
 
         Raises:
             FilterIgnoredError: the list holds a device that the server calls compliant.
+            IncompleteListError: the server asks to wait in place of a list, twice.
         """
         if cursor is not None:
             return (yield from self._noncompliant(info, *cursor))
@@ -121,7 +128,7 @@ class IseDialect(IseDiscovery):
             try:
                 outcome = yield from self._noncompliant(info, identifier, FIRST_PAGE)
             except ResponseError as error:
-                if error.status != _BAD_REQUEST:
+                if error.status not in _REFUSED:
                     raise
                 outcome = outcome or error
             else:
@@ -134,11 +141,24 @@ class IseDialect(IseDiscovery):
         )
 
     def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
-        """One page of all devices."""
-        # Cisco ISE MDM API v1/v2, device attributes: no criterion; that version 3 keeps this is inferred.
+        """One page of all devices, where the server has them.
+
+        Raises:
+            UnsupportedOperationError: the server refuses the request (400, 422).
+            IncompleteListError: the server asks to wait in place of a list, twice.
+        """
+        # Cisco ISE MDM API v1/v2, device attributes: an example has no criterion, which the parameters
+        # require; in version 3 there is no such example.
         query = Query(filter=self.protocol.filter)
-        answer = yield from self._ask_devices(info, query, FIRST_PAGE if cursor is None else cursor)
-        return Page([self.to_device(row) for row in self.rows(answer)], answer.next_token)
+        try:
+            answer, rows = yield from self._ask_list(info, query, FIRST_PAGE if cursor is None else cursor)
+        except ResponseError as error:
+            if cursor is not None or error.status not in _REFUSED:
+                raise
+            raise UnsupportedOperationError(
+                f"the server does not list all devices ({error.status})", hint=_INVENTORY_HINT
+            ) from error
+        return Page(list(map(self.to_device, rows)), answer.next_token)
 
     def _criterion(self, info: ServerInfo, key: Key) -> Criterion:
         criterion = self.criteria.get(type(key)) if type(key) in self.keys else None
@@ -164,15 +184,31 @@ class IseDialect(IseDiscovery):
 
     def _noncompliant(self, info: ServerInfo, identifier: str | None, token: str) -> Flow[Page[Device]]:
         query = Query("compliance", "false", identifier, self.protocol.filter)
-        answer = yield from self._ask_devices(info, query, token)
+        answer, rows = yield from self._ask_list(info, query, token)
         items = []
-        for row in self.rows(answer):
+        for row in rows:
             if row_verdict(row) is True:
                 raise FilterIgnoredError("the server's noncompliant list holds a compliant device")
             items.append(self.to_device(row, listed=True))
         following = answer.next_token
         # The identifier has to stay the same over all pages: the cursor carries it.
         return Page(items, None if following is None else (identifier, following))
+
+    # Cisco ISE MDM API v3, device attributes: server_busy_wait_seconds stands in an example only. That an
+    # answer which asks to wait and has neither devices nor a further page is no list is inferred.
+    def _ask_list(self, info: ServerInfo, query: Query, token: str) -> Flow[tuple[Answer, list[Row]]]:
+        """A page of a list; a server that is busy instead is asked once more."""
+        tries = 2
+        while True:
+            answer = yield from self._ask_devices(info, query, token)
+            rows = list(self.rows(answer))
+            if rows or answer.next_token is not None or not answer.busy_wait:
+                return answer, rows
+            tries -= 1
+            if not tries:
+                raise IncompleteListError(
+                    f"{answer.url} asks to wait {answer.busy_wait} seconds instead of giving a list"
+                )
 
     def _ask_devices(self, info: ServerInfo, query: Query, token: str) -> Flow[Answer]:
         request = devices_request(self.api_base(info), _version(info), query, token, self.audience)

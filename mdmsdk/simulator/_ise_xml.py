@@ -45,6 +45,8 @@ ATTRIBUTES: Final = {
     2: _ATTRIBUTES,
     3: (*_ATTRIBUTES, "lastCheckinTimeStamp", "guid", "macaddresses"),
 }
+# Names in Cisco's table of attributes, and the elements that they mean.
+_TAGS: Final = {"compliance_status": "compliance", "mac_addresses": "macaddresses"}
 _CAPITALISED: Final = {"attributes": "Attributes", "compliance": "Compliance"}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER: Final = datetime(1, 1, 1, tzinfo=UTC)
@@ -62,7 +64,7 @@ class Query:
         criterion: Lower-case name; empty for all devices.
         values: What to compare with; several in a batch.
         identifier: `guid` or `macaddress` if a list shall carry that one.
-        filter: `all`, or names joined by `+`, which form decoding turns into a blank.
+        filter: `all`, or names with blanks between them.
     """
 
     version: int
@@ -76,8 +78,7 @@ class Query:
     def names(self) -> frozenset[str] | None:
         """Lower-case names of the wanted attributes; None for all of them."""
         names = {name.lower() for name in re.split(r"[+,\s]+", self.filter) if name}
-        if "compliance_status" in names:
-            names.add("compliance")
+        names |= {_TAGS[name] for name in names & _TAGS.keys()}
         return None if not names or "all" in names else frozenset(names)
 
     @property
@@ -102,7 +103,7 @@ class Writer:
 
     def element(self, name: str, value: str | int | bool | None) -> str:
         """Write an element with text; nothing for None, or if it is one of the missing."""
-        if value is None or name in self._missing:
+        if value is None or name in self._missing or (value == "" and not self._habits.empty_elements):
             return ""
         if isinstance(value, bool):
             value = self._true if value else self._false

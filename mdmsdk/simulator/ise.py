@@ -3,7 +3,7 @@
 Source: the MDM API of versions 1, 2 and 3, https://developer.cisco.com/docs/identity-services-engine/
 """
 
-import base64
+import dataclasses
 import time
 import zlib
 from collections.abc import Iterator, Sequence
@@ -18,6 +18,14 @@ from starlette.routing import Route
 from mdmsdk.simulator._inject import hold
 from mdmsdk.simulator._ise_bodies import texts as read_texts
 from mdmsdk.simulator._ise_habits import IseHabits
+from mdmsdk.simulator._ise_requests import (
+    RefusedError,
+    asked_version,
+    is_acceptable,
+    path_query,
+    tail_of,
+    url_query,
+)
 from mdmsdk.simulator._ise_xml import CRITERIA, Query, Writer, truth_compliant
 from mdmsdk.simulator.base import Simulator
 from mdmsdk.simulator.fleet import Fleet, SimDevice
@@ -27,6 +35,7 @@ __all__ = ["IseHabits", "IseSimulator", "truth_compliant"]
 
 _DISCOVERY: Final = "/ciscoise/mdminfo"
 _AWKWARD: Final = "next page/+&=?#%é "
+_MARK_BITS: Final = 32
 
 
 class IseSimulator(Simulator[IseHabits]):
@@ -49,6 +58,7 @@ class IseSimulator(Simulator[IseHabits]):
         super().__init__(fleet, **habits)
         self.failed_logins: int = 0
         self._next_bulk = 0.0
+        self._busy = 0
         self._noncompliant: tuple[Fleet, tuple[SimDevice, ...]] | None = None
 
     def settings(self, origin: str) -> dict[str, Any]:
@@ -60,6 +70,11 @@ class IseSimulator(Simulator[IseHabits]):
             "password": self.habits.password,
         }
         return settings | ({"instance": self.habits.instance} if self.habits.instance else {})
+
+    def identifiers(self, device: SimDevice) -> dict[str, str]:
+        """Give the identifiers of a record; none of a retired one that the server no longer knows."""
+        hidden = self.habits.hide_retired and not device.registered
+        return {} if hidden else super().identifiers(device)
 
     def verdict(self, device: SimDevice) -> str:
         """Give the state that this protocol's boolean and `register_status` leave."""
@@ -78,7 +93,7 @@ class IseSimulator(Simulator[IseHabits]):
 
     def routes(self) -> Sequence[Route]:
         """Give the one route; prefixes are habits, so each request's path is taken apart when it comes."""
-        return [Route("/{path:path}", self._answer, methods=["GET", "POST", "PUT"])]
+        return [Route("/{path:path}", self._answer, methods=["GET", "POST", "PUT", "DELETE"])]
 
     async def _answer(self, request: Request) -> Response:
         response = self._refuse(request) or await self._serve(request)
@@ -100,31 +115,33 @@ class IseSimulator(Simulator[IseHabits]):
         return None if habits.deny is None else self._unauthorised()
 
     async def _serve(self, request: Request) -> Response:
-        instance, raw = self.habits.instance, request.scope["raw_path"].decode("ascii")
-        if raw in {instance + _DISCOVERY, f"{instance}{_DISCOVERY}/"}:
-            return self._discover(request, slash=raw.endswith("/"))
-        for version in range(self.habits.max_api_version, 0, -1):
-            served = instance + (self.habits.api_path or f"/ciscoise/mdmapi/v{version}").rstrip("/")
-            if raw.startswith(f"{served}/"):
-                parts = [unquote(part) for part in raw[len(served) :].strip("/").split("/")]
-                return await self._call(request, version, parts)
+        habits, raw = self.habits, request.scope["raw_path"].decode("ascii")
+        try:
+            if raw in {habits.instance + _DISCOVERY, f"{habits.instance}{_DISCOVERY}/"}:
+                return self._discover(request, slash=raw.endswith("/"))
+            for version in range(habits.max_api_version, 0, -1):
+                served = habits.instance + (habits.api_path or f"/ciscoise/mdmapi/v{version}").rstrip("/")
+                if raw.startswith(f"{served}/"):
+                    return await self._call(request, version, tail_of(raw[len(served) :], habits))
+        except RefusedError as error:
+            return self._error(habits.refusal, str(error))
         return self._no_such_path()
 
     def _discover(self, request: Request, *, slash: bool) -> Response:
         habits = self.habits
-        if habits.mdminfo_form not in {"both", "slash" if slash else "no_slash"}:
+        if habits.mdminfo_form == ("no_slash" if slash else "slash"):
             if habits.mdminfo_other_form == "not_found":
                 return self._no_such_path()
             other = request.url.replace(path=f"{habits.instance}{_DISCOVERY}{'' if slash else '/'}")
             return RedirectResponse(str(other), status_code=302)
-        asked = request.query_params.get("ise_api_version", "1")
-        if not asked.isdecimal():
-            return self._error(400, "ise_api_version is not a number")
-        if int(asked) > habits.max_api_version and habits.higher_version != "negotiate":
+        if refused := self._refuse_headers(request, "GET"):
+            return refused
+        asked = asked_version(request.query_params.multi_items(), habits, slash=slash)
+        if asked > habits.max_api_version and habits.higher_version != "negotiate":
             if habits.higher_version == "html":
                 return HTMLResponse("<html><body><p>Unsupported version</p></body></html>")
             return self._error(habits.higher_version, "this version is not supported")
-        return self._server_info(max(1, min(int(asked), habits.max_api_version)))
+        return self._server_info(max(1, min(asked, habits.max_api_version)))
 
     def _server_info(self, version: int) -> Response:
         habits, write = self.habits, Writer(self.habits)
@@ -145,58 +162,45 @@ class IseSimulator(Simulator[IseHabits]):
             content += write.element("product_version", habits.product_version)
         return self._xml(write.document(content))
 
-    async def _call(self, request: Request, version: int, parts: list[str]) -> Response:
-        match request.method, parts:
-            case "GET", ["devices"] if version > 1:
-                return self._query(request, version, ())
-            case "GET", ["devices", _, _, *_] if version == 1 or self.habits.api_path:
-                return self._path_query(parts[1:])
-            case "POST", ["batchdevices"] if version == 2:  # noqa: PLR2004 - the only version that has it
-                values = [value for _, value in read_texts(await request.body(), {"value"})]
-                return self._query(request, version, tuple(values))
-        return self._no_such_path()
-
-    def _path_query(self, parts: list[str]) -> Response:
-        """Read version 1's `{paging}/{criterion}/{value}/{filter}`, or `{paging}/{filter}` for all."""
-        match parts:
-            case [paging, wanted]:
-                return self._devices(Query(version=1, paging=paging, filter=wanted))
-            case [paging, criterion, value, wanted]:
-                query = Query(
-                    version=1, paging=paging, filter=wanted, criterion=criterion.lower(), values=(value,)
+    async def _call(self, request: Request, version: int, tail: str) -> Response:
+        habits, pairs = self.habits, request.query_params.multi_items()
+        match tail.split("/")[1:]:
+            case ["devices", ""] if version > 1:
+                return self._refuse_headers(request, "GET") or self._devices(
+                    url_query(pairs, version, habits)
                 )
-                return self._devices(query)
+            case ["devices", first, second, *more] if version == 1 or habits.api_path:
+                parts = [unquote(part) for part in (first, second, *more)]
+                return self._refuse_headers(request, "GET") or self._devices(path_query(parts, pairs, habits))
+            case ["batchdevices", ""] if version == 2:  # noqa: PLR2004 - the only version that has it
+                values = [value for _, value in read_texts(await request.body(), {"value"})]
+                return self._refuse_headers(request, "POST") or self._devices(
+                    url_query(pairs, version, habits, values)
+                )
         return self._no_such_path()
 
-    def _query(self, request: Request, version: int, values: tuple[str, ...]) -> Response:
-        given = request.query_params
-        criterion = given.get("querycriteria", "").lower()
-        values = values or tuple(given.getlist("value"))[:1]
-        if "paging" not in given or "filter" not in given:
-            return self._error(400, "paging and filter are required")
-        if criterion and not values:
-            return self._error(400, "value is required")
-        query = Query(
-            version=version,
-            paging=given["paging"],
-            filter=given["filter"],
-            criterion=criterion,
-            values=values,
-            identifier=given.get("deviceidentifier", "").lower() if version == 3 else "",  # noqa: PLR2004
-        )
-        return self._devices(query)
+    def _refuse_headers(self, request: Request, method: str) -> Response | None:
+        """Refuse what a known path does not take: another method, another media type."""
+        if request.method != method:
+            return self._error(405, "no such method", {"Allow": method})
+        if not is_acceptable(request.headers.get("accept", ""), self.habits):
+            return self._error(406, "only application/xml is given")
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if method == "POST" and kind != "application/xml" and "any_media" not in self.habits.accepts:
+            return self._error(415, "only application/xml is taken")
+        return None
 
     def _devices(self, query: Query) -> Response:
-        supported = not query.criterion or query.criterion in CRITERIA[query.version]
-        if not supported and self.habits.unsupported_criterion == "error":
-            return self._error(400, "this criterion is not supported")
         start = self._position(query)
         if start is None:
-            return self._error(400, "unknown page")
+            raise RefusedError("unknown page")
         wait = self._throttle(query)
         if wait is not None:
             return self._error(503, "too many lists", {"Retry-After": str(wait)})
-        if supported:
+        if query.is_bulk and query.version == 3 and self._busy < self.habits.busy_lists:  # noqa: PLR2004
+            self._busy += 1
+            return self._page(query, (), start, busy=True)
+        if not query.criterion or query.criterion in CRITERIA[query.version]:
             rows = self.rows(query)
         else:
             rows = self.fleet[:] if self.habits.unsupported_criterion == "everything" else ()
@@ -216,9 +220,10 @@ class IseSimulator(Simulator[IseHabits]):
         """Give the records that answer a query, for a dialect that shows them otherwise."""
         habits, fleet = self.habits, self.fleet
         if query.criterion == "compliance" and habits.wrong_filter != "everything":
-            if query.values[0].lower() == "false":
+            wanted = {value.lower() != "false" for value in query.values}
+            if wanted == {False}:
                 return self.noncompliant()
-            return fleet.select(lambda device: device.registered and truth_compliant(device))
+            return fleet.select(lambda device: device.registered and truth_compliant(device) in wanted)
         if not query.criterion or habits.wrong_filter == "everything":
             rows: Sequence[SimDevice] = fleet[:]
         else:
@@ -241,16 +246,18 @@ class IseSimulator(Simulator[IseHabits]):
         }[criterion]
         return list({device.id: device for value in values for device in find(value)}.values())
 
-    def _page(self, query: Query, rows: Sequence[SimDevice], start: int) -> Response:
-        shown, following = self._cut(rows, start)
+    def _page(self, query: Query, rows: Sequence[SimDevice], start: int, *, busy: bool = False) -> Response:
         habits, write = self.habits, Writer(self.habits)
+        shown, following = self._cut(rows, start)
+        if busy and not habits.busy_ends:
+            following = start
         last = "0" if habits.final_paging == "zero" else None
         token = last if following is None else self._token(query, following)
         head = write.name("attributes")
         head += write.element("api_version", habits.answer_api_version or query.version)
         head += write.element("paging_info", token)
         if query.version == 3:  # noqa: PLR2004 - the version that brought it
-            head += write.element("server_busy_wait_seconds", habits.busy_wait_seconds)
+            head += write.element("server_busy_wait_seconds", max(habits.busy_wait_seconds, int(busy)))
 
         def pieces() -> Iterator[str]:
             yield head
@@ -276,24 +283,21 @@ class IseSimulator(Simulator[IseHabits]):
         return shown, end + shift if end < len(rows) else None
 
     def _token(self, query: Query, position: int) -> str:
-        """Make an opaque token that belongs to one query."""
-        text = f"{position}.{_fingerprint(query)}"
-        if self.habits.awkward_tokens:
-            return _AWKWARD + text
-        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        """Make a token that belongs to one query."""
+        text = str(position << _MARK_BITS | _mark(query))
+        if self.habits.tokens == "number":
+            return text
+        return _AWKWARD + text if self.habits.tokens == "awkward" else f"page-{text}"
 
     def _position(self, query: Query) -> int | None:
         """Give the position at which the page starts; None for a token that was not given for this query."""
         if query.paging == "0":
             return 0
-        text = query.paging.removeprefix(_AWKWARD)
-        if text == query.paging:
-            try:
-                text = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
-            except ValueError:
-                return None
-        position, _, fingerprint = text.partition(".")
-        return int(position) if position.isdecimal() and fingerprint == _fingerprint(query) else None
+        text = query.paging.removeprefix({"awkward": _AWKWARD, "text": "page-"}.get(self.habits.tokens, ""))
+        if not (text.isascii() and text.isdecimal()):
+            return None
+        position, mark = divmod(int(text), 1 << _MARK_BITS)
+        return position if mark == _mark(query) else None
 
     def _xml(self, body: bytes) -> Response:
         shown = body[: len(body) * 2 // 3] if self.habits.truncate else body
@@ -309,5 +313,5 @@ class IseSimulator(Simulator[IseHabits]):
         return Response(f"{text}\n", status, headers, "text/plain")
 
 
-def _fingerprint(query: Query) -> str:
-    return f"{zlib.crc32(repr((query.criterion, query.values)).encode()):08x}"
+def _mark(query: Query) -> int:
+    return zlib.crc32(repr(dataclasses.replace(query, paging="")).encode())

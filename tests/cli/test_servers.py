@@ -374,8 +374,11 @@ def test_reasons_of_a_list_that_breaks_off(
     assert len(result.lines) == 5
 
 
-def test_rules_of_all_servers_stand_beside_the_verdict(mdm: Run, config: Path, fleet: Fleet) -> None:
+def test_rules_of_all_servers_stand_beside_the_verdict(
+    mdm: Run, config: Path, ise: RunningSimulator[IseSimulator], fleet: Fleet
+) -> None:
     device = only(fleet, "compliant")
+    ise.simulator.behave(accepts=frozenset({"inventory"}))
     with config.open("a", encoding="utf-8") as file:
         file.write('\n[federation.rules]\nminimum_os = { macOS = "99", iOS = "99", iPadOS = "99" }\n')
         file.write('forbidden_words = ["true"]\n')  # the protocol's word for "compliant"

@@ -119,7 +119,7 @@ def test_404_tries_the_other_slash_form_and_then_lower_versions(
 
 
 @pytest.mark.parametrize(
-    "reply", [400, 405, 500, 501, 505, b"<ise_api><name>mdminfo</name></ise_api>", b"<x"]
+    "reply", [400, 405, 422, 500, 501, 505, b"<ise_api><name>mdminfo</name></ise_api>", b"<x"]
 )
 def test_falls_back_to_the_next_version_on_what_an_unknown_version_can_cause(
     drive: Drive, make: Make, xml: type[Xml], reply: Any

@@ -98,7 +98,7 @@ class TestWhatIsAsked:
     ) -> None:
         provider = make(filter="register_status+compliance_status")
         new, old = (drive(provider, provider.find(server(n), MAC), [xml.answer()]).urls[0] for n in (2, 1))
-        assert new.endswith("&filter=register_status%2Bcompliance_status")
+        assert new.endswith("&filter=register_status+compliance_status")  # to the letter, as Cisco's example
         assert old.endswith("/register_status+compliance_status")
 
     @pytest.mark.parametrize(

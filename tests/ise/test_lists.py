@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mdmsdk.errors import FilterIgnoredError, MalformedResponseError, ResponseError, ServerError
+from mdmsdk.errors import (
+    FilterIgnoredError,
+    IncompleteListError,
+    MalformedResponseError,
+    PermissionDeniedError,
+    ResponseError,
+    ServerError,
+    UnsupportedOperationError,
+)
 from mdmsdk.models import ComplianceState
 from mdmsdk.provider import Capability
 
@@ -49,7 +57,7 @@ def test_the_identifier_of_the_settings_is_asked_alone(bad: Any, xml: type[Xml])
         bad(400, bulk_identifier="guid")
 
 
-@pytest.mark.parametrize("refusal", [400, None])
+@pytest.mark.parametrize("refusal", [400, 422, None])
 def test_the_other_identifier_is_asked_when_one_is_refused_or_gives_nothing(
     bad: Any, xml: type[Xml], refusal: int | None
 ) -> None:
@@ -164,3 +172,34 @@ def test_all_devices(
     )
     assert played.urls == [DEVICES + second]
     assert played.result.next_cursor is None
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_server_need_not_list_all_devices(drive: Drive, make: Make, server: Server, status: int) -> None:
+    provider = make()
+    with pytest.raises(UnsupportedOperationError, match=str(status)) as caught:
+        drive(provider, provider.devices_page(server(), None), [status])
+    assert "noncompliant list work all the same" in caught.value.hint
+    with pytest.raises(ResponseError):  # it has begun to
+        drive(provider, provider.devices_page(server(), "n"), [status])
+    with pytest.raises(PermissionDeniedError):
+        drive(provider, provider.devices_page(server(), None), [403])
+
+
+@pytest.mark.parametrize("end", [None, "0"])
+def test_a_busy_server_has_no_empty_list(bad: Any, xml: type[Xml], end: str | None) -> None:
+    busy = xml.answer(server_busy_wait_seconds="2", paging_info=end)
+    played = bad(busy, xml.answer(xml.row("false")))
+    assert played.urls[0] == played.urls[1]
+    assert len(played.result.items) == 1
+    assert [(pause.seconds, pause.server_wide) for pause in played.pauses] == [(2, True)]
+    with pytest.raises(IncompleteListError, match="2 seconds"):
+        bad(busy, busy)
+    following = bad(xml.answer(server_busy_wait_seconds="2", paging_info="n"))
+    assert following.result.next_cursor
+
+
+def test_a_busy_inventory_is_no_empty_one(drive: Drive, make: Make, server: Server, xml: type[Xml]) -> None:
+    provider, busy = make(), xml.answer(server_busy_wait_seconds="2")
+    with pytest.raises(IncompleteListError):
+        drive(provider, provider.devices_page(server(), "n"), [busy, busy])

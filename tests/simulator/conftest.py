@@ -48,6 +48,7 @@ class IseClient:
         self, criterion: str = "", value: str | None = "", *, version: int = 3, paging: str = "0", **more: str
     ) -> ET.Element:
         asked = {"paging": paging, "filter": "all"} | more
+        asked = {name: text for name, text in asked.items() if text or name != "deviceidentifier"}
         if criterion:
             asked |= {"querycriteria": criterion, "value": value or ""}
         return self.xml(f"/ciscoise/mdmapi/v{version}/devices/", **asked)

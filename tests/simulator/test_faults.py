@@ -178,9 +178,10 @@ def test_a_replay_ignores_the_query(ise: IseClient) -> None:
 
 def test_a_post_survives_a_delay(ise: IseClient, fleet: Fleet) -> None:
     ise.simulator.faults.add(Fault("delay", seconds=0.01))
-    mac = next(device.wifi_mac for device in fleet if device.wifi_mac)
-    path = "/ciscoise/mdmapi/v2/batchdevices/?paging=0&querycriteria=macaddress&filter=all"
-    answer = ise.http.post(path, content=f"<ise_api><value>{mac}</value></ise_api>")
+    mac = next(device.wifi_mac for device in fleet if device.wifi_mac and device.registered)
+    path = f"/ciscoise/mdmapi/v2/batchdevices/?paging=0&querycriteria=macaddress&value={mac}&filter=all"
+    body = f"<ise_api><value>{mac}</value></ise_api>"
+    answer = ise.http.post(path, content=body, headers={"Content-Type": "application/xml"})
     assert (answer.status_code, mac in answer.text) == (200, True)
 
 

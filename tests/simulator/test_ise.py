@@ -34,7 +34,7 @@ def test_discovery_negotiates_the_version(ise: IseClient, asked: int, answered: 
     assert info.findtext("api_version") == answered
     assert info.findtext("api_path") == f"/ciscoise/mdmapi/v{min(asked, 3)}"
     assert info.findtext("query_max_size") == "1000"
-    assert info.findtext("messaging_support") == "true"
+    assert info.findtext("messaging_support") == "false"
     assert (info.find("vendor") is None) == (asked == 1)
 
 
@@ -83,7 +83,8 @@ def test_a_criterion_that_the_version_lacks_is_refused(
         assert ise.status(f"/ciscoise/mdmapi/v{version}/devices/", **query) == 400
 
 
-def test_the_truth_arrives_in_the_attributes(ise: IseClient, fleet: Fleet) -> None:
+def test_the_truth_arrives_in_the_attributes(start: Start, fleet: Fleet) -> None:
+    ise = start(hide_retired=False)
     for device in fleet:
         (row,) = ise.devices("guid", device.guid).iter("device")
         read = {tag: row.findtext(f"attributes/{tag}", "") for tag in ise.tags(row, "attributes")}
@@ -91,8 +92,8 @@ def test_the_truth_arrives_in_the_attributes(ise: IseClient, fleet: Fleet) -> No
         assert read["register_status"] == str(device.registered).lower()
         assert row.findtext("attributes/compliance/status") == str(truth_compliant(device)).lower()
         assert read["serial_number"] == device.serial_number
-        assert (read["macaddresses"] or "") == ",".join(device.mac_addresses)
-        assert (read["imei"] or "") == (device.imei or "")
+        assert read.get("macaddresses") == (",".join(device.mac_addresses) or None)
+        assert (read.get("imei"), read.get("meid")) == (device.imei, device.meid)
         assert read["manufacturer"] == device.manufacturer
         assert read["model"] == device.model
         for tag, truth in (
@@ -118,13 +119,15 @@ def test_only_compliance_and_grace_are_called_compliant(
     ise: IseClient, fleet: Fleet, state: ComplianceState, word: str
 ) -> None:
     for device in fleet.with_compliance(state):
+        if not device.registered:
+            continue
         page = ise.devices("guid", device.guid)
         assert page.findtext("deviceList/device/attributes/compliance/status") == word
 
 
 def test_a_retired_device_is_in_no_list(start: Start, fleet: Fleet) -> None:
     retired = fleet.unregistered()[0]
-    ise = start(fleet.replace(retired, compliance="noncompliant"))
+    ise = start(fleet.replace(retired, compliance="noncompliant"), hide_retired=False)
     listed = [guid for page in ise.pages() for guid in guids(page)]
     assert retired.guid not in listed
     assert listed == [d.guid for d in fleet if d.registered and d.compliance in {"noncompliant", "unknown"}]
@@ -142,13 +145,14 @@ def test_version_2_answers_by_mac_address_and_without_what_3_added(ise: IseClien
 
 
 def test_version_1_puts_the_query_into_the_path(ise: IseClient, fleet: Fleet) -> None:
-    device = next(d for d in fleet if d.wifi_mac and len(fleet.by_mac(d.wifi_mac)) == 1)
+    device = next(d for d in fleet if d.registered and d.wifi_mac and len(fleet.by_mac(d.wifi_mac)) == 1)
     page = ise.xml(
         f"/ciscoise/mdmapi/v1/devices/0/macaddress/{device.wifi_mac}/register_status+compliance_status"
     )
     (row,) = page.iter("device")
     assert ise.tags(row, "attributes") == ["register_status", "compliance"]
-    assert len(list(ise.xml("/ciscoise/mdmapi/v1/devices/0/all").iter("device"))) == len(fleet)
+    enrolled = len(fleet) - len(fleet.unregistered())
+    assert len(list(ise.xml("/ciscoise/mdmapi/v1/devices/0/all").iter("device"))) == enrolled
     listed = ise.xml("/ciscoise/mdmapi/v1/devices/0/compliance/false/all")
     assert len(list(listed.iter("device"))) == len(ise.simulator.noncompliant())
 
@@ -163,18 +167,27 @@ def test_an_unknown_device_is_an_empty_list(ise: IseClient) -> None:
     assert ise.tags(page, "deviceList") == []
 
 
-def test_a_retired_device_is_not_registered(ise: IseClient, fleet: Fleet) -> None:
-    retired = fleet.unregistered()[0]
-    page = ise.devices("guid", retired.guid)
-    assert page.findtext("deviceList/device/attributes/register_status") == "false"
+def test_a_retired_device_is_an_empty_list_in_every_version(ise: IseClient, fleet: Fleet) -> None:
+    for retired in fleet.unregistered():
+        assert ise.tags(ise.devices("guid", retired.guid), "deviceList") == []
+        assert retired.guid not in guids(ise.devices("udid", retired.udid))
+        assert not ise.simulator.identifiers(retired)
+    retired = next(
+        one for one in fleet.unregistered() if one.wifi_mac and len(fleet.by_mac(one.wifi_mac)) == 1
+    )
+    for page in (
+        ise.devices("macaddress", retired.wifi_mac, version=2),
+        ise.xml(f"/ciscoise/mdmapi/v1/devices/0/macaddress/{retired.wifi_mac}/all"),
+    ):
+        assert ise.tags(page, "deviceList") == []
 
 
 @pytest.mark.parametrize("page_size", [1, 7, 20, 1000])
-@pytest.mark.parametrize("awkward", [False, True])
+@pytest.mark.parametrize("tokens", ["number", "text", "awkward"])
 def test_the_pages_give_every_noncompliant_device_once(
-    start: Start, fleet: Fleet, page_size: int, awkward: bool
+    start: Start, fleet: Fleet, page_size: int, tokens: str
 ) -> None:
-    ise = start(query_max_size=page_size, awkward_tokens=awkward)
+    ise = start(query_max_size=page_size, tokens=tokens)
     listed = [guid for page in ise.pages(deviceidentifier="guid") for guid in guids(page)]
     assert listed == [device.guid for device in ise.simulator.noncompliant()]
     assert len(ise.simulator.requests) == -(-len(listed) // page_size)
@@ -188,9 +201,8 @@ def test_the_list_of_the_compliant_is_the_rest_of_the_enrolled(ise: IseClient, f
 
 def test_a_list_carries_the_identifier_that_was_asked_for(ise: IseClient) -> None:
     (page,) = ise.pages(deviceidentifier="macaddress")
-    expected = [
-        device.mac_addresses[0] if device.mac_addresses else "" for device in ise.simulator.noncompliant()
-    ]
+    expected = [next(iter(device.mac_addresses), None) for device in ise.simulator.noncompliant()]
+    assert None in expected
     assert [device.findtext("macaddress") for device in page.iter("device")] == expected
 
 
@@ -212,12 +224,18 @@ def test_a_query_without_a_required_parameter_is_refused(ise: IseClient, missing
 
 
 def test_a_batch_of_version_2_takes_several_values(ise: IseClient, fleet: Fleet) -> None:
-    asked = [d for d in fleet if d.wifi_mac and len(fleet.by_mac(d.wifi_mac)) == 1][:3]
+    asked = [d for d in fleet if d.registered and d.wifi_mac and len(fleet.by_mac(d.wifi_mac)) == 1][:3]
     body = "<ise_api>" + "".join(f"<value>{d.wifi_mac}</value>" for d in asked) + "</ise_api>"
     path = "/ciscoise/mdmapi/v{}/batchdevices/?paging=0&querycriteria=macaddress&filter=all"
-    page = ise.parse(ise.http.post(path.format(2), content=body).content)
+    headers = {"Content-Type": "application/xml"}
+    # By Cisco's description, a value stands in the address as well.
+    path += f"&value={asked[0].wifi_mac}"
+    page = ise.parse(ise.http.post(path.format(2), content=body, headers=headers).content)
     assert [row.findtext("macaddress") for row in page.iter("device")] == [d.wifi_mac for d in asked]
-    assert ise.http.post(path.format(3), content=body).status_code == 404
+    assert ise.http.post(path.format(3), content=body, headers=headers).status_code == 404
+    assert ise.http.post(path.format(2), content=body).status_code == 415
+    colons = body.replace(str(asked[1].wifi_mac), "00:1B:44:11:3A:B7")
+    assert ise.http.post(path.format(2), content=colons, headers=headers).status_code == 400
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "action/actionType=pin_lock"), ("PUT", "sendmessage")])

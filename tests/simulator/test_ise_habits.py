@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from tests.simulator.conftest import IseClient, Start
 
 MDMINFO = "/ciscoise/mdminfo/"
+BARE = "/ciscoise/mdminfo"
 DEVICES = "/ciscoise/mdmapi/v3/devices/"
+INVENTORY = frozenset({"inventory"})
 NAMESPACE = "{http://schemas.datacontract.org/2004/07/Microsoft.Intune.ResourceAccess.ComplianceRetrievalService.Model}"
 
 
@@ -29,29 +31,29 @@ def test_an_unknown_habit_is_refused() -> None:
 
 def test_habits_can_change_while_the_server_runs(ise: IseClient) -> None:
     ise.simulator.behave(deny=403)
-    assert ise.status(MDMINFO) == 403
+    assert ise.status(BARE) == 403
     ise.simulator.behave(deny=None)
-    assert ise.status(MDMINFO) == 200
+    assert ise.status(BARE) == 200
 
 
 def test_the_settings_open_the_door(start: Start) -> None:
     ise = start(instance="/networkIntegrationEndpoint/7", username="zoë", password="a:b c")
     settings = ise.simulator.settings(ise.origin)
     assert settings["provider"] == "ise"
-    path = settings["base_url"] + settings["instance"] + MDMINFO
+    path = settings["base_url"] + settings["instance"] + BARE
     assert httpx.get(path, auth=(settings["username"], settings["password"])).status_code == 200
 
 
 def test_an_instance_prefixes_every_path(start: Start) -> None:
-    ise = start(instance="/tenant/7")
-    assert ise.status(MDMINFO) == 404
+    ise = start(instance="/tenant/7", accepts=INVENTORY)
+    assert ise.status(BARE) == 404
     api_path = ise.xml(f"/tenant/7{MDMINFO}", ise_api_version=3).findtext("api_path")
     assert api_path == "/tenant/7/ciscoise/mdmapi/v3"
     assert ise.status(f"{api_path}/devices/", paging=0, filter="all") == 200
 
 
 def test_an_api_path_can_be_relative_to_the_instance(start: Start) -> None:
-    ise = start(instance="/tenant/7", api_path_style="instance")
+    ise = start(instance="/tenant/7", api_path_style="instance", accepts=INVENTORY)
     api_path = ise.xml(f"/tenant/7{MDMINFO}", ise_api_version=3).findtext("api_path")
     assert api_path == "/ciscoise/mdmapi/v3"
     assert ise.status(f"{api_path}/devices/", paging=0, filter="all") == 404
@@ -59,7 +61,7 @@ def test_an_api_path_can_be_relative_to_the_instance(start: Start) -> None:
 
 
 def test_one_api_path_can_serve_all_versions(start: Start, fleet: Fleet) -> None:
-    ise = start(api_path="/ise/mdm/api/")
+    ise = start(api_path="/ise/mdm/api/", accepts=INVENTORY)
     assert ise.xml(MDMINFO, ise_api_version=2).findtext("api_path") == "/ise/mdm/api/"
     assert ise.xml("/ise/mdm/api/devices/", paging=0, filter="all").findtext("api_version") == "3"
     assert ise.xml(f"/ise/mdm/api/devices/0/username/{fleet[0].username}/all").findtext("api_version") == "1"
@@ -105,18 +107,18 @@ def test_versions_can_be_announced_and_answered_wrongly(start: Start, fleet: Fle
 def test_an_account_gets_locked(start: Start) -> None:
     ise = start(lock_after=3)
     for _ in range(3):
-        assert ise.status(MDMINFO) == 200
-        assert httpx.get(ise.origin + MDMINFO, auth=("ise", "wrong")).status_code == 401
+        assert ise.status(BARE) == 200
+        assert httpx.get(ise.origin + BARE, auth=("ise", "wrong")).status_code == 401
     assert ise.simulator.failed_logins == 1
     for _ in range(2):
-        httpx.get(ise.origin + MDMINFO, auth=("ise", "wrong"))
-    httpx.get(ise.origin + MDMINFO, auth=("ise", "wrong"))
-    assert ise.status(MDMINFO) == 401
+        httpx.get(ise.origin + BARE, auth=("ise", "wrong"))
+    httpx.get(ise.origin + BARE, auth=("ise", "wrong"))
+    assert ise.status(BARE) == 401
 
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_an_account_can_lack_rights(start: Start, status: int | None) -> None:
-    assert start(deny=status).status(MDMINFO) == status
+    assert start(deny=status).status(BARE) == status
 
 
 def test_intunes_style_has_a_namespace_and_capitals(start: Start, fleet: Fleet) -> None:
@@ -174,14 +176,22 @@ def test_never_can_be_a_date(start: Start, fleet: Fleet) -> None:
     assert texts(page, "lastCheckinTimeStamp") == ["-62135596800000"]
 
 
-def test_retired_devices_can_be_unknown(start: Start, fleet: Fleet) -> None:
-    ise = start(hide_retired=True)
+def test_retired_devices_are_unknown(start: Start, fleet: Fleet) -> None:
+    ise = start(accepts=INVENTORY)
     assert not texts(ise.devices("guid", fleet.unregistered()[0].guid), "guid")
     assert len(list(ise.devices().iter("device"))) == len(fleet) - len(fleet.unregistered())
 
 
+def test_retired_devices_can_stay_with_their_last_verdict(start: Start, fleet: Fleet) -> None:
+    ise = start(hide_retired=False, accepts=INVENTORY)
+    page = ise.devices("guid", fleet.unregistered()[0].guid)
+    assert page.findtext("deviceList/device/attributes/register_status") == "false"
+    assert page.find("deviceList/device/attributes/compliance/status") is not None
+    assert len(list(ise.devices().iter("device"))) == len(fleet)
+
+
 def test_a_filter_can_be_ignored(start: Start, fleet: Fleet) -> None:
-    ise = start(wrong_filter="everything")
+    ise = start(wrong_filter="everything", hide_retired=False)
     assert len(list(ise.devices("guid", fleet[0].guid).iter("device"))) == len(fleet)
     assert len(list(ise.devices("guid", "nobody").iter("device"))) == len(fleet)
     (page,) = ise.pages()
@@ -231,7 +241,7 @@ def test_a_blank_page_is_not_the_end(start: Start, size: int) -> None:
 
 def test_real_pages_can_be_smaller_than_announced(start: Start) -> None:
     ise = start(page_size=3)
-    assert ise.xml(MDMINFO).findtext("query_max_size") == "1000"
+    assert ise.xml(MDMINFO, ise_api_version=3).findtext("query_max_size") == "1000"
     assert {len(list(page.iter("device"))) for page in ise.pages()} <= {1, 2, 3}
 
 
@@ -257,7 +267,7 @@ def test_the_server_can_ask_to_wait(start: Start, fleet: Fleet) -> None:
 
 def test_bytes_can_be_odd(start: Start, fleet: Fleet) -> None:
     ise = start(content_type="text/plain", byte_order_mark=True)
-    response = ise.http.get(MDMINFO)
+    response = ise.http.get(BARE)
     assert response.headers["content-type"] == "text/plain"
     assert response.content.startswith(b"\xef\xbb\xbf<?xml")
     assert "content-length" in response.headers
@@ -270,7 +280,7 @@ def test_bytes_can_be_odd(start: Start, fleet: Fleet) -> None:
 @pytest.mark.parametrize("kind", ["plain", "entity_bomb", "external_entity"])
 def test_a_document_type_can_stand_in_front(start: Start, fleet: Fleet, kind: Any) -> None:
     ise = start(document_type=kind)
-    for path in (MDMINFO, f"{DEVICES}?paging=0&filter=all&querycriteria=guid&value={fleet[0].guid}"):
+    for path in (BARE, f"{DEVICES}?paging=0&filter=all&querycriteria=guid&value={fleet[0].guid}"):
         body = ise.http.get(path).text
         assert "<!DOCTYPE ise_api" in body
         assert ("&e9;" in body) == (kind == "entity_bomb")
@@ -279,7 +289,7 @@ def test_a_document_type_can_stand_in_front(start: Start, fleet: Fleet, kind: An
 
 def test_every_answer_can_be_truncated(start: Start) -> None:
     ise = start(truncate=True)
-    for path in (MDMINFO, f"{DEVICES}?paging=0&filter=all"):
+    for path in (BARE, f"{DEVICES}?paging=0&querycriteria=username&value=x&filter=all"):
         response = ise.http.get(path)
         assert response.status_code == 200
         with pytest.raises(ET.ParseError):
@@ -296,7 +306,7 @@ def test_answers_can_be_late(start: Start, fleet: Fleet) -> None:
 
 def test_messages_can_be_unsupported(start: Start) -> None:
     ise = start(messaging_support=False)
-    assert ise.xml(MDMINFO).findtext("messaging_support") == "false"
+    assert ise.xml(MDMINFO, ise_api_version=3).findtext("messaging_support") == "false"
 
 
 def test_every_habit_is_documented() -> None:
@@ -308,3 +318,70 @@ def test_a_large_list_is_streamed_in_pages(start: Start) -> None:
     ise = start(Fleet.generate(6_000, cases=False, mix={"noncompliant": 1.0}), query_max_size=2_000)
     counts = [len(list(page.iter("device"))) for page in ise.pages()]
     assert counts == [2_000] * 3
+
+
+GOOD = "paging=0&querycriteria=compliance&value=false&filter=all"
+MAC = "paging=0&querycriteria=macaddress&value=001B44113AB7&filter=all"
+
+
+@pytest.mark.parametrize(("leniency", "targets"), [
+    ("any_case", [f"/?{MAC.replace('macaddress', 'MacAddress')}", f"/?{GOOD.replace('false', 'False')}",
+                  f"/?{GOOD.replace('paging', 'Paging')}"]),
+    ("any_compliance", [f"/?{GOOD.replace('false', 'maybe')}"]),
+    ("any_filter", [f"/?{GOOD.replace('all', 'nonsense')}", f"/?{GOOD.replace('all', 'guid%2Budid')}"]),
+    ("any_identifier", [f"/?{GOOD}&deviceidentifier=colour", f"/?{MAC}&deviceidentifier=guid"]),
+    ("inventory", ["/?paging=0&filter=all"]),
+    ("empty_criterion", ["/?paging=0&querycriteria=&filter=all"]),
+    ("loose_paths", [f"?{GOOD}", f"//?{GOOD}"]),
+    ("mac_separators", [f"/?{MAC.replace('001B44', '00:1B:44:')}"]),
+    ("optional_parameters", [f"/?{GOOD.replace('paging=0&', '')}", f"/?{GOOD.replace('all', '')}",
+                             f"/?{GOOD}&deviceidentifier="]),
+    ("unknown_parameters", [f"/?{GOOD}&colour=red", f"/?{GOOD}&paging=1"]),
+])  # fmt: skip
+def test_what_is_not_described_is_a_habit(start: Start, leniency: str, targets: list[str]) -> None:
+    ise = start(refusal=422)
+    refused = [ise.http.get(DEVICES.rstrip("/") + target).status_code for target in targets]
+    assert set(refused) == ({404} if leniency == "loose_paths" else {422})
+    ise.simulator.behave(accepts=frozenset({leniency}))
+    for target in targets:
+        assert ise.http.get(DEVICES.rstrip("/") + target).status_code == 200, target
+
+
+def test_a_leniency_that_does_not_exist_is_refused(start: Start) -> None:
+    with pytest.raises(TypeError, match="everything"):
+        start(accepts=frozenset({"everything"}))
+
+
+def test_any_media_and_no_version_are_habits(start: Start) -> None:
+    ise = start(accepts=frozenset({"any_media", "optional_parameters"}))
+    assert ise.http.get(f"{DEVICES}?{GOOD}", headers={"Accept": "text/html"}).status_code == 200
+    assert ise.status(MDMINFO) == 200
+
+
+def test_the_famous_faults_of_lenient_servers(start: Start, fleet: Fleet) -> None:
+    """What such servers answer: clients' mistakes look like an answer."""
+    ise = start(
+        accepts=frozenset({"any_compliance", "empty_criterion", "any_identifier"}), empty_elements=True
+    )
+    (page,) = ise.pages(value="maybe")
+    assert set(texts(page, "status")) == {"true"}
+    page = ise.parse(ise.http.get(f"{DEVICES}?paging=0&querycriteria=&filter=all").content)
+    assert len(texts(page, "device")) == len(fleet) - len(fleet.unregistered())
+    (page,) = ise.pages(deviceidentifier="macaddress")
+    assert any(
+        row.find("macaddress") is not None and not row.findtext("macaddress") for row in page.iter("device")
+    )
+    (page,) = ise.pages(deviceidentifier="colour")
+    assert {len(row) for row in page.iter("device")} == {1}
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_list_can_be_busy_first(start: Start, ends: bool) -> None:
+    ise = start(busy_lists=1, busy_ends=ends)
+    first = ise.devices("compliance", "false")
+    assert ise.tags(first, "deviceList") == []
+    assert first.findtext("server_busy_wait_seconds") == "1"
+    token = first.findtext("paging_info", "")
+    assert (token == "0") is ends
+    served = ise.devices("compliance", "false", paging=token)
+    assert len(list(served.iter("device"))) == len(ise.simulator.noncompliant())

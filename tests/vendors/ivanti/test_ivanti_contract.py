@@ -15,9 +15,11 @@ class TestIvantiCloud(BaseProviderContract):
 
 class TestIvantiCoreIse(BaseProviderContract):
     provider = "ivanti-core-ise"
+    habits: ClassVar = {"with inventory": {"accepts": frozenset({"inventory"})}}
     paging: ClassVar = {"page_size": 3, "query_max_size": 3}
 
 
 class TestIvantiCloudIse(BaseProviderContract):
     provider = "ivanti-cloud-ise"
+    habits: ClassVar = {"with inventory": {"accepts": frozenset({"inventory"})}}
     paging: ClassVar = {"page_size": 3, "query_max_size": 3}

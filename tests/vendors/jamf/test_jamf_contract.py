@@ -27,4 +27,5 @@ class TestJamf(AppleContract):
 
 class TestJamfIse(AppleContract):
     provider = "jamf-ise"
+    habits: ClassVar = {"with inventory": {"accepts": frozenset({"inventory"})}}
     paging: ClassVar[dict[str, Any]] = {"page_size": 3, "query_max_size": 3}

@@ -26,6 +26,7 @@ class TestMeraki(BaseProviderContract):
 
 class TestMerakiIse(BaseProviderContract):
     provider = "meraki-ise"
+    habits: ClassVar = {"with inventory": {"accepts": frozenset({"inventory"})}}
     paging: ClassVar[dict[str, Any]] = {"page_size": 3, "query_max_size": 3}
 
     def is_record_of(self, found: Device, device: SimDevice) -> bool:

@@ -12,4 +12,5 @@ class TestWorkspaceOne(BaseProviderContract):
 
 class TestWorkspaceOneIse(BaseProviderContract):
     provider = "workspaceone-ise"
+    habits: ClassVar = {"with inventory": {"accepts": frozenset({"inventory"})}}
     paging: ClassVar[dict[str, Any]] = {"page_size": 3, "query_max_size": 3}

@@ -452,7 +452,8 @@ class MerakiIseSimulator(IseSimulator):
 
     def identifiers(self, device: SimDevice) -> dict[str, str]:
         """Give the identifiers of a record."""
-        return super().identifiers(device) | {"guid": sm_id(device)}
+        known = super().identifiers(device)
+        return known and known | {"guid": sm_id(device)}
 
 
 _ISE_NAMES: Final[dict[str, Any]] = {
