@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, field_validator
 
+from mdmsdk.certificates import compile_patterns
 from mdmsdk.client import AsyncMdmClient, MdmClient
 from mdmsdk.client.build import checked, kinds_of, make_provider
 from mdmsdk.errors import ConfigurationError, MdmError, SecretError
@@ -53,6 +54,8 @@ class FederationSettings(Settings):
         patience: seconds that a lookup waits for further servers once one has answered.
         chain_fallback: whether a device that only its MAC address finds, after other identifiers were not
             found, may be compliant.
+        certificate_patterns: other forms of identifiers in certificates, see
+            `mdmsdk.keys_from_certificate`.
     """
 
     order: tuple[str, ...] = ()
@@ -60,6 +63,16 @@ class FederationSettings(Settings):
     rules: Rules | None = None
     patience: float = Field(default=2.0, gt=0, le=300)
     chain_fallback: bool = False
+    certificate_patterns: tuple[str, ...] = ()
+
+    @field_validator("certificate_patterns")
+    @classmethod
+    def _check_patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            compile_patterns(patterns)
+        except ConfigurationError as error:
+            raise ValueError(error.message) from None
+        return patterns
 
 
 class _File(Settings):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mdmsdk.client.verdict import as_key
 from mdmsdk.errors import InvalidIdentifierError
 from mdmsdk.federation.merge import Status
-from mdmsdk.identifiers import Guid, Key, Mac
+from mdmsdk.identifiers import Guid, Hostname, Key, Mac, Username
 from mdmsdk.models import ComplianceState
 from mdmsdk.proof import shows
 
@@ -29,7 +29,9 @@ __all__ = ["as_chain", "goes_on", "held_against", "in_scope", "spoken"]
 _PASSES = frozenset({ComplianceState.COMPLIANT, ComplianceState.GRACE})
 _MOST = 16
 """Identifiers of one device; a certificate holds a few."""
-_FALLBACK = "found by its MAC address alone, which is easily copied: no server knows the {} asked for first"
+_WEAK = frozenset({Mac, Hostname, Username})
+"""Kinds that are easily copied, or that several devices share."""
+_FALLBACK = "found by its {} alone, which may be another device's: no server knows the {} asked for first"
 
 
 def as_chain(given: Key | str | Iterable[Key | str]) -> tuple[Key, ...]:
@@ -84,8 +86,8 @@ def held_against(
 ) -> Outcome:
     """The outcome of a later identifier, after those before it had found nothing.
 
-    A record that shows another value for one of those is no pass, nor is one that only a MAC address found
-    after other identifiers, unless `fallback` says that this is enough.
+    A record that shows another value for one of those is no pass, nor is one that only a MAC address or a
+    name found after surer identifiers, unless `fallback` says that this is enough.
     """
     device = outcome.device
     if device is None or not before:
@@ -95,9 +97,9 @@ def held_against(
         for one in before
         if shows(provider, one, device) is False
     ]
-    others = sorted({type(one).kind for one in before if not isinstance(one, Mac)})
-    if isinstance(key, Mac) and others and not fallback:
-        doubts.append(_FALLBACK.format(" and ".join(others)))
+    surer = sorted({type(one).kind for one in before if type(one) not in _WEAK})
+    if type(key) in _WEAK and surer and not fallback:
+        doubts.append(_FALLBACK.format(key.kind, " and ".join(surer)))
     return outcome.model_copy(update={"device": _doubted(device, doubts)}) if doubts else outcome
 
 
