@@ -27,6 +27,8 @@ CONSTRAINTS = ("-c", "constraints.txt")
 # Most tests wait for a server and not for a processor, so more run at once than there are cores.
 PARALLEL = ("-n", "4")
 
+# Checks requests and answers against a vendor's description, https://docs.stoplight.io/docs/prism
+PRISM = "@stoplight/prism-cli@5"
 
 # What depends on the HTTP library; the rest is the same under both.
 OVER_HTTP = ["tests/core", "tests/transports", "tests/ise", "tests/vendors/intune/test_intune_contract.py"]
@@ -100,6 +102,23 @@ def tests_min(session: nox.Session) -> None:
     )
     install(session, *group("test"), "-c", str(oldest))
     session.run("pytest", *(session.posargs or PARALLEL), env={"MDMSDK_HTTP": "httpx"})
+
+
+@nox.session
+def foreign(session: nox.Session) -> None:
+    """Let other people's clients ask our simulators, and Prism check our requests, where npm is at hand."""
+    install(session, *group("test", "foreign"), *CONSTRAINTS)
+    env = {}
+    if npm := shutil.which("npm"):
+        folder = Path(session.create_tmp())
+        command = (npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), PRISM)
+        session.run_install(*command, external=True)
+        env["MDMSDK_PRISM"] = str(folder / "node_modules/.bin/prism")
+    # The clients leave sockets to the garbage collector, and one warns of itself when it is imported.
+    warnings = ("-W", "ignore::ResourceWarning", "-W", "ignore::DeprecationWarning")
+    session.run(
+        "pytest", "-p", "no:unraisableexception", *warnings, *(session.posargs or ["tests/foreign"]), env=env
+    )
 
 
 @nox.session
@@ -226,6 +245,7 @@ def constraints(session: nox.Session) -> None:
     session.install("uv", *CONSTRAINTS)
     session.run(
         *("uv", "pip", "compile", "--quiet", "--universal", "--upgrade", "--all-extras", "--group=dev"),
+        "--group=foreign",
         *("--no-annotate", "--no-emit-index-url", "--custom-compile-command=nox -s constraints"),
         *("--output-file=constraints.txt", *projects()),
     )

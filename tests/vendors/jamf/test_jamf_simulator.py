@@ -229,8 +229,8 @@ def test_filters_compare(bare: Callable[..., Bare], fleet: Fleet, sign: str) -> 
         if (number == bound and same) or (number != bound and (number < bound) == less)
     ]
     assert sorted(int(row["id"]) for row in rows) == wanted
-    later = 'general.reportDate>"2020-01-01T00:00:00Z"'
-    assert client.get("/api/v4/computers-inventory", filter=later).json()["totalCount"] > 0
+    for more in ('general.reportDate>"2020-01-01T00:00:00Z"', "operatingSystem.version>9"):
+        assert client.get("/api/v4/computers-inventory", filter=more).json()["totalCount"] > 0
 
 
 def test_single_records_are_those_of_the_list(bare: Callable[..., Bare]) -> None:

@@ -30,9 +30,10 @@ _ORDERS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 }
 
 
-def ordered(text: str) -> tuple[int, str]:
-    """Give what to compare a value by: numbers by their size before texts, which dates are too."""
-    return (int(text), "") if text.isdecimal() else (-1, text.casefold())
+def ordered(text: str) -> list[tuple[int, str]]:
+    """Give what to compare a value by: the numbers in it by their size, as of ids, versions and dates."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", text.casefold())
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 class BadFilterError(ValueError):
