@@ -28,6 +28,7 @@ __all__ = [
     "call",
     "done",
     "joined",
+    "newest",
     "pause",
     "send",
     "together",
@@ -65,6 +66,7 @@ class Together:
 
 Step = Send | Call | Pause | Together
 T = TypeVar("T")
+V = TypeVar("V")
 Flow = Generator[Step, Any, T]
 """A generator of steps that returns a T."""
 
@@ -112,6 +114,28 @@ def attempt(flow: Flow[T]) -> Flow[T | MdmError]:
         return (yield from flow)
     except MdmError as error:
         return error
+
+
+def newest(
+    ask: Callable[[V], Flow[T]], versions: Sequence[V], lacks: Callable[[MdmError], bool]
+) -> Flow[tuple[V, T]]:
+    """The newest version of an operation that a server has, and what that gives.
+
+    Args:
+        ask: asks in one version.
+        versions: the newest first; at least one.
+        lacks: whether a failure may only mean that the server lacks the version.
+
+    Raises:
+        MdmError: another failure, or that of the oldest version.
+    """
+    version, *older = versions
+    try:
+        return version, (yield from ask(version))
+    except MdmError as error:
+        if not (older and lacks(error)):
+            raise
+    return (yield from newest(ask, older, lacks))
 
 
 def done(value: T) -> Flow[T]:

@@ -391,6 +391,12 @@ class Imei(Key):
         whole = [self.value] if len(self.value) == len(body) + 1 else []
         return tuple(dict.fromkeys((*whole, f"{body}{check}", self.value, body)))
 
+    @property
+    def grouped(self) -> str:
+        """The likeliest text in groups, as Apple's devices write it: ``59 105109 176278 3``."""
+        text = self.spellings[0]
+        return f"{text[:2]} {text[2:8]} {text[8:14]} {text[14:]}"
+
 
 @final
 class Meid(Key):

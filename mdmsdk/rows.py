@@ -181,10 +181,12 @@ class Row:
         """The MAC addresses in all of these members, for `Device.mac_addresses`."""
         return tuple(key for key in self.keys(Mac, *names) if isinstance(key, Mac))
 
-    def identifiers(self, **members: str | Sequence[str]) -> dict[str, Any]:
+    def identifiers(self, *within: Row, **members: str | Sequence[str]) -> dict[str, Any]:
         """The fields of a `Device` for its identifiers; those beyond the first of a kind are the others.
 
         Args:
+            *within: objects of the record that hold further MAC addresses, and further ones of kinds with
+                several members.
             **members: the name of a kind (`mdmsdk.identifiers.KEY_KINDS`), and the member that holds one, or
                 several that hold any number.
         """
@@ -192,11 +194,14 @@ class Row:
         others: list[Key] = []
         for name, own in members.items():
             kind = KEY_KINDS[name]
-            if kind is Mac:
-                fields[kind.field] = self.macs(*([own] if isinstance(own, str) else own))
-            elif isinstance(own, str):
+            if isinstance(own, str) and kind is not Mac:
                 fields[kind.field] = self.key(kind, own)
-            elif found := self.keys(kind, *own):
+                continue
+            names = (own,) if isinstance(own, str) else own
+            found = list(dict.fromkeys(key for row in (self, *within) for key in row.keys(kind, *names)))
+            if kind is Mac:
+                fields[kind.field] = tuple(found)
+            elif found:
                 fields[kind.field] = found[0].value
                 others += found[1:]
         return {**fields, "other_identifiers": tuple(others)}

@@ -269,3 +269,8 @@ def test_spellings_in_either_case() -> None:
         "00008101001A2B3C4D5E6F70",
         "00008101001a2b3c4d5e6f70",
     )
+
+
+def test_an_imei_in_groups() -> None:
+    assert Imei("591051091762783").grouped == "59 105109 176278 3"
+    assert Imei("49015420323751").grouped == "49 015420 323751 8"

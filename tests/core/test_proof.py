@@ -347,6 +347,13 @@ class TestRow:
         assert found.other_identifiers == (Serial("B2"),)
         assert found.unreadable == {"imei", "mac_addresses"}
 
+    def test_identifiers_in_objects_of_the_record_stand_beside_its_own(self) -> None:
+        modem, network = Row({"imei": ["350000862471854", "59105109176278"]}), Row({"mac": "001b44113ab8"})
+        row = Row({"imei": "350000862471854", "mac": "001b44113ab7"})
+        found = device(**row.identifiers(modem, network, imei=["imei"], mac="mac"))
+        assert (found.imei, found.other_identifiers) == ("350000862471854", (Imei("59105109176278"),))
+        assert found.mac_addresses == (Mac("001b44113ab7"), Mac("001b44113ab8"))
+
     def test_the_document_is_kept_as_it_came(self) -> None:
         document = {"Serial": None, "a": [1]}
         assert Row(document).document is document

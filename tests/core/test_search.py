@@ -21,7 +21,7 @@ from mdmsdk.errors import (
     ResponseError,
     ServerError,
 )
-from mdmsdk.flow import attempt, call, done, joined, pause, send, together
+from mdmsdk.flow import attempt, call, done, joined, newest, pause, send, together
 from mdmsdk.identifiers import Serial
 from mdmsdk.models import Device, ServerInfo
 from mdmsdk.paging import Link, collect_links, linked_page, walk_links
@@ -173,6 +173,20 @@ def test_linked_pages_of_several_scopes() -> None:
         if cursor is None:
             break
     assert found == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("has", "told"), [(3, (3, "3")), (1, (1, "1"))])
+def test_the_newest_version_that_a_server_has(has: int, told: tuple[int, str]) -> None:
+    def ask(version: int) -> Flow[str]:
+        yield from done(None)
+        if version > has:
+            raise ServerError("no such version", status=501)
+        return str(version)
+
+    assert play(newest(ask, (3, 2, 1), lambda error: isinstance(error, ServerError)), []) == told
+    for versions, lacks in (((9, 8), True), ((9, 1), False)):
+        with pytest.raises(ServerError):
+            play(newest(ask, versions, lambda _, lacks=lacks: lacks), [])  # type: ignore[misc]
 
 
 def test_a_provider_states_find_or_find_batch() -> None:

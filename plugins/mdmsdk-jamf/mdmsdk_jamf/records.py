@@ -51,10 +51,7 @@ class Realm:
 # Stored as the device writes it: in the description's examples as "59 105109 176278 3".
 def spellings(key: Key) -> Sequence[str]:
     """The texts under which the server may hold a key."""
-    if not isinstance(key, Imei):
-        return key.spellings
-    whole = key.spellings[0]
-    return (*key.spellings, f"{whole[:2]} {whole[2:8]} {whole[8:14]} {whole[14]}")
+    return (*key.spellings, key.grouped) if isinstance(key, Imei) else key.spellings
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,9 +10,4 @@ from mdmsdk_workspaceone.ise import WorkspaceOneIseProvider
 from mdmsdk_workspaceone.provider import WorkspaceOneProvider
 from mdmsdk_workspaceone.settings import CertificateSettings, WorkspaceOneSettings
 
-__all__ = [
-    "CertificateSettings",
-    "WorkspaceOneIseProvider",
-    "WorkspaceOneProvider",
-    "WorkspaceOneSettings",
-]
+__all__ = ["CertificateSettings", "WorkspaceOneIseProvider", "WorkspaceOneProvider", "WorkspaceOneSettings"]

@@ -12,7 +12,6 @@ from contextlib import suppress
 from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-from urllib.parse import urlsplit
 
 from mdmsdk.errors import (
     MalformedResponseError,
@@ -21,7 +20,7 @@ from mdmsdk.errors import (
     ResponseError,
     VersionMismatchError,
 )
-from mdmsdk.flow import send
+from mdmsdk.flow import newest, send
 from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
 from mdmsdk.logins import basic, client_credentials
 from mdmsdk.models import Description, ServerInfo
@@ -42,7 +41,7 @@ from mdmsdk_workspaceone.settings import UUID, WorkspaceOneSettings
 from mdmsdk_workspaceone.signature import signed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from mdmsdk.errors import MdmError
     from mdmsdk.flow import Flow
@@ -56,7 +55,7 @@ __all__ = ["UemDescription", "WorkspaceOneProvider"]
 _log = logging.getLogger("mdmsdk.workspaceone")
 
 # API help, mdm v1, GET and POST /devices: the types of alternate ids.
-_SEARCH_BY: Final[dict[type[Key], str]] = {
+_SEARCH_BY: Final = {
     Mac: "Macaddress",
     Udid: "Udid",
     Serial: "Serialnumber",
@@ -65,16 +64,11 @@ _SEARCH_BY: Final[dict[type[Key], str]] = {
 }
 # API help: DeviceId: an integer. Another text, like a GUID that is no UUID, is another vendor's name.
 _FORMS: Final = {Guid: UUID, DeviceId: re.compile(r"[1-9][0-9]{0,17}")}
-# API help, GET /devices/search of mdm v1, v2 and v3: page size, group, compliance; a name of another version
-# is ignored. Version 3 does not say which values its compliance_status takes: one that is not understood
-# might give an empty list, which reads "all comply", and a single word leave out devices that are blocked or
-# quarantined. So there everything is read and selected from.
-_NAMES: Final = {
-    1: ("pagesize", "lgid", "compliantstatus"),
-    2: ("pagesize", "lgid", "compliance_status"),
-    3: ("page_size", "organization_group_uuid", None),
-}
-# Sorted, so that pages stay put while devices change; version 3 does not say how that column is called.
+# API help, GET /devices/search of mdm v1 and v2; the name of another version is ignored. Version 3 is not
+# asked: it does not say which values its filter takes, and one that is not understood might give an empty
+# list, which reads "all comply".
+_NONCOMPLIANT: Final = {2: {"compliance_status": "false"}, 1: {"compliantstatus": "false"}}
+# Sorted, so that pages stay put while devices change.
 _BY_NUMBER: Final = {"orderby": "deviceid", "sortorder": "ASC"}
 # What a server without a version may answer; 503 is what one tenant's gateway does.
 _NO_SUCH_VERSION: Final = frozenset({400, 404, 406, 415, 501, 503})
@@ -146,17 +140,16 @@ class WorkspaceOneProvider(MdmProvider):
         Raises:
             EndpointNotFoundError: no UEM API at this address.
             PermissionDeniedError: wrong tenant code, or a role without devices.
-            VersionMismatchError: the server does not speak `api_version`.
+            VersionMismatchError: the server speaks another version than it was asked in.
         """
         try:
-            about = Record((yield from send(self._request("/system/info"))).json(), "a description")
+            about = Record((yield from self._get("/system/info")).json(), "a description")
             if not about.has("ProductName", "ProductVersion"):
                 raise MalformedResponseError("what answers here does not describe itself as UEM")
         except PermissionDeniedError:
             about = Record({})  # a role for devices alone; a wrong tenant code is refused below as well
-        versions = (self.settings.api_version,) if self.settings.api_version else (2, 1)
-        asked, answer = yield from _newest(partial(self._search, 0, _PROBED), *versions)
-        version = _version_of(answer, asked, versions[-1])
+        asked, answer = yield from newest(partial(self._search, 0, _PROBED), (2, 1), _lacks_version)
+        version = _version_of(answer, asked, 1)
         return ServerInfo(
             vendor=self.vendor,
             product=about.text("ProductName") or "Workspace ONE UEM",
@@ -179,32 +172,25 @@ class WorkspaceOneProvider(MdmProvider):
                 devices.append(self._device(record))
                 naive = naive or bool((seen := record.seen()) and seen.tzinfo is None)
         if naive and not self.settings.time_zone:
-            _log.warning(
-                "%s gives times without a zone, taken for UTC; set time_zone to the zone of the server",
-                urlsplit(self.settings.base_url).hostname,
-            )
+            _log.warning("%s gives times without a zone: set time_zone to its own", self.settings.base_url)
         devices.sort(key=lambda device: not device.registered)
         shown = (next((key for one in devices for key in one.shown(kind)), None) for kind in _SEARCH_BY)
         return tuple(key for key in shown if key)
 
     # --- lookups ---
 
-    def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
-        """The record of this key, with the details that the record by GUID adds.
+    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
+        """The records of keys in one request; of a single key with the details that the record by GUID adds.
 
         Raises:
             FilterIgnoredError: the record by GUID is another one than the lookup gave.
         """
-        return self._find_one(info, key, details=self.settings.details and not isinstance(key, Guid))
-
-    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
-        """`find` for many keys in one request, without the details that the record by GUID adds."""
-        found = yield from self._find(info, keys)
+        found = yield from self._find(info, keys, details=len(keys) == 1 and self.settings.details)
         untold = [key for key, answer in found.items() if isinstance(answer, UnknownRecordError)]
         return {**found, **(yield from one_by_one(untold, partial(self._find_one, info)))}
 
-    def _find_one(self, info: ServerInfo, key: Key, *, details: bool = False) -> Flow[list[Device]]:
-        return of_one((yield from self._find(info, [key], details=details)), key)
+    def _find_one(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
+        return of_one((yield from self._find(info, [key])), key)
 
     def _find(self, info: ServerInfo, keys: Sequence[Key], *, details: bool = False) -> Flow[Found]:
         ask = partial(self._ask, UemDescription.of(info).known, details=details)
@@ -219,7 +205,7 @@ class WorkspaceOneProvider(MdmProvider):
             record = yield from self._read(type(key), text)
         except UnknownRecordError:
             return []
-        if details:
+        if details and not isinstance(key, Guid):
             yield from self._add_details(record)
         return [self._device(record)]
 
@@ -227,10 +213,10 @@ class WorkspaceOneProvider(MdmProvider):
     # which version 2 knows no pending compliance.
     def _read(self, kind: type[Key], text: str) -> Flow[Record]:
         if kind is Guid:
-            _, answer = yield from _newest(partial(self._request, f"/mdm/devices/{text}"), 3, 2)
+            _, answer = yield from newest(partial(self._get, f"/mdm/devices/{text}"), (3, 2), _lacks_version)
         else:
             params = {"searchby": _SEARCH_BY[kind], "id": text}
-            answer = yield from send(self._request("/mdm/devices", params=params))
+            answer = yield from self._get("/mdm/devices", params=params)
         return Record(answer.json())
 
     def _add_details(self, record: Record) -> Flow[None]:
@@ -289,7 +275,7 @@ class WorkspaceOneProvider(MdmProvider):
     def _post(self, kind: type[Key], values: Sequence[str]) -> Flow[tuple[list[Device], bool]]:
         """The records of these values, and whether the server says that these are all."""
         params, body = {"searchby": _SEARCH_BY[kind]}, {"BulkValues": {"Value": values}}
-        answer = yield from send(self._request("/mdm/devices", params=params, body=body))
+        answer = yield from self._get("/mdm/devices", params=params, body=body)
         _version_of(answer, 1)
         listing = _listing(answer)
         devices = [self._device(record) for record in listing.records("Devices")]
@@ -315,18 +301,17 @@ class WorkspaceOneProvider(MdmProvider):
 
     def _page(self, info: ServerInfo, cursor: Any, *, noncompliant: bool = False) -> Flow[Page[Device]]:
         version = UemDescription.of(info).version
-        known = _NAMES[version][-1] is not None  # the filter, and the column by which to sort
 
         def ask(page: int, size: int) -> Flow[Slice[Device]]:
-            answer = yield from send(self._search(page, size, version, noncompliant=noncompliant))
+            answer = yield from self._search(page, size, version, noncompliant=noncompliant)
             _version_of(answer, version)
             listing = _listing(answer)
             rows = [(record.order(), self._device(record)) for record in listing.records("Devices")]
             return Slice(rows, listing.total())
 
         size = self.settings.page_size
-        devices, place = yield from walk(by_number(ask), [""], cursor, size, noun="the list", ordered=known)
-        return page_of(select(devices, filtered=known) if noncompliant else devices, place)
+        devices, place = yield from walk(by_number(ask), [""], cursor, size, noun="the list", ordered=True)
+        return page_of(select(devices) if noncompliant else devices, place)
 
     # API help, mdm v1, GET /devices/{id}/compliance and, by another key, GET /devices/compliance.
     def reasons(self, info: ServerInfo, device: Device) -> Flow[Device]:
@@ -340,8 +325,8 @@ class WorkspaceOneProvider(MdmProvider):
         by = {} if device.id else {"searchBy": "Udid", "id": device.udid or ""}
 
         def ask(page: int, size: int) -> Flow[Slice[Record]]:
-            request = self._request(path, params={**by, "page": page, "pagesize": size})
-            listing = Record((yield from send(request)).json(), "a list of policies")
+            answer = yield from self._get(path, params={**by, "page": page, "pagesize": size})
+            listing = Record(answer.json(), "a list of policies")
             return Slice(list(enumerate(listing.policies(), page * size)), listing.total())
 
         try:
@@ -356,23 +341,20 @@ class WorkspaceOneProvider(MdmProvider):
 
     # "Using UEM Functionality With a REST API": the version stands in Accept. One tenant's gateway refuses
     # ";version=1" and wants none for version 1; others take both. Without JSON in Accept the answer is XML.
-    def _request(
+    def _get(
         self, path: str, version: int = 1, *, params: Mapping[str, str | int] | None = None, body: Any = None
-    ) -> Request:
-        base = self.settings.base_url
-        url = f"{base}{path}" if urlsplit(base).path.lower().endswith("/api") else f"{base}/api{path}"
+    ) -> Flow[Response]:
         accept = "application/json" if version == 1 else f"application/json;version={version}"
-        return Request("POST" if body else "GET", url, params or {}, {"Accept": accept}, json=body)
+        method, url = "POST" if body else "GET", f"{self.settings.base_url}{path}"
+        return send(Request(method, url, params or {}, {"Accept": accept}, json=body))
 
-    def _search(self, page: int, size: int, version: int, *, noncompliant: bool = False) -> Request:
-        """The request for one page of a list; pages count from 0."""
-        size_name, group_name, filter_name = _NAMES[version]
-        params: dict[str, str | int] = {"page": page, size_name: size, **(_BY_NUMBER if filter_name else {})}
+    def _search(self, page: int, size: int, version: int, *, noncompliant: bool = False) -> Flow[Response]:
+        """One page of a list; pages count from 0."""
+        params: dict[str, str | int] = {"page": page, "pagesize": size, **_BY_NUMBER}
         if self.settings.organization_group is not None:
-            params[group_name] = self.settings.organization_group
-        if noncompliant and filter_name:
-            params[filter_name] = "false"
-        return self._request("/mdm/devices/search", version, params=params)
+            params["lgid"] = self.settings.organization_group
+        params |= _NONCOMPLIANT[version] if noncompliant else {}
+        return self._get("/mdm/devices/search", version, params=params)
 
     def _device(self, record: Record) -> Device:
         """What a record says.
@@ -389,19 +371,10 @@ def _listing(answer: Response) -> Record:
     return Record({"Devices": []} if answer.nothing else answer.json(), "a list of devices")
 
 
-def _newest(ask: Callable[[int], Request], version: int, *older: int) -> Flow[tuple[int, Response]]:
-    """The first of these versions in which the server has an operation, and its answer in that."""
-    try:
-        return version, (yield from send(ask(version)))
-    except ResponseError as error:
-        if not (older and _lacks_version(error)):
-            raise
-    return (yield from _newest(ask, *older))
-
-
-def _lacks_version(error: ResponseError) -> bool:
+def _lacks_version(error: MdmError) -> bool:
     """Whether an error may only mean that the server lacks this version of an operation."""
-    return error.status in _NO_SUCH_VERSION and not isinstance(error, UnknownRecordError | RateLimitedError)
+    told = isinstance(error, UnknownRecordError | RateLimitedError)
+    return isinstance(error, ResponseError) and error.status in _NO_SUCH_VERSION and not told
 
 
 # JupiterOne's recording: x-api-version: v2; a resource without version 2 answers 200 in version 1.
@@ -416,10 +389,7 @@ def _version_of(answer: Response, *versions: int) -> int:
     said = re.fullmatch(r"v?(\d{1,3})(?:\.\d+)?", (answer.header("x-api-version") or "").strip())
     spoken = int(said[1]) if said else versions[0]
     if spoken not in versions:
-        raise VersionMismatchError(
-            f"the server answered in version {spoken} of its API instead of {versions[0]}",
-            hint=f"Set api_version to {spoken}, if that is 1, 2 or 3, or leave it out.",
-        )
+        raise VersionMismatchError(f"the server answered in version {spoken} of its API, not {versions[0]}")
     return spoken
 
 
@@ -434,8 +404,7 @@ def _spellings(key: Key) -> tuple[str, ...]:
     form = _FORMS.get(type(key))
     if isinstance(key, Mac) or form:
         return () if form and not form.fullmatch(key.value) else (_held(key),)
-    texts = key.spellings
-    return (*texts, re.sub(r"(..)(.{6})(.{6})", r"\1 \2 \3 ", texts[0])) if isinstance(key, Imei) else texts
+    return (*key.spellings, key.grouped) if isinstance(key, Imei) else key.spellings
 
 
 def _splits(error: MdmError) -> bool:

@@ -12,12 +12,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from mdmsdk.errors import FilterIgnoredError
-from mdmsdk.identifiers import DeviceId, Guid, Imei, Serial, Udid
+from mdmsdk.identifiers import DeviceId
 from mdmsdk.models import Compliance, ComplianceState, Device, clean_time
 from mdmsdk.rows import Row
+from mdmsdk.rules import system_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import tzinfo
 
 __all__ = ["Record", "failed", "select"]
@@ -33,34 +34,26 @@ _NOT_ENROLLED: Final = frozenset(
     | {"ENTERPRISEWIPEPENDING", "DEVICEWIPEPENDING", "WIPEINITIATED", "RELINQUISHOWNERSHIPPENDING"}
     | {"RETIRED", "UNENROLLED", "UNENROLLEDBYFEEDBACKSERVICE", "BLACKLISTED"}
 )
-# API help: Platform in v1 and v2, device_type and platform_name in v3, in any case and spelling.
-_SYSTEMS: Final = (
-    {"APPLE": "iOS", "IOS": "iOS", "IPADOS": "iPadOS", "APPLETV": "tvOS", "TVOS": "tvOS"}
-    | {"APPLEOSX": "macOS", "MACOS": "macOS", "ANDROID": "Android", "CHROMEOS": "ChromeOS", "LINUX": "Linux"}
-    | dict.fromkeys(("WINRT", "WINDOWS", "WINDOWSPC"), "Windows")
-)
-# Workspace ONE API help, mdm v3, compliance_status, and the words of v1 and v2 (NonCompliant). What is no
-# verdict has its own reason; every word that is not here is unknown as well.
+# API help: Platform in v1 and v2, device_type and platform_name in v3; the words that are no system's name.
+_SYSTEMS: Final = {"APPLE": "iOS", "APPLEOSX": "macOS", "WINRT": "Windows", "WINDOWSPC": "Windows"}
+# Workspace ONE API help, mdm v3, compliance_status, and the words of v1 and v2 (NonCompliant). All others are
+# unknown as well.
 _PASS, _FAIL, _OPEN = ComplianceState.COMPLIANT, ComplianceState.NONCOMPLIANT, ComplianceState.UNKNOWN
-_STATES: Final[dict[str, tuple[ComplianceState, str | None]]] = {
-    "COMPLIANT": (_PASS, None),
-    "ALLOWED": (_PASS, None),
-    "NONCOMPLIANT": (_FAIL, None),
-    "NOTCOMPLIANT": (_FAIL, None),
-    "BLOCKED": (_FAIL, "The server blocks the device."),
-    "QUARANTINED": (_FAIL, "The server quarantines the device."),
-    "PENDINGCOMPLIANCECHECK": (_OPEN, "The compliance check is pending."),
-    "PENDINGCOMPLIANCECHECKFORAPOLICY": (_OPEN, "The compliance check for a policy is pending."),
-    "NOTAVAILABLE": (_OPEN, "The server has no compliance status for the device."),
-    "NOTAPPLICABLE": (_OPEN, "No compliance policy applies to the device."),
-    "REGISTRATIONACTIVE": (_OPEN, "The device is only registered and not evaluated."),
-    "REGISTRATIONEXPIRED": (_OPEN, "The device's registration has expired."),
-    "UNKNOWN": (_OPEN, None),
-    "COMPLIANT:TRUE": (_PASS, None),
-    "COMPLIANT:FALSE": (_FAIL, None),
+_REASONS: Final = {
+    "BLOCKED": "The server blocks the device.",
+    "QUARANTINED": "The server quarantines the device.",
+    "PENDINGCOMPLIANCECHECK": "The compliance check is pending.",
+    "PENDINGCOMPLIANCECHECKFORAPOLICY": "The compliance check for a policy is pending.",
+    "NOTAVAILABLE": "The server has no compliance status for the device.",
+    "NOTAPPLICABLE": "No compliance policy applies to the device.",
+    "REGISTRATIONACTIVE": "The device is only registered and not evaluated.",
+    "REGISTRATIONEXPIRED": "The device's registration has expired.",
 }
-_SEVERITY: Final = (_PASS, _OPEN, _FAIL).index
-"""The worse, the higher."""
+_STATES: Final[Mapping[str, ComplianceState]] = {
+    **dict.fromkeys(("UNKNOWN", *_REASONS), _OPEN),
+    **dict.fromkeys(("COMPLIANT", "ALLOWED", "COMPLIANT:TRUE"), _PASS),
+    **dict.fromkeys(("NONCOMPLIANT", "NOTCOMPLIANT", "BLOCKED", "QUARANTINED", "COMPLIANT:FALSE"), _FAIL),
+}
 
 
 class Record(Row):
@@ -114,21 +107,17 @@ class Record(Row):
 
     def device(self, zone: tzinfo, *, keep_raw: bool = False) -> Device:
         """What the record says; `zone` is that of times without one."""
-        modems = self.rows("DeviceCellularNetworkInfo")
-        imeis = dict.fromkeys(imei for row in (self, *modems) for imei in row.keys(Imei, "Imei"))
-        macs = (mac for row in (self, *self.rows("DeviceNetworkInfo")) for mac in row.macs("MacAddress"))
-        phones = (self.text("PhoneNumber"), *(modem.text("PhoneNumber") for modem in modems))
+        within = [*self.rows("DeviceCellularNetworkInfo"), *self.rows("DeviceNetworkInfo")]
+        phones = (row.text("PhoneNumber") for row in (self, *within))
         model, number = self.text("Model", "ModelName"), self.key(DeviceId, "Id")
         return Device(
             id=None if number == "0" else number,
             name=self.text(
                 "HostName", "ComputerName", "DeviceReportedName", "DeviceFriendlyName", "FriendlyName"
             ),
-            guid=self.key(Guid, "Uuid"),
-            udid=self.key(Udid, "Udid"),
-            serial_number=self.key(Serial, "SerialNumber"),
-            imei=next((imei.value for imei in imeis), None),
-            mac_addresses=tuple(dict.fromkeys(macs)),
+            **self.identifiers(
+                *within, guid="Uuid", udid="Udid", serial="SerialNumber", imei=["Imei"], mac="MacAddress"
+            ),
             user=self.text("UserName", "EnrollmentUserName"),
             phone_number=next(filter(None, phones), None),
             manufacturer=self.text("OEMInfo"),
@@ -142,23 +131,22 @@ class Record(Row):
             jailbroken=self.veto("CompromisedStatus"),
             last_check_in=self.seen(zone),
             raw=self.document if keep_raw else None,
-            other_identifiers=tuple(imeis)[1:],
             unreadable=self.unreadable,  # the last, when all was read
         )
 
     def _compliance(self) -> Compliance:
         """The verdict; a pass that another fact of the same record contradicts is none."""
         summary = self.row("ComplianceSummary")
-        words = [level.word("ComplianceStatus") for level in self.levels]
-        words.append(summary.word("OverallComplianceStatus"))
+        told = [*(level.word("ComplianceStatus") for level in self.levels)]
+        words = [word for word in (*told, summary.word("OverallComplianceStatus")) if word]
         # API help, mdm v2, devices/{uuid}: only yes or no, and what is pending reads as no.
-        told = self._find(("Compliant",))[1]
-        if told is not None and all(_state(word) is _PASS for word in words if word):
-            words.append(f"compliant: {str(told).lower() if isinstance(told, bool) else '?'}")
-        if any(_plain(word) not in _STATES for word in words if word):
+        flag = self._find(("Compliant",))[1]
+        if flag is not None and all(_state(word) is _PASS for word in words):
+            words.append(f"compliant: {str(flag).lower() if isinstance(flag, bool) else '?'}")
+        if any(_plain(word) not in _STATES for word in words):
             self.doubt("ComplianceStatus", None)
         said = _strictest(words)
-        state, reason = _STATES.get(_plain(said or ""), (_OPEN, None))
+        state, reason = _state(said), _REASONS.get(_plain(said or ""))
         failing = list(dict.fromkeys(failed(summary.policies()).values()))
         reasons = [*failing, *([reason] if reason else ())]
         if state is _PASS and failing:
@@ -216,42 +204,34 @@ def _plain(word: str) -> str:
 
 def _system(word: str | None, model: str | None) -> str | None:
     """The operating system by its usual name; what is not known keeps the server's."""
-    found = _SYSTEMS.get(_plain(word or ""), word)
+    found = _SYSTEMS.get(_plain(word or "")) or system_of(word) or word
     return "iPadOS" if found == "iOS" and (model or "").lower().startswith("ipad") else found
 
 
 def _state(word: str | None) -> ComplianceState:
-    return _STATES.get(_plain(word or ""), (_OPEN, None))[0]
+    return _STATES.get(_plain(word or ""), _OPEN)
 
 
 def _strictest(words: Iterable[str | None]) -> str | None:
     """Of the server's words for one device, the strictest, the first of equals."""
-    return max(filter(None, words), key=lambda word: _SEVERITY(_state(word)), default=None)
+    return max(filter(None, words), key=lambda word: _state(word).severity, default=None)
 
 
-def select(devices: Sequence[Device], *, filtered: bool) -> list[Device]:
-    """The noncompliant ones of a page, without those that have left.
+def select(devices: Sequence[Device]) -> list[Device]:
+    """The noncompliant ones of a page of the server's noncompliant list, without those that have left.
 
     The search does not care for enrolment, and may count what is pending as not compliant. What the server
     found and the record does not explain stays in the list, with its state unknown.
 
-    Args:
-        devices: the page.
-        filtered: whether the server was asked for noncompliant ones only.
-
     Raises:
-        FilterIgnoredError: it was, and a device complies or does not show whether it does.
+        FilterIgnoredError: a device complies or does not show whether it does.
     """
-    verdicts = [device.compliance for device in devices if filtered]
+    verdicts = [device.compliance for device in devices]
     if any(verdict.state is _PASS or verdict.vendor_state is None for verdict in verdicts):
         raise FilterIgnoredError("the server's noncompliant list holds a device that is not noncompliant")
     return [
         device
-        for device, verdict in ((device, device.compliance) for device in devices)
+        for device in devices
         if (device.registered or "EnrollmentStatus" in device.unreadable)
-        and (
-            device.unreadable or _state(verdict.vendor_state) is not _OPEN
-            if filtered
-            else verdict.state is _FAIL
-        )
+        and (device.unreadable or _state(device.compliance.vendor_state) is not _OPEN)
     ]

@@ -36,20 +36,13 @@ _TENANT: Final = (
     "Check tenant_code: the API key under Groups & Settings > All Settings > System > Advanced > API > "
     "REST API, in the organisation group of the account."
 )
-_GROUP: Final = (
-    "Check organization_group: the number (with api_version 3 the UUID) of a group that the account may see."
-)
-_QUOTA: Final = (
-    "Ask less often or let Omnissa raise the quota; heartbeat() shows in extra['quota'] what is left."
-)
+_GROUP: Final = "Check organization_group: the number of a group that the account may see."
+_QUOTA: Final = "Ask less often; heartbeat() shows in extra['quota'] what is left, and Omnissa can raise it."
 _REGION: Final = (
     "Check client_id and client_secret (Groups & Settings > Configurations > OAuth Client Management), and "
     "that region is the data centre of this tenant: na, emea, apac, or uat for all UAT."
 )
-_REPORT: Final = (
-    "If api_version or organization_group is set, try without; otherwise report this with the request's "
-    "number to the plugin."
-)
+_REPORT: Final = "Try without organization_group, or report this with the request's number to the plugin."
 _SPENT: Final = (403, 429, 503)
 # Workspace ONE API help, mdm v1-v3, the errors of each operation: errorCode and what it means. Not found by
 # alternate id, uuid or number; 1002 is from the older body.

@@ -131,14 +131,6 @@ def test_heartbeat_notices_an_answer_in_version_1(make: Make, reply: Reply) -> N
     assert info.api_version == "1"
 
 
-def test_a_version_that_was_set_is_not_given_up(make: Make, reply: Reply) -> None:
-    provider = make(api_version=3)
-    with pytest.raises(VersionMismatchError):
-        play(provider.heartbeat(), [reply(ABOUT), reply({"Devices": []}, x_api_version="v2")])
-    with pytest.raises(ResponseError):
-        play(provider.heartbeat(), [reply(ABOUT), reply(HTML, 406)], provider=provider)
-
-
 def test_something_else_than_uem_is_told(make: Make, reply: Reply) -> None:
     provider = make()
     bodies: list[Any] = [HTML, {"name": "another service"}, []]
@@ -668,42 +660,15 @@ def rows(*numbers: int, status: str = "NonCompliant", enrolled: str = "Enrolled"
 
 def test_each_version_names_its_filter(make: Make, info: Info, reply: Reply) -> None:
     played = Played()
-    for version in (1, 2, 3):
-        provider = make(
-            api_version=version,
-            organization_group=GUID if version == 3 else 570,
-        )
+    for version in (1, 2):
+        provider = make(organization_group=570)
         play(provider.noncompliant_page(info(version), None), [reply(None, 204)], record=played)
-    assert accepts(played) == [JSON, V2, V3]
+    assert accepts(played) == [JSON, V2]
     sort = {"orderby": "deviceid", "sortorder": "ASC"}
     assert [dict(request.params) for request in played.requests] == [
         {"page": 0, "pagesize": 500, **sort, "lgid": 570, "compliantstatus": "false"},
         {"page": 0, "pagesize": 500, **sort, "lgid": 570, "compliance_status": "false"},
-        {
-            "page": 0,
-            "page_size": 500,
-            "organization_group_uuid": GUID,
-        },
     ]
-
-
-def test_version_3_reads_everything(make: Make, info: Info, reply: Reply) -> None:
-    played = Played()
-    everything = [
-        {"Id": {"Value": 1}, "compliance_status": "COMPLIANT", "enrollment_status": "ENROLLED"},
-        {"Id": {"Value": 2}, "compliance_status": "QUARANTINED", "enrollment_status": "ENROLLED"},
-        {"Id": {"Value": 3}, "compliance_status": "NOT_COMPLIANT", "enrollment_status": "RETIRED"},
-        {"Id": {"Value": 4}, "enrollment_status": "ENROLLED"},
-    ]
-    provider = make(api_version=3)
-    page = play(
-        provider.noncompliant_page(info(3), None),
-        [reply({"devices": everything, "total": 4})],
-        record=played,
-    )
-    assert "compliance_status" not in played.requests[0].params
-    assert [device.id for device in page.items] == ["2"]
-    assert page.next_cursor is None
 
 
 class Listing:

@@ -194,9 +194,8 @@ def test_the_version_of_an_answer_fits(make: Make, info: Info, reply: Reply, sai
 
 
 def test_an_answer_in_another_version_is_refused(make: Make, info: Info, reply: Reply) -> None:
-    with pytest.raises(VersionMismatchError) as caught:
+    with pytest.raises(VersionMismatchError, match="in version 1 of its API, not 2"):
         play(make().devices_page(info(2), None), [reply({"Devices": []}, x_api_version="v1")])
-    assert "api_version to 1" in str(caught.value.hint)
 
 
 LOGIN = "https://login.example.com/t"

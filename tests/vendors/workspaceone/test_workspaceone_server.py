@@ -17,7 +17,6 @@ from mdmsdk.errors import (
     PermissionDeniedError,
     RateLimitedError,
     ResponseError,
-    VersionMismatchError,
 )
 from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
 from mdmsdk.models import ComplianceState
@@ -84,18 +83,21 @@ def test_every_key_of_five_thousand_devices_with_each_login(
     assert running.simulator.tokens_issued == (login == "oauth")
 
 
-@pytest.mark.parametrize("version", [None, 1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2])
 def test_the_noncompliant_list_is_the_truth_in_each_version(
-    start: Start, mdm_connect: Connect, large_fleet: Fleet, version: int | None
+    start: Start, mdm_connect: Connect, large_fleet: Fleet, version: int
 ) -> None:
-    running = start(large_fleet)
-    found = listed(mdm_connect(**running.settings, api_version=version))
+    running = start(large_fleet, search_version=version)
+    client = mdm_connect(**running.settings)
+    client.heartbeat()
+    running.simulator.requests.clear()
+    found = listed(client)
     assert len(found) == len(set(found))
     assert set(found) == truth(running)
     accepted = {
         request.headers["accept"] for request in running.simulator.requests.matching("/devices/search")
     }
-    expected = "application/json" if version == 1 else f"application/json;version={version or 2}"
+    expected = "application/json" if version == 1 else f"application/json;version={version}"
     assert accepted == {expected}
 
 
@@ -131,10 +133,10 @@ def test_unknown_addresses_cost_what_known_ones_do(
     assert len(running.simulator.requests) <= most + known
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2])
 def test_the_inventory_is_everything(start: Start, mdm_connect: Connect, version: int) -> None:
-    running = start(page_cap=7)
-    found = [device.id for device in mdm_connect(**running.settings, api_version=version).devices()]
+    running = start(page_cap=7, search_version=version)
+    found = [device.id for device in mdm_connect(**running.settings).devices()]
     assert found == [str(device.id) for device in running.simulator.fleet]
 
 
@@ -143,8 +145,8 @@ def test_the_inventory_is_everything(start: Start, mdm_connect: Connect, version
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_an_ignored_filter_gives_no_long_list(start: Start, mdm_connect: Connect, version: int) -> None:
-    running = start(ignore_filter=True)
-    settings = {**running.settings, "api_version": version}
+    running = start(ignore_filter=True, search_version=version)
+    settings = running.settings
     with pytest.raises(FilterIgnoredError):
         list(mdm_connect(**settings).noncompliant())
     running.simulator.behave(page_cap=1)
@@ -230,12 +232,12 @@ def test_a_device_that_is_mended_while_another_fails_hides_no_third(
     start: Start, mdm_connect: Connect, version: int
 ) -> None:
     # The total stays as it was, and tells nothing about the row that moved onto the page before.
-    running = start(Fleet.generate(300, seed=3), page_cap=20)
+    running = start(Fleet.generate(300, seed=3), page_cap=20, search_version=version)
     bad = sorted(map(int, truth(running)))
     fleet = running.simulator.fleet
     good = [one for one in fleet if one.registered and running.simulator.verdict(one) == "compliant"]
     found: list[str | None] = []
-    for device in mdm_connect(**running.settings, api_version=version).noncompliant():
+    for device in mdm_connect(**running.settings).noncompliant():
         if not found:
             fleet = fleet.replace(bad[0], compliance="compliant")
             running.simulator.fleet = fleet.replace(good[-1], compliance="noncompliant")
@@ -314,17 +316,6 @@ def test_wrong_settings_have_their_own_errors(
         assert caught.value.request_id or kind is AuthenticationError
 
 
-def test_an_unknown_group_in_version_3(start: Start, mdm_connect: Connect) -> None:
-    running = start()
-    group = "00000000-0000-4000-8000-000000000001"
-    client = mdm_connect(**running.settings, api_version=3, organization_group=group)
-    with pytest.raises(EndpointNotFoundError) as caught:
-        client.heartbeat()
-    assert "organization_group" in str(caught.value.hint)
-    known = {"organization_group": running.simulator.habits.group_uuid, "api_version": 3}
-    assert set(listed(mdm_connect(**running.settings, **known))) == truth(running)
-
-
 def test_a_tenant_code_that_oauth_does_need(start: Start, mdm_connect: Connect) -> None:
     running = start(login="oauth", oauth_needs_tenant_code=True)
     assert mdm_connect(**running.settings).heartbeat()
@@ -394,13 +385,6 @@ def test_a_404_is_no_reason_to_ask_twice(start: Start, mdm_connect: Connect) -> 
     with pytest.raises(EndpointNotFoundError):
         client.lookup(Guid(running.simulator.fleet[0].guid))
     assert running.simulator.requests.count(running.simulator.fleet[0].guid) == 2  # version 3, then 2
-
-
-def test_a_version_that_the_server_lacks(start: Start, mdm_connect: Connect) -> None:
-    running = start(search_version=2)
-    with pytest.raises(VersionMismatchError) as caught:
-        mdm_connect(**running.settings, api_version=3).heartbeat()
-    assert "api_version to 2" in str(caught.value.hint)
 
 
 def test_a_device_that_left_is_not_compliant(start: Start, mdm_connect: Connect, small_fleet: Fleet) -> None:
