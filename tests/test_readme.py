@@ -18,7 +18,8 @@ run although it names servers that do not exist, without a word of it in the pag
   command ends with 0 or is followed by ``echo $?``. ``make``, ``nox`` and ``pip`` cannot run inside a test:
   their targets, sessions, distributions and extras have to exist, ``make`` targets as ``.ci/run`` runs them.
 
-Whatever is not run has ``<!-- not run: REASON -->`` above it. Pages of vendors, which may need a tenant, are
+Whatever is not run has ``<!-- not run: REASON -->`` above it; a page is skipped if one of its
+``<!-- needs: PACKAGES -->`` is not installed. Pages of vendors, which may need a tenant, are
 compiled and parsed, their configuration is checked, and their code runs as far as it connects to something;
 their commands are parsed only.
 """
@@ -47,7 +48,7 @@ import pytest
 import mdmsdk.client
 import mdmsdk.config
 from mdmsdk.cli import main
-from mdmsdk.client.build import checked, make_provider
+from mdmsdk.client.build import checked, make_provider, provider_for
 from mdmsdk.config import FederationSettings, load_config
 from mdmsdk.registry import load_simulator
 from mdmsdk.settings import is_loopback
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mdmsdk.provider import MdmProvider
+    from mdmsdk.settings import ProviderSettings
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -78,6 +80,7 @@ FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
 )
 NOT_RUN = re.compile(r"<!-- not run: (?P<reason>\S.*?) -->\s*$")
+NEEDS = re.compile(r"^<!-- needs: ([\w ]+) -->$", re.MULTILINE)
 FILE_NAME = re.compile(r"# ([\w./-]+\.(?:py|toml))\n")
 SHELL = re.compile(r"[|<>&;]|\$\(")
 
@@ -409,10 +412,15 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             theirs = {key: value for key, value in running[name].settings.items() if key != "provider"}
             if settings.get("password") == "wrong":
                 theirs["password"] = "wrong"
-            patience = {"policy": settings["policy"]} if "policy" in settings else {}
-            return make_provider(name, {**theirs, **patience})
+            kept = {key: settings[key] for key in ("policy", "keep_raw") if key in settings}
+            return make_provider(name, {**theirs, **kept})
+
+        def simulated_for(settings: ProviderSettings, name: str | None = None) -> MdmProvider:
+            given = {key: getattr(settings, key) for key in settings.model_fields_set}
+            return simulated(name or provider_for(settings).name, given)
 
         monkeypatch.setattr(mdmsdk.client, "make_provider", simulated)
+        monkeypatch.setattr(mdmsdk.client, "provider_for", simulated_for)
         monkeypatch.setattr(mdmsdk.config, "make_provider", simulated)
         monkeypatch.setattr(mdmsdk.config, "read_secret", _secret)
         yield asked
@@ -445,6 +453,9 @@ def named(path: Path) -> str:
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("path", OURS, ids=named)
 def test_page_does_what_it_says(path: Path, page: Page) -> None:
+    for needed in NEEDS.findall(path.read_text(encoding="utf-8")):
+        for name in needed.split():
+            pytest.importorskip(name, reason=f"{name}, which the page uses, is in the group servers")
     for block in blocks(path):
         page.run(block)
 
