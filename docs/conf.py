@@ -41,7 +41,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"[A-Z][a-zA-Z]?_?(co|contra)?"),
     (r"py:(class|obj)", r"mdmsdk\..*\.([A-Z]|\w+T)"),
     # Other projects' names without their module, as annotations have them.
-    (r"py:class", r"AfterValidator|Any|BeforeValidator|Path|SecretStr|datetime"),
+    (r"py:class", r"AfterValidator|Any|BeforeValidator|ConfigDict|Path|SecretStr|datetime"),
     # Private helpers in annotations, and private bases that a class's signature names.
     (r"py:class", r"(mdmsdk\.[\w.]*\.)?_\w+"),
     (
@@ -52,7 +52,11 @@ nitpick_ignore_regex = [
     # Annotated texts, which a type alias names; before a colon in their docstring a type is expected.
     (
         r"py:class",
-        r"(mdmsdk\.\w+\.)?(BasicUsername|Credential|Merge|ServerPath|Texts|Url|Version|Where|Word)",
+        r"(mdmsdk\.[\w.]+\.)?(BasicUsername|Broken|Credential|Failure|Host|Merge|ServerPath|Texts|Url|Version)",
+    ),
+    (
+        r"py:class",
+        r"(mdmsdk\.\w+\.)?(Where|Word)",
     ),
     # Of the attributes "form, json, body" all but the last are taken for a type.
     (r"py:class", r"form|json"),

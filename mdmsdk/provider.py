@@ -187,7 +187,7 @@ class MdmProvider(ABC):
     may_be_empty: ClassVar[str | None] = None
     """A regular expression, found in the addresses for which the vendor documents 204 (No Content)."""
     domains: ClassVar[Sequence[str]] = ()
-    """The vendor's own, in lower case: all their hosts may see the credential (see `trusts`)."""
+    """The vendor's own, in lower case; all their hosts may see the credential (see `trusts`)."""
     partial: ClassVar[Mapping[type[Key], int]] = {}
     """Kinds of which a record shows only some identifiers of a device, and how many at the most. A record
     that shows so many does not contradict another one."""

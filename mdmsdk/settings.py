@@ -298,7 +298,7 @@ class ProviderSettings(Settings):
     """
 
     logins: ClassVar[Sequence[Sequence[str]]] = ()
-    """The ways to log in, each by the names of its settings: a plugin's subclass states them."""
+    """The ways to log in, each by the names of its settings; a plugin's subclass states them."""
 
     base_url: Url
     policy: Policy = Policy()

@@ -51,7 +51,7 @@ class AsyncMdmFederation:
 
     Attributes:
         clients: the servers by name, in order of preference.
-        broken: those of the configuration that cannot be asked at all, by name: each is one failed outcome.
+        broken: those of the configuration that cannot be asked at all, by name; each is one failed outcome.
     """
 
     clients: dict[str, AsyncMdmClient]

@@ -37,7 +37,7 @@ class MdmFederation(Facade):
 
     Attributes:
         clients: the servers by name, in order of preference.
-        broken: those of the configuration that cannot be asked at all, by name: each is one failed outcome.
+        broken: those of the configuration that cannot be asked at all, by name; each is one failed outcome.
     """
 
     _inner: _Inner
@@ -49,7 +49,7 @@ class MdmFederation(Facade):
 
     @property
     def broken(self) -> dict[str, Broken]:
-        """Those of the configuration that cannot be asked at all, by name: each is one failed outcome."""
+        """Those of the configuration that cannot be asked at all, by name; each is one failed outcome."""
         return self._inner.broken
 
     def __init__(
