@@ -143,9 +143,16 @@ class Description:
 
     # The table of versions: /devices/{paging}/{Query Criteria Category}/{value}/{Attribute filter}
     def _wrong_path(self, below: str, query: str, tokens: Sequence[str]) -> list[str]:
+        parts = below.split("/")[1:]
+        # All devices stand in an example only: a later page, or other attributes, are the same request.
+        if (
+            len(parts) == 3
+            and parts[1] in {"0", *tokens}
+            and not self._wrong_filter(parts[2].replace("+", " "))
+        ):
+            return [] if f"/{parts[0]}/0/all" in self.examples and not query else ["path"]
         if below in self.examples and not query:
             return []
-        parts = below.split("/")[1:]
         if query or len(parts) != 5 or parts[0] != "devices":
             return ["path"]
         _, paging, criterion, value, wanted = map(unquote, parts)
@@ -153,10 +160,15 @@ class Description:
         return found + self._wrong_values(criterion, value) + self._wrong_filter(wanted.replace("+", " "))
 
     def _wrong_query(self, below: str, query: str, tokens: Sequence[str]) -> list[str]:
-        if f"{below}?{query}" in self.examples:
-            return []
         given = parse_qsl(query, keep_blank_values=True)
         asked = dict(given)
+        first = query
+        if "querycriteria" not in asked and not self._wrong_filter(asked.get("filter", "")):
+            first = re.sub("filter=[^&]*", "filter=all", first)
+        if asked.get(PAGE_TOKEN) in tokens:
+            first = first.replace(f"paging={asked[PAGE_TOKEN]}", "paging=0")
+        if f"{below}?{first}" in self.examples:
+            return []
         found = [] if below == "/devices/" else ["path"]
         known = self.parameters(self.devices)
         extra = {"deviceidentifier"} if self.identifiers else set()
