@@ -6,6 +6,7 @@ All models are frozen; ``model_dump(mode="json")`` is the JSON that the command 
 from __future__ import annotations
 
 import contextlib
+import re
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import reduce
@@ -166,6 +167,12 @@ class Compliance(FrozenModel):
 
 
 UNKNOWN_COMPLIANCE = Compliance()
+_IDENTIFIER_FIELDS = frozenset(kind.field for kind in KEY_KINDS.values())
+
+
+# Cisco ISE MDM API v3, Ivanti's example answer: "PDA" and a count stand for a device without a number.
+def _phone(text: str | None) -> str | None:
+    return None if text is None or re.match(r"PDA|\D*$|.*[*•#]{2}", text, re.IGNORECASE) else text
 
 
 def _said(kind: type[Key]) -> Callable[[str | None], str | None]:
@@ -209,7 +216,7 @@ class Device(FrozenModel):
     meid: Annotated[str | None, AfterValidator(_said(Meid))] = None
     mac_addresses: tuple[Mac, ...] = ()
     user: str | None = None
-    phone_number: str | None = None
+    phone_number: Annotated[str | None, AfterValidator(_phone)] = None
     manufacturer: str | None = None
     model: str | None = None
     os: str | None = None
@@ -241,6 +248,11 @@ class Device(FrozenModel):
         Several values are one text, joined by "; ".
         """
         return {name: _plain(reduce(getattr, name.split("."), self)) for name in self.columns()}
+
+    @property
+    def doubtful(self) -> frozenset[str]:
+        """The facts that could speak against the device and cannot be read; its identifiers are none."""
+        return self.unreadable - _IDENTIFIER_FIELDS
 
     def judged(self, **changes: Any) -> Self:
         """The device with these changes to its compliance."""

@@ -13,13 +13,13 @@ from mdmsdk.errors import FilterIgnoredError
 from mdmsdk.models import ComplianceState, Device
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from mdmsdk.errors import MdmError
     from mdmsdk.identifiers import Key
     from mdmsdk.provider import MdmProvider
 
-__all__ = ["assign", "proven", "shows"]
+__all__ = ["assign", "disguised", "proven", "shows"]
 
 _PASSES = frozenset({ComplianceState.COMPLIANT, ComplianceState.GRACE})
 
@@ -61,6 +61,19 @@ def proven(provider: MdmProvider, key: Key, devices: Sequence[Device]) -> list[D
     if devices and not found and kind not in provider.loose:
         raise FilterIgnoredError(f"asked for the {kind.kind} {key}, the server answered about other devices")
     return found
+
+
+def disguised(devices: Iterable[Device], kinds: Iterable[type[Key]]) -> tuple[str, ...]:
+    """The kinds that a server shows to this account in no readable form, from a look at some devices.
+
+    A privacy profile disguises all values of a kind; an odd value among others is the device's own.
+    """
+    seen = [*devices]
+    return tuple(
+        kind.kind
+        for kind in sorted(kinds, key=lambda kind: kind.kind)
+        if any(kind.field in one.unreadable for one in seen) and not any(one.shown(kind) for one in seen)
+    )
 
 
 def assign(

@@ -41,10 +41,13 @@ __all__ = [
     "error_row",
     "oauth_check",
     "retry_after_seconds",
+    "spoken",
 ]
 
 _CODE = re.compile(r"[\w.:/-]{1,60}", re.ASCII)
 _LONGEST_WORDS = 300
+_SPEAKING = re.compile(r"\w*errors?|\w*messages?", re.IGNORECASE)
+_DEEPEST = 8
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "client-request-id", "x-correlation-id", "x-trace-id")
 
 
@@ -122,6 +125,19 @@ def error_row(response: Response) -> Row:
         return Row(response.json(), "an error")
     except MalformedResponseError:
         return Row({})
+
+
+def spoken(body: Any, depth: int = _DEEPEST) -> str:
+    """What a server says in an error body of any shape: all texts in members called errors or messages.
+
+    A field that is named beside one stands before it. Only for vendors whose texts do not quote what was
+    sent; what is in members of other names is left out.
+    """
+    if isinstance(body, dict):
+        body = [body.get("field"), *(part for name, part in body.items() if _SPEAKING.fullmatch(name))]
+    if isinstance(body, list):
+        return ": ".join(filter(None, (spoken(part, depth - 1) for part in body))) if depth else ""
+    return body.strip() if isinstance(body, str) else ""
 
 
 def check_with(

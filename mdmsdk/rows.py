@@ -7,6 +7,7 @@ row keeps account of what could not be read, so that no such record is taken for
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -33,6 +34,12 @@ _FLAGS = {
 }
 
 
+# How servers disguise values, for which no vendor publishes a form: runs of one sign, or a word. What is left
+# of such a value stands on several devices.
+_DISGUISED = re.compile(
+    r"\*{2}|[•●█]{2}|#{3}|x{4}|^(?:masked|hidden|obfuscated|anonymi[sz]ed|redacted)\W*$", re.IGNORECASE
+)
+_WHOLE = re.compile(r"[0-9]{1,18}", re.ASCII)
 _MILLISECONDS_FROM = 100_000_000_000  # as seconds the year 5138, as milliseconds 1973
 
 
@@ -144,6 +151,11 @@ class Row:
         except OverflowError:
             return None
 
+    def whole(self, *names: str) -> int | None:
+        """A whole number that is not negative, such as a count, also as text."""
+        text = self.text(*names) or ""
+        return int(text) if _WHOLE.fullmatch(text) else None
+
     def time(self, *names: str) -> datetime | None:
         """An aware time in UTC, None for a vendor's sentinel: ISO 8601 text, or seconds or milliseconds.
 
@@ -155,19 +167,22 @@ class Row:
         return clean_time(value) if isinstance(value, str) else None
 
     def key(self, kind: type[Key], *names: str) -> str | None:
-        """An identifier's text, for the field of `Device` that holds this kind."""
+        """An identifier's text, for the field of `Device` that holds this kind; unreadable in disguise."""
         _, value = self._find(names)
-        text = _text(value)
+        text = _identifier(value)
         if value is not None and text is None:
             self._unreadable.add(kind.field)
         return text
 
     def keys(self, kind: type[Key], *names: str) -> list[Key]:
-        """The identifiers in all of these members, lists included, without repeats and placeholders."""
+        """The identifiers in all of these members, lists included, without repeats and placeholders.
+
+        One that the server disguises, as for an account with a privacy profile, is unreadable.
+        """
         found: dict[Key, None] = {}
         for value in self._all(names):
             try:
-                text = _text(value)
+                text = _identifier(value)
                 key = kind.read(text)
             except InvalidIdentifierError:
                 text, key = None, None
@@ -270,6 +285,11 @@ def _text(value: Any) -> str | None:
     if isinstance(value, str):
         return value.strip()
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _identifier(value: Any) -> str | None:
+    text = _text(value)
+    return None if text is None or _DISGUISED.search(text) else text
 
 
 def _flag(value: Any) -> bool | None:

@@ -82,6 +82,17 @@ class Search:
     splits: Callable[[MdmError], bool] = spoils_one
     more_requests: int = _MORE_REQUESTS
 
+    def texts(self, key: Key) -> Sequence[str]:
+        """The spellings of a key.
+
+        Raises:
+            InvalidIdentifierError: they fit into no request.
+        """
+        texts = self.spellings(key)
+        if self.longest is not None and self.size(texts) > self.longest:
+            raise InvalidIdentifierError(f"this {key.kind} is too long to be looked up on this server")
+        return texts
+
     def groups(self, texts: Texts) -> list[dict[Key, Sequence[str]]]:
         """The keys in groups that fit into a request; the texts of a key stay together."""
         groups: list[dict[Key, Sequence[str]]] = []
@@ -112,7 +123,7 @@ def find_with(provider: MdmProvider, how: Search, keys: Sequence[Key]) -> Flow[F
     open_: dict[Key, Sequence[str]] = {}
     for key in keys:
         try:
-            open_[key], found[key] = how.spellings(key), []
+            open_[key], found[key] = how.texts(key), []
         except MdmError as error:
             found[key] = error
     rounds = 1 if how.at_once else max((len(own) for own in open_.values()), default=0)

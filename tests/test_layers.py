@@ -23,6 +23,8 @@ LAYERS = [
         "refusals",
         "logins",
         "rules",
+        "evidence",
+        "scopes",
         "batch",
         "progress",
         "damage",

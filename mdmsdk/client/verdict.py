@@ -10,7 +10,7 @@ from mdmsdk.errors import (
     FilterIgnoredError,
     InvalidIdentifierError,
 )
-from mdmsdk.identifiers import KEY_KINDS, Key, parse_key
+from mdmsdk.identifiers import Key, parse_key
 from mdmsdk.models import ComplianceState, Device
 from mdmsdk.progress import Progress, Seen, row_identity
 from mdmsdk.rules import judge
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from mdmsdk.provider import Page, ProviderSettings
     from mdmsdk.settings import Rules
 
-_IDENTIFIER_FIELDS = frozenset(kind.field for kind in KEY_KINDS.values())
 _PASSES = frozenset({ComplianceState.COMPLIANT, ComplianceState.GRACE})
 
 
@@ -152,7 +151,7 @@ class Offenders:
         if self._more:
             device = tightened(device, self._more, now)
         # One whose record cannot be read where it may say that the device left counts as one that is there.
-        left = not device.registered and not device.unreadable - _IDENTIFIER_FIELDS
+        left = not device.registered and not device.doubtful
         guilty = device.compliance.state is ComplianceState.NONCOMPLIANT and not left
         return device if guilty else None
 
@@ -181,7 +180,7 @@ def settle(device: Device, server: str, provider: str) -> Device:
 
 
 def _doubts(device: Device) -> list[str]:
-    facts = sorted(device.unreadable - _IDENTIFIER_FIELDS)
+    facts = sorted(device.doubtful)
     doubts = [f"the server's record says something about {fact} that cannot be read" for fact in facts]
     return doubts if device.registered else [*doubts, "the device is not managed by this server"]
 
@@ -204,11 +203,7 @@ def rivals_of(chosen: Device, devices: Sequence[Device]) -> list[Device]:
 
     Records of devices that left do not count against one that is there, if they say so readably.
     """
-    return [
-        device
-        for device in devices
-        if device.registered == chosen.registered or device.unreadable - _IDENTIFIER_FIELDS
-    ]
+    return [device for device in devices if device.registered == chosen.registered or device.doubtful]
 
 
 def judge_together(chosen: Device, rivals: Sequence[Device], why: str) -> Device:
@@ -273,7 +268,8 @@ class Listing(Progress):
         """
         before = self._came
         for device in page.items:
-            if self._noncompliant and device.compliance.state is ComplianceState.COMPLIANT:
+            passes = device.compliance.state is ComplianceState.COMPLIANT and not device.doubtful
+            if self._noncompliant and passes:
                 raise FilterIgnoredError("the noncompliant list holds a device that complies")
             if self._listed.add(row_identity(device)):
                 self._came += 1

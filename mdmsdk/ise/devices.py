@@ -86,7 +86,7 @@ def read_device(row: Row, *, provider: str = "", listed: bool = False, keep_raw:
         imei=imei,
         meid=meid,
         mac_addresses=_macs(row, attributes, unreadable),
-        phone_number=_phone(text("phone_number")),
+        phone_number=text("phone_number"),
         manufacturer=text("manufacturer"),
         model=text("model"),
         os=system,
@@ -195,13 +195,6 @@ def _numbers(kind: type[Key], text: str | None) -> tuple[str | None, tuple[Key, 
         return text, ()
     found = [key for part in _SEPARATORS.split(text) if (key := kind.parse(part))]
     return (found[0].value, tuple(found[1:])) if found else (text, ())
-
-
-# Cisco ISE MDM API v3, Ivanti's example answer: "PDA" and a count stand for a device without a number.
-def _phone(text: str | None) -> str | None:
-    if text is None or text[:3].upper() == "PDA" or not any(character.isdigit() for character in text):
-        return None
-    return text
 
 
 _SYSTEM = re.compile(

@@ -5,18 +5,18 @@ and ``ivanti-cloud-ise`` the Cisco ISE MDM API.
 
 What is where:
 
-* ``provider``: what both products share, from login to lists; ``records``: reading, masks, the verdict
-* ``settings``: of both; ``refusals``: what their error answers mean, as data
-* ``core``: EPMM: ``provider``, ``records``, ``query`` (its query language)
-* ``cloud``: Neurons for MDM: ``provider``, ``records`` (with its queries)
+* ``provider``, ``records``, ``settings``: what both products share
+* ``core``: EPMM: the same rooms, ``refusals`` and ``query`` (its query language)
+* ``cloud``: Neurons for MDM: the same rooms (queries are in ``records``) and ``refusals``
 * ``ise``: both as Cisco ISE asks them
 * ``simulator``: local servers of all four
 """
 
 from mdmsdk_ivanti.cloud.provider import IvantiCloudProvider
+from mdmsdk_ivanti.cloud.settings import IvantiCloudSettings
 from mdmsdk_ivanti.core.provider import IvantiCoreProvider
+from mdmsdk_ivanti.core.settings import IvantiCoreSettings
 from mdmsdk_ivanti.ise.provider import IvantiCloudIseProvider, IvantiCoreIseProvider
-from mdmsdk_ivanti.settings import IvantiCloudSettings, IvantiCoreSettings
 
 __all__ = [
     "IvantiCloudIseProvider",

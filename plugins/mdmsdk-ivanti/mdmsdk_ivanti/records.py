@@ -1,14 +1,13 @@
-"""What records and answers of both products have in common: reading, masks, and the verdict. Pure."""
+"""What records and answers of both products have in common: names, identifiers, and the verdict. Pure."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mdmsdk.errors import MalformedResponseError
-from mdmsdk.identifiers import Guid, Hostname, Key, Udid, Username
-from mdmsdk.models import Compliance, ComplianceState, clean_time
+from mdmsdk.evidence import weigh
+from mdmsdk.paging import Slice
 from mdmsdk.rows import Row
 
 if TYPE_CHECKING:
@@ -16,15 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from datetime import datetime
 
-__all__ = ["IvantiRow", "JsonObject", "Names", "judge", "numbered", "unmasked", "whole"]
+    from mdmsdk.evidence import Fact
+    from mdmsdk.models import Compliance, Device
+
+__all__ = ["IvantiRecord", "IvantiRow", "JsonObject", "Names"]
 
 JsonObject = dict[str, Any]
-Names = Mapping[type[Key], Sequence[str]]
-"""The members of a record that hold identifiers; a search by a kind looks into the first of them."""
+Names = dict[str, tuple[str, ...]]
 
 
 class IvantiRow(Row):
-    """A record or an answer of either product. Names are compared without regard to case and separators."""
+    """An answer of either product. Names are compared without regard to case and separators."""
 
     # The word stands where a device has no such value. Other words for nothing are no identifiers either, see
     # `mdmsdk.identifiers`; but "unknown" says something about quarantine, if nothing that can be relied on.
@@ -35,136 +36,56 @@ class IvantiRow(Row):
         """Letters and digits alone, so that `common.compliant` is `Common.Compliant`, `common_compliant`."""
         return "".join(filter(str.isalnum, name)).lower()
 
-    def value(self, name: str) -> Any:
-        """A member as it is; None where it is not there."""
-        return self._find((name,))[1]
-
-    def objects(self, name: str, *, may_be_alone: bool = False) -> list[JsonObject]:
-        """The objects, as they are, of a list that has to be there; one alone may stand without the list.
+    def part(self, name: str, number: str, *, more: bool | None = None) -> Slice[JsonObject]:
+        """The records in a list, as they came, each with its number.
 
         Raises:
-            MalformedResponseError: it is something else.
+            MalformedResponseError: there is no list of objects, or no count of all.
         """
-        value = self.value(name)
-        found = [value] if may_be_alone and isinstance(value, dict) else value
-        if isinstance(found, list) and all(isinstance(one, dict) for one in found):
-            return found
-        raise MalformedResponseError(f"the answer holds no list of objects as {name}")
+        if (total := self.whole("totalCount")) is None:
+            raise MalformedResponseError("the answer holds no count of devices")
+        rows = [(Row(one).whole(number), one) for one in self.documents(name)]
+        return Slice([("" if place is None else place, one) for place, one in rows], total, more)
 
-    def count(self) -> int:
-        """How many records there are in all.
 
-        Raises:
-            MalformedResponseError: the answer does not say.
-        """
-        if isinstance(count := whole(self.text("totalCount")), int):
-            return count
-        raise MalformedResponseError("the answer holds no count of devices")
+class IvantiRecord(IvantiRow):
+    """A device, as one of the products describes it."""
 
-    def said(self, name: str) -> bool | str | None:
-        """What the product says about compliance; a text, noted as unreadable, if that is no yes or no."""
-        value = self.value(name)
-        if isinstance(value, str):
-            value = {"true": True, "false": False}.get(value.strip().lower(), value.strip())
-        if isinstance(value, bool) or value is None:
-            return value
-        self.doubt(name, None)
-        return str(value)
+    names: ClassVar[Names]
+    """The members that hold identifiers; a search by a kind looks into the first of them."""
+    status: ClassVar[str]
+    states: ClassVar[AbstractSet[str]]
+    """The words in `status` that are known."""
+    said: ClassVar[str]
+    """The member in which the product calls the device compliant, or not."""
+    facts: ClassVar[tuple[Fact, ...]]
 
-    def state(self, name: str, known: AbstractSet[str]) -> str:
+    @abstractmethod
+    def device(self) -> Device:
+        """What the record says."""
+
+    def state(self) -> str:
         """The word in capitals that says whether the device is managed.
 
         The member is always asked for. A record without it, or with a word that is not known, does not say
         that its device has left.
         """
-        word = (self.text(name) or "UNKNOWN STATE").upper()
-        self.doubt(name, word if word in known else None)
+        word = (self.text(self.status) or "UNKNOWN STATE").upper()
+        self.doubt(self.status, word if word in self.states else None)
         return word
 
-    def words(self, *names: str) -> list[str]:
-        """All texts of several lists of what is wrong; what is none of these cannot be read."""
-        found = [(name, value) for name in names for value in self._all((name,))]
-        texts = [self.doubt(name, value if isinstance(value, str) else None) for name, value in found]
-        return [text.strip() for text in texts if text]
-
-    def phone_number(self, name: str) -> str | None:
-        """A telephone number; None for a disguised one, and for Ivanti's stand-in."""
-        # Cisco ISE MDM API v3, Ivanti's example answer: "PDA" and a count stand for no number.
-        number = self.text(name) or ""
-        return number if re.fullmatch(r"\+?[\d ()./-]+", number) else None
+    # Quarantine counts before the product's own "compliant": it is what the product does about a broken rule,
+    # and the flag may lag behind or concern other rules.
+    def verdict(self, *, alarm: str | None = None, reasons: Iterable[str] = ()) -> Compliance:
+        """The verdict; `alarm` is what else the product finds wrong. Only "true" says that all is well."""
+        told = str(self._find((self.said,))[1]).strip()
+        said = {"true": True, "false": False}.get(told.lower())
+        if told != "None":
+            self.doubt(self.said, said)
+        word = told if said is None and told != "None" else None
+        doubts = {self.state()} - {"ACTIVE"}
+        return weigh(self, said, self.facts, word=word, alarm=alarm, doubts=doubts, reasons=reasons)
 
     def newest(self, *names: str) -> datetime | None:
-        """The latest of several times: ISO 8601 texts, or milliseconds since 1970."""
-        return max(filter(None, map(self._moment, names)), default=None)
-
-    def _moment(self, name: str) -> datetime | None:
-        count = self.number(name)
-        return self.time(name) if count is None else clean_time(count / 1000)
-
-    def shown(self, names: Names) -> JsonObject:
-        """The fields of a device for its identifiers, but for the names of device and user."""
-        lists = {kind.kind: members for kind, members in names.items() if kind not in {Hostname, Username}}
-        return self.identifiers(**{**lists, "guid": names[Guid][0], "udid": names[Udid][0]})
-
-
-def whole(value: object) -> int | str:
-    """A whole number that is not negative, also where it is written as text; "" for anything else."""
-    text = str(value)
-    return int(text) if re.fullmatch(r"[0-9]{1,18}", text, re.ASCII) else ""
-
-
-def numbered(records: Iterable[JsonObject], name: str) -> list[tuple[int | str, JsonObject]]:
-    """Records with their numbers, for `mdmsdk.paging.Slice`."""
-    return [(whole(record.get(name)), record) for record in records]
-
-
-def unmasked(record: JsonObject, names: Names, masks: re.Pattern[str]) -> tuple[JsonObject, set[str]]:
-    """A record without disguised values, which several devices share, and the kinds of key that they hide."""
-    masked = re.compile(masks.pattern, re.IGNORECASE | re.DOTALL).fullmatch
-    hidden = {
-        name: kind.kind
-        for kind, members in names.items()
-        for name in members
-        if isinstance(value := record.get(name), str) and masked(value.strip())
-    }
-    clear = {name: value for name, value in record.items() if name not in hidden}
-    return clear, set(hidden.values())
-
-
-def judge(
-    said: bool | str | None,
-    *,
-    quarantined: bool | None,
-    alarm: str | None = None,
-    doubts: Sequence[str] = (),
-    reasons: Sequence[str] = (),
-) -> Compliance:
-    """The verdict of both products.
-
-    Quarantine counts before the product's own "compliant": it is what the product does about a broken rule,
-    and the flag may lag behind or concern other rules. A device that is called compliant, but is blocked or
-    breaks a rule, is neither.
-
-    Args:
-        said: what the product says.
-        quarantined: whether the product has locked it out of its resources.
-        alarm: what else the product finds wrong with it.
-        doubts: states in which nobody vouches for the device, such as lost.
-        reasons: why it does not comply.
-    """
-    own = said if not isinstance(said, bool) else "compliant" if said else "not compliant"
-    notes = [alarm, "The device is quarantined" if quarantined else None]
-    notes += [f"The device is {doubt.lower()}" for doubt in doubts]
-    if said is False or quarantined or alarm:
-        state = ComplianceState.NONCOMPLIANT
-    elif said is True and not doubts and not reasons:
-        state = ComplianceState.COMPLIANT
-    else:
-        state = ComplianceState.UNKNOWN
-    words = (own, "quarantined" if quarantined else None, alarm, *doubts)
-    return Compliance(
-        state=state,
-        reasons=tuple(dict.fromkeys(filter(None, [*reasons, *notes]))),
-        vendor_state=", ".join(word[:80] for word in words if word) or None,
-        source="quarantine" if quarantined and said is not False else None,
-    )
+        """The latest of several times."""
+        return max(filter(None, map(self.time, names)), default=None)

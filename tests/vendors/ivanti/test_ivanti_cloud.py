@@ -43,37 +43,41 @@ PARTITIONS = result({"id": 15501, "name": "Global"}, {"id": 15502, "name": "Fiel
 
 def info(*partitions: str, masked: tuple[str, ...] = ()) -> ServerInfo:
     base = "https://eu1.mobileiron.example/api/v1"
-    return ServerInfo(
-        description=IvantiServer(base=base, scopes=partitions or ("15501",), masked=frozenset(masked))
-    )
+    return ServerInfo(description=IvantiServer(api_base=base, spaces=partitions or ("15501",), masked=masked))
 
 
 def found_spaces(info: ServerInfo) -> tuple[str, ...]:
-    return IvantiServer.of(info).scopes
+    return IvantiServer.of(info).spaces
 
 
 def test_heartbeat_finds_all_partitions(cloud: Make, answer: Answer, sample: Sample) -> None:
     provider, played = cloud(), Played()
-    answers = [answer(PARTITIONS), *[answer(result(sample("cloud-device.json")))] * 3]
+    answers = [answer(PARTITIONS), *[answer(result(sample("cloud-device.json")))] * 4]
     found = play(provider.heartbeat(), answers, provider=provider, record=played)
     assert found_spaces(found) == ("15501", "15502")
     assert found.product == "Ivanti Neurons for MDM"
     assert [request.url.rpartition("/api/v1/")[2] for request in played.requests] == [
         "tenant/partition/device",
-        *["device"] * 3,
+        *["device"] * 4,
     ]
     # It looks at some devices, and tries whether one that it sees is found by its GUID.
-    assert [str(request.params.get("fq", ""))[:5] for request in played.requests] == ["", "", "", "guid="]
+    assert [str(request.params.get("fq", ""))[:5] for request in played.requests] == [
+        "",
+        "",
+        "",
+        "guid=",
+        "guid=",
+    ]
 
 
 def test_partitions_that_are_set(cloud: Make, answer: Answer) -> None:
-    provider = cloud(partitions="field staff")
+    provider = cloud(spaces="field staff")
     found = play(provider.heartbeat(), [answer(PARTITIONS), *[answer(result())] * 2], provider=provider)
     assert found_spaces(found) == ("15502",)
-    provider = cloud(partitions=[4711])
+    provider = cloud(spaces=[4711])
     with pytest.raises(ConfigurationError, match=r"Field staff \(15502\)") as caught:
         play(provider.heartbeat(), [answer(PARTITIONS)], provider=provider)
-    assert "partitions" in str(caught.value.hint)
+    assert "spaces" in str(caught.value.hint)
 
 
 def test_conditions() -> None:
@@ -133,7 +137,7 @@ def test_masks_found_at_the_heartbeat_stop_lookups(
 ) -> None:
     provider = cloud()
     row = {**sample("cloud-device.json"), "imei": "*************19", "altSerialNumber": "xxxxxxxxx01"}
-    answers = [answer(PARTITIONS), *[answer(result(row))] * 3]
+    answers = [answer(PARTITIONS), *[answer(result(row))] * 4]
     play(provider.heartbeat(), answers, provider=provider)
     found = play(provider.heartbeat(), answers, provider=provider)
     assert found.extra["masked"] == ["imei", "serial"]
@@ -162,7 +166,7 @@ def test_one_odd_value_is_no_mask(cloud: Make, answer: Answer, sample: Sample) -
     provider = cloud()
     row = sample("cloud-device.json")
     rows = [row, {**row, "id": 90211, "altSerialNumber": "XXXXXXXX"}]
-    answers = [answer(PARTITIONS), *[answer(result(*rows))] * 3]
+    answers = [answer(PARTITIONS), *[answer(result(*rows))] * 4]
     found = play(provider.heartbeat(), answers, provider=provider)
     assert found.extra["masked"] == []
 
@@ -210,10 +214,10 @@ def test_guids_by_address_where_a_search_finds_none(
         "ignored": answer(result(other)),
         "endless": answer(result(other, total=4000)),
     }
-    provider, tenant = cloud(partitions=15501), Tenant(answer, row, answers[searched])
+    provider, tenant = cloud(spaces=15501), Tenant(answer, row, answers[searched])
     server = play(provider.heartbeat(), tenant, provider=provider)
     # It tries the address of a device that it knows before it believes one.
-    assert tenant.asked == ["tenant", "list", "list", "search", "address"]
+    assert tenant.asked == ["tenant", "list", "search", "address"]
     tenant.asked.clear()
     for _ in range(2):
         found = play(provider.find(server, Guid(GUID)), tenant, provider=provider)
@@ -226,7 +230,7 @@ def test_guids_by_address_where_a_search_finds_none(
 
 
 def test_guids_that_are_found_in_no_way_are_an_error(cloud: Make, answer: Answer, sample: Sample) -> None:
-    provider = cloud(partitions=15501)
+    provider = cloud(spaces=15501)
     tenant = Tenant(answer, sample("cloud-device.json"), answer(NO_SUCH_PROPERTY, 400), address=False)
     server = play(provider.heartbeat(), tenant, provider=provider)
     tenant.asked.clear()
@@ -289,7 +293,7 @@ def test_an_error_in_an_answer_of_status_200(cloud: Make, answer: Answer) -> Non
         (403, None, PermissionDeniedError, "denies", "Assign Roles"),
         (404, None, EndpointNotFoundError, "no such", "eu1.mobileiron.com"),
         (400, ("Range", "must be between 1 and 500", "rows"), ResponseError, "rows: must be", "page_size"),
-        (400, ("Invalid", "unknown", "dmPartitionId"), ResponseError, "dmPartitionId", "partitions"),
+        (400, ("Invalid", "unknown", "dmPartitionId"), ResponseError, "dmPartitionId", "setting spaces"),
         (400, ("Invalid", "unknown property x", "fq"), ResponseError, "property x", "another identifier"),
     ],
 )

@@ -14,8 +14,8 @@ from mdmsdk.registry import load_simulator
 from mdmsdk.simulator import Fleet, RunningSimulator, serve
 from mdmsdk.testing import Modal
 from mdmsdk.wire import read_json
-from mdmsdk_ivanti.cloud.records import read as read_cloud
-from mdmsdk_ivanti.core.records import read as read_v2
+from mdmsdk_ivanti.cloud.records import CloudRecord
+from mdmsdk_ivanti.core.records import CoreRecord
 
 Connect = Callable[..., Modal]
 Fields = dict[str, tuple[str, ...]]
@@ -70,7 +70,10 @@ GOOD: dict[str, dict[str, Any]] = {
     },
     "ivanti-cloud": {"id": 1, "guid": "g-1", "registrationState": "ACTIVE", "complianceState": True},
 }
-READ: dict[str, Callable[..., Device]] = {"ivanti-core": read_v2, "ivanti-cloud": read_cloud}
+READ: dict[str, Callable[..., Device]] = {
+    "ivanti-core": lambda row: CoreRecord(row).device(),
+    "ivanti-cloud": lambda row: CloudRecord(row).device(),
+}
 
 
 def state(name: str, **change: Any) -> str:
@@ -167,9 +170,11 @@ def test_a_member_twice_is_no_answer(name: str, second: str) -> None:
             read_json(text, "a test")
 
 
-def test_nested_records_are_read_too() -> None:
-    device = read_v2({"common": {"status": "ACTIVE", "compliant": True, "quarantined": True}})
-    assert (device.registered, device.compliance.state) == (True, "noncompliant")
+def test_records_are_flat() -> None:
+    nested: tuple[dict[str, Any], ...] = ({"common": {"status": "ACTIVE", "compliant": True}}, {"common": {}})
+    for row in nested:
+        with pytest.raises(MalformedResponseError, match="twice"):
+            READ["ivanti-core"](row)
 
 
 # --- through the clients ---

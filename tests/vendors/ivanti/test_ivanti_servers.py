@@ -248,6 +248,9 @@ def test_a_profile_that_masks_later_is_noticed(name: str, start: Start, mdm_conn
     serial = next(iter(known(running, "serial")))
     assert client.lookup(serial)
     running.simulator.behave(masked=frozenset({"serial"}))
+    with pytest.raises(FilterIgnoredError):
+        client.lookup(serial)
+    client.heartbeat()
     with pytest.raises(UnsupportedOperationError):
         client.lookup(serial)
 
@@ -291,16 +294,14 @@ def test_refusals(name: str, start: Start, mdm_connect: Connect) -> None:
     with pytest.raises(ConfigurationError):
         mdm_connect(**settings).heartbeat()
     running.simulator.behave(assigned=("Schools",))
-    setting = "spaces" if name == "ivanti-core" else "partitions"
     with pytest.raises(ConfigurationError, match="Schools"):
-        mdm_connect(**settings, **{setting: ["Global"]}).heartbeat()
+        mdm_connect(**settings, spaces=["Global"]).heartbeat()
 
 
 @pytest.mark.parametrize("name", NATIVE)
 def test_only_the_spaces_that_are_set(name: str, start: Start, mdm_connect: Connect) -> None:
     running = start(name)
-    setting = "spaces" if name == "ivanti-core" else "partitions"
-    client = mdm_connect(**running.settings, **{setting: ["Schools"]})
+    client = mdm_connect(**running.settings, spaces=["Schools"])
     inside = {device.id for device in running.simulator.fleet if running.simulator.space_of(device) == 2}
     assert {int(device.id) for device in client.devices()} == inside
     for guid, number in list(known(running, "guid").items())[:6]:

@@ -14,12 +14,12 @@ from mdmsdk.identifiers import Guid
 from mdmsdk.logins import secret_text
 from mdmsdk.paging import Slice
 from mdmsdk.provider import Limits, Token
+from mdmsdk.refusals import spoken
 from mdmsdk.words import safe_words
-from mdmsdk_ivanti.cloud.records import MAX_QUERY, NAMES, NONCOMPLIANT, OR, condition, read
+from mdmsdk_ivanti.cloud.records import MAX_QUERY, NONCOMPLIANT, OR, CloudRecord, condition
+from mdmsdk_ivanti.cloud.refusals import REFUSALS, TOKEN_REFUSALS, UnknownDeviceError
+from mdmsdk_ivanti.cloud.settings import IvantiCloudSettings
 from mdmsdk_ivanti.provider import IvantiProvider, IvantiServer
-from mdmsdk_ivanti.records import numbered
-from mdmsdk_ivanti.refusals import CLOUD, CLOUD_TOKEN, UnknownDeviceError, said
-from mdmsdk_ivanti.settings import IvantiCloudSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mdmsdk.identifiers import Key
     from mdmsdk.models import ServerInfo
     from mdmsdk.refusals import Refusal
-    from mdmsdk_ivanti.records import IvantiRow, JsonObject, Names
+    from mdmsdk_ivanti.records import IvantiRow, JsonObject
 
 __all__ = ["IvantiCloudProvider"]
 
@@ -46,8 +46,7 @@ class IvantiCloudProvider(IvantiProvider):
     product = "Ivanti Neurons for MDM"
     settings_type: ClassVar[type[IvantiCloudSettings]] = IvantiCloudSettings
     limits: ClassVar[Limits] = Limits(concurrency=5, batch_size=_BATCH)
-    names: ClassVar[Names] = NAMES
-    read = staticmethod(read)
+    record = CloudRecord
     longest_query = MAX_QUERY
     disjunction = OR
 
@@ -55,7 +54,7 @@ class IvantiCloudProvider(IvantiProvider):
 
     def __init__(self, settings: IvantiCloudSettings) -> None:
         super().__init__(settings)
-        self.refusals: Sequence[Refusal] = CLOUD_TOKEN if settings.token else CLOUD
+        self.refusals: Sequence[Refusal] = TOKEN_REFUSALS if settings.token else REFUSALS
 
     def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
         """The token, or else the user name and password, of the settings; costs no request."""
@@ -63,70 +62,54 @@ class IvantiCloudProvider(IvantiProvider):
             return done(Token(secret_text(self.settings.token), static=True))
         return super().login(audience, previous)
 
-    # --- what the server is ---
-
     # Customer integration API guide, "Device spaces": this call is also how clients test their connection.
     def heartbeat(self) -> Flow[ServerInfo]:
         """Ask for the tenant's device spaces, there called partitions, and try how it finds a GUID.
 
         Raises:
-            ConfigurationError: the account does not see the partitions of the settings.
+            ConfigurationError: the account does not see the device spaces of the settings.
         """
         base = f"{self.settings.base_url}/api/v1"
-        result = (yield from self._envelope(f"{base}/tenant/partition/device")).row("result")
-        scopes = self.choose(result.objects("searchResults"), "partitions")
-        server = yield from self.find_masks(IvantiServer(base=base, scopes=scopes, noncompliant=NONCOMPLIANT))
-        by_address = yield from self._needs_addresses(server)
-        server = server.model_copy(update={"guids_by_address": by_address})
+        seen = yield from self._result(f"{base}/tenant/partition/device")
+        spaces = self.choose_spaces(seen.records("searchResults"))
+        server = IvantiServer(api_base=base, spaces=spaces, noncompliant=NONCOMPLIANT)
+        server, devices = yield from self.look(server)
+        guid = next((guid for device in devices for guid in device.shown(Guid)), None)
+        if guid and not (yield from self._finds(server, guid)):
+            by_address = server.model_copy(update={"guids_by_address": True})
+            server = by_address if (yield from self._finds(by_address, guid)) else server
         return self.describe(server, api_version="1", query_max_size=_MAX_ROWS)
 
-    def _needs_addresses(self, server: IvantiServer) -> Flow[bool]:
-        """Whether a device that the tenant lists is found at the address of its GUID, and by no search."""
-        for scope in server.scopes:
-            here = server.model_copy(update={"scopes": (scope,)})
-            listed = yield from self.rows(here, "", scope, 0, 1)
-            for _, record in listed.rows:
-                if key := Guid.parse(str(record.get("guid") or "")):
-                    for by_address in (False, True):
-                        info = self.describe(here.model_copy(update={"guids_by_address": by_address}))
-                        found = yield from attempt(self.find(info, key))
-                        # An ignored query finds others as well.
-                        if isinstance(found, list) and {device.matches(key) for device in found} == {True}:
-                            return by_address
-                    return False
-        return False
+    def _finds(self, server: IvantiServer, guid: Key) -> Flow[bool]:
+        """Whether a device that the tenant lists is found in this way, and no other one."""
+        found = yield from attempt(self.find(self.describe(server), guid))
+        return isinstance(found, list) and {device.matches(guid) for device in found} == {True}
 
-    def _envelope(self, url: str, params: Mapping[str, str | int] | None = None) -> Flow[IvantiRow]:
-        """An answer with a result."""
+    def _result(self, url: str, params: Mapping[str, str | int] | None = None) -> Flow[IvantiRow]:
+        """The result in an answer."""
         answer = yield from self.get(url, params)
-        if errors := said({"errors": answer.value("errors")}):
-            raise ProtocolError(f"the server reports: {safe_words(errors)}")
-        if answer.value("errors") or not answer.has("result"):
+        if errors := answer.document.get("errors"):
+            raise ProtocolError(f"the server reports: {safe_words(spoken({'errors': errors}))}")
+        if not answer.has("result"):
             raise MalformedResponseError("the server answered without a result")
-        return answer
-
-    # --- devices ---
+        return answer.row("result")
 
     # Customer integration API guide, "Devices": `start`, not `offset`, counts rows; the order is by
     # sortFields.
     def rows(
-        self, server: IvantiServer, query: str, scope: str, offset: int, limit: int
+        self, server: IvantiServer, query: str, space: str, offset: int, limit: int
     ) -> Flow[Slice[JsonObject]]:
         """One part of a search, or the record at an address."""
-        url = f"{server.base}/device"
-        params: dict[str, str | int] = {"dmPartitionId": scope}
+        url, where = f"{server.api_base}/device", {"dmPartitionId": space}
         if query.startswith("/"):
             try:
-                answer = yield from self._envelope(url + query, params)
+                found = yield from self._result(url + query, where)
             except UnknownDeviceError:
                 return Slice((), 0)
-            found = answer.objects("result", may_be_alone=True)
-            return Slice(numbered(found, "id"), len(found))
-        params.update(rows=limit, start=offset, **_BY_NUMBER)
-        if query:
-            params["fq"] = query
-        result = (yield from self._envelope(url, params)).row("result")
-        return Slice(numbered(result.objects("searchResults"), "id"), result.count())
+            return Slice([("", found.document)], 1)
+        params: dict[str, str | int] = {**where, "rows": limit, "start": offset, **_BY_NUMBER}
+        result = yield from self._result(url, params | ({"fq": query} if query else {}))
+        return result.part("searchResults", "id")
 
     def condition(self, server: IvantiServer, key: Key) -> str:
         """The query for a key; where a search finds no GUIDs, the address of the record."""

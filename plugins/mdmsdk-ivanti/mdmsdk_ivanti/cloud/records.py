@@ -6,28 +6,22 @@ Source: Ivanti Neurons for MDM customer integration API guide, "Devices".
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from mdmsdk.errors import InvalidIdentifierError
-from mdmsdk.identifiers import Guid, Hostname, Imei, Key, Mac, Meid, Serial, Udid, Username
+from mdmsdk.evidence import Fact
+from mdmsdk.identifiers import Username
 from mdmsdk.models import Device
-from mdmsdk_ivanti.records import IvantiRow, judge
+from mdmsdk_ivanti.records import IvantiRecord
 
 if TYPE_CHECKING:
-    from mdmsdk_ivanti.records import JsonObject, Names
+    from collections.abc import Sequence
 
-__all__ = ["MAX_QUERY", "NAMES", "NONCOMPLIANT", "OR", "condition", "read"]
+    from mdmsdk.identifiers import Key
+    from mdmsdk_ivanti.records import Names
 
-NAMES: Final[Names] = {
-    Guid: ("guid",),
-    Mac: ("wifiMacAddress", "wifiMacAddressForInventory"),
-    Udid: ("udid",),
-    Serial: ("serialNumber", "altSerialNumber"),
-    Imei: ("imei", "imei2"),
-    Meid: ("meid",),
-    Username: ("uid", "emailAddress"),
-    Hostname: ("deviceName", "entityName"),
-}
+__all__ = ["MAX_QUERY", "NONCOMPLIANT", "OR", "CloudRecord", "condition"]
+
 # Values stand in a query as they are. What has a meaning there, or could have one, has no other spelling.
 _PLAIN: Final = re.compile(r"[\w.:@+*/~-]+", re.ASCII)
 
@@ -36,6 +30,17 @@ MAX_QUERY: Final = 1500
 no limit."""
 OR: Final = " or "
 NONCOMPLIANT: Final = "registrationState=ACTIVE and (complianceState=false or quarantined=true)"
+_VIOLATIONS: Final = "policyViolationCount"
+# The system, the flags of its encryption, and where its version stands: Windows 10 and 11 are called phones
+# too; their version is that of the build. Only the record of one device has flags, all of them for every
+# system: a Windows record says `osxFdeEnabled: false`. `passcodeCompliant`, by contrast, holds as well for a
+# device that needs no passcode and has none, so that it tells nothing about `passcode_set`.
+_SYSTEMS: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
+    "IOS": ("iOS", (), "platformVersion"),
+    "ANDROID": ("Android", (), "platformVersion"),
+    "OSX": ("macOS", ("osxFdeEnabled",), "platformVersion"),
+    "WINDOWS_PHONE": ("Windows", ("windowsEncrypted",), "osBuildVersion"),
+}
 
 
 def condition(key: Key) -> str:
@@ -50,67 +55,58 @@ def condition(key: Key) -> str:
             hint="Blanks, brackets, quotation marks and comparisons have no spelling there: ask by GUID.",
         )
     # Addresses are kept with colons. Whether in capitals, and whether a search cares, is not documented.
-    return OR.join(f"{NAMES[type(key)][0]}={text}" for text in key.cases)
-
-
-# Customer integration API guide, device object, registrationState. The guide has no complete list; that a
-# wiped device has left is inferred from its name.
-_STATES: Final = frozenset({"ACTIVE", "RETIRED", "RETIRE_PENDING", "WIPED"})
-# The system, the flags of its encryption, and where its version stands: Windows 10 and 11 are called phones
-# too; their version is that of the build. Only the record of one device has flags, all of them for every
-# system: a Windows record says `osxFdeEnabled: false`. `passcodeCompliant`, by contrast, holds as well for a
-# device that needs no passcode and has none, so that it tells nothing about `passcode_set`.
-_SYSTEMS: Final[dict[str, tuple[str, tuple[str, ...], str]]] = {
-    "IOS": ("iOS", (), "platformVersion"),
-    "ANDROID": ("Android", (), "platformVersion"),
-    "OSX": ("macOS", ("osxFdeEnabled",), "platformVersion"),
-    "WINDOWS_PHONE": ("Windows", ("windowsEncrypted",), "osBuildVersion"),
-}
+    return OR.join(f"{CloudRecord.names[key.kind][0]}={text}" for text in key.cases)
 
 
 # Customer integration API guide, device object. Epoch milliseconds; nullable booleans.
-def read(document: JsonObject) -> Device:
-    """What a device of a search, or of its own address, says."""
-    row = IvantiRow(document)
-    state = row.state("registrationState", _STATES)
-    said = row.said("complianceState")
-    compromised = row.veto("jailbroken")
-    doubts = {
-        "blocked": row.veto("blocked"),
-        "compromised": compromised and said is True,
-        "in lost mode": row.veto("lostModeEnabled"),
-        state: state != "ACTIVE",
+class CloudRecord(IvantiRecord):
+    """A device of a search, or of its own address."""
+
+    names: ClassVar[Names] = {
+        "guid": ("guid",),
+        "mac": ("wifiMacAddress", "wifiMacAddressForInventory"),
+        "udid": ("udid",),
+        "serial": ("serialNumber", "altSerialNumber"),
+        "imei": ("imei", "imei2"),
+        "meid": ("meid",),
     }
-    system = row.text("platformType")
-    name, encryption, version = _SYSTEMS.get(system or "", (system, (), "platformVersion"))
-    return Device(
-        id=row.text("id"),
-        name=row.text(*NAMES[Hostname]),
-        user=row.text(*NAMES[Username]),
-        phone_number=row.phone_number("phoneNumber"),
-        manufacturer=row.text("manufacturer"),
-        model=row.text("prettyModel", "deviceModel"),
-        os=name,
-        os_version=row.text(version, "platformVersion"),
-        registered=state == "ACTIVE",
-        compliance=judge(
-            said,
-            quarantined=row.veto("quarantined"),
-            doubts=[word for word, holds in doubts.items() if holds],
-            reasons=_violations(row),
-        ),
-        disk_encrypted=row.flag(*encryption) if encryption else None,
-        jailbroken=compromised,
-        last_check_in=row.newest("lastCheckin", "clientLastCheckin"),
-        **row.shown(NAMES),
-        unreadable=row.unreadable,
+    status = "registrationState"
+    # Customer integration API guide, device object, registrationState. The guide has no complete list; that a
+    # wiped device has left is inferred from its name.
+    states = frozenset({"ACTIVE", "RETIRED", "RETIRE_PENDING", "WIPED"})
+    said = "complianceState"
+    facts = (
+        Fact("quarantined", "quarantined", decides="quarantine"),
+        Fact("blocked", "blocked"),
+        Fact("jailbroken", "compromised"),
+        Fact("lostModeEnabled", "in lost mode"),
     )
 
+    def device(self) -> Device:
+        """What the record says."""
+        system = self.text("platformType")
+        name, encryption, version = _SYSTEMS.get(system or "", (system, (), "platformVersion"))
+        return Device(
+            id=self.text("id"),
+            name=self.text("deviceName", "entityName"),
+            user=self.key(Username, "uid", "emailAddress"),
+            phone_number=self.text("phoneNumber"),
+            manufacturer=self.text("manufacturer"),
+            model=self.text("prettyModel", "deviceModel"),
+            os=name,
+            os_version=self.text(version, "platformVersion"),
+            registered=self.state() == "ACTIVE",
+            compliance=self.verdict(reasons=self._violations()),
+            disk_encrypted=self.flag(*encryption) if encryption else None,
+            jailbroken=self.veto("jailbroken"),
+            last_check_in=self.newest("lastCheckin", "clientLastCheckin"),
+            **self.identifiers(**self.names),
+            unreadable=self.unreadable,
+        )
 
-# The names stand in lists alone; the record of one device has the count.
-def _violations(row: IvantiRow) -> list[str]:
-    policies = row.words("violatedPolicies")
-    count = row.number("policyViolationCount")
-    if row.has("policyViolationCount"):
-        row.doubt("policyViolationCount", count)
-    return policies or ([f"{count:.0f} policies are violated"] if count else [])
+    # The names stand in lists alone; the record of one device has the count.
+    def _violations(self) -> Sequence[str]:
+        policies, count = self.words("violatedPolicies"), self.number(_VIOLATIONS)
+        if self.has(_VIOLATIONS):
+            self.doubt(_VIOLATIONS, count)
+        return policies or ([f"{count:.0f} policies are violated"] if count else [])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from mdmsdk.errors import InvalidIdentifierError, UnsupportedOperationError
 from mdmsdk.identifiers import Imei, Key, Mac
-from mdmsdk_ivanti.core.records import MANAGED, NAMES
+from mdmsdk_ivanti.core.records import MANAGED, CoreRecord
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -22,21 +22,27 @@ BATCH: Final = 28
 """Four queries full of serial numbers, seven of GUIDs. More might not be answered within one deadline: of MAC
 addresses only one fits into a query."""
 OR: Final = " OR "
+# A device without a security state may be taken for one whose state is not Ok.
+_FAULTS: Final = {
+    "common.compliant": "common.compliant=false",
+    "common.quarantined": "common.quarantined=true",
+    "common.security_state": '(common.security_state!="Ok" AND common.security_state "is not empty")',
+}
 
 
 def terms(key: Key, known: Collection[str]) -> str:
     """The condition for one key; `known` are the fields that the server can search.
 
     Raises:
-        InvalidIdentifierError: the value cannot be quoted, or is too long.
+        InvalidIdentifierError: the value cannot be quoted.
         UnsupportedOperationError: the server has no such field.
     """
     # More spellings of a MAC address than those in two fields do not fit into a query.
-    names = [name for name in NAMES[type(key)][:2] if name in known]
+    names = [name for name in CoreRecord.names[key.kind][:2] if name in known]
     if not names:
         raise UnsupportedOperationError(f"this server has no field to search a {key.kind} in")
     # The guide names no way to write a quote inside a quoted text; a backslash could be meant as one.
-    if '"' in key.value or "\\" in key.value or not key.value.isprintable():
+    if not key.value.isprintable() or {*key.value} & {'"', "\\"}:
         raise InvalidIdentifierError(
             f"this {key.kind} holds a character that EPMM's query language cannot quote",
             hint="Quotation marks, backslashes and control characters have no spelling there: ask by GUID.",
@@ -49,18 +55,11 @@ def terms(key: Key, known: Collection[str]) -> str:
         body = key.value[:14]
         sign, texts = ' "starts with" ', (body, f"{body[:2]} {body[2:8]} {body[8:]}")
     fields = [f'"{name}"' if " " in name else name for name in names]
-    found = OR.join(f'{field}{sign}"{text}"' for field in fields for text in texts)
-    if len(found) > MAX_QUERY:
-        raise InvalidIdentifierError(
-            f"this {key.kind} is too long to be looked up: EPMM takes queries of {MAX_QUERY} characters"
-        )
-    return found
+    return OR.join(f'{field}{sign}"{text}"' for field in fields for text in texts)
 
 
 def noncompliant(known: Collection[str]) -> str:
     """The query for managed devices that do not comply, are quarantined, or in a security state but Ok."""
     states = OR.join(f'common.status="{state}"' for state in MANAGED)
-    faults = ["common.compliant=false"]
-    faults += ["common.quarantined=true"] * ("common.quarantined" in known)
-    faults += ['common.security_state!="Ok"'] * ("common.security_state" in known)
-    return f"({states}) AND ({OR.join(faults)})"
+    faults = OR.join(fault for name, fault in _FAULTS.items() if name in known)
+    return f"({states}) AND ({faults})"

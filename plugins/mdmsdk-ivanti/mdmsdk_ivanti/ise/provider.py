@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from mdmsdk.ise import IseProvider
 from mdmsdk.provider import Limits
-from mdmsdk_ivanti.refusals import CLOUD_ISE, CORE_ISE
+from mdmsdk_ivanti.ise.refusals import CLOUD, CORE
 
 __all__ = ["IvantiCloudIseProvider", "IvantiCoreIseProvider"]
 
@@ -25,11 +25,11 @@ class IvantiCoreIseProvider(_IvantiIseProvider):
     """EPMM; GUIDs, and with them version 3, from release 11.3.0.0 build 24 on."""
 
     name = "ivanti-core-ise"
-    refusals = CORE_ISE
+    refusals = CORE
 
 
 class IvantiCloudIseProvider(_IvantiIseProvider):
     """Neurons for MDM: Cisco's own example of the protocol, with ``/ciscoise/mdmapi/v3`` as its path."""
 
     name = "ivanti-cloud-ise"
-    refusals = CLOUD_ISE
+    refusals = CLOUD
