@@ -208,7 +208,8 @@ def test_every_command_and_option_is_told() -> None:
     assert missing(["--help", "-h", *options], "command-line.md") == []
     text = (REFERENCE / "command-line.md").read_text(encoding="utf-8")
     assert [name for name in commands if not re.search(rf"^### `mdm {name}\b", text, re.MULTILINE)] == []
-    assert re.findall(r"^### `mdm (\w+)", text, re.MULTILINE) == list(commands)
+    told = dict.fromkeys(re.findall(r"^### `mdm (\w+)", text, re.MULTILINE))  # a group has several commands
+    assert list(told) == list(commands)
 
 
 def test_every_exit_code_is_told() -> None:

@@ -60,3 +60,53 @@ def plugin_new(
         licence=licence,
         folder=folder,
     )
+
+
+@command(
+    plugin_app,
+    "mdm plugin check .",
+    "mdm plugin check mdmsdk-acme --quick",
+    "mdm plugin check . --long --badge tier.svg",
+    name="check",
+)
+def plugin_check(
+    *,
+    target: Annotated[
+        str, typer.Argument(metavar="PLUGIN", help="A project's folder, a distribution or a provider.")
+    ] = ".",
+    tests: Annotated[
+        list[Path] | None,
+        typer.Option("--tests", metavar="PATH", help="Its tests; default: its folder tests."),
+    ] = None,
+    cassettes: Annotated[
+        Path | None, typer.Option("--cassettes", metavar="DIRECTORY", help="Default: its folder cassettes.")
+    ] = None,
+    docs: Annotated[
+        list[Path] | None, typer.Option("--docs", metavar="FILE", help="Pages beside its README.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Run neither its tests nor tools.")] = False,
+    long: Annotated[bool, typer.Option("--long", help="Run what takes minutes, too.")] = False,
+    badge: Annotated[
+        Path | None, typer.Option("--badge", metavar="FILE", help="Write the tier as .svg or .json.")
+    ] = None,
+    least: Annotated[str, typer.Option("--at-least", metavar="TIER", help="What is wanted.")] = "bronze",
+    format_: Output = None,
+) -> int:
+    """Say which tier a plugin has.
+
+    Bronze, silver, gold or platinum, by rules that are done or missing. Exit code 1 if it has less than
+    is wanted.
+    """
+    from mdmsdk.cli.plugin_check import plugin_check
+
+    return plugin_check(
+        format_,
+        target,
+        tests=tests or (),
+        cassettes=cassettes,
+        docs=docs or (),
+        quick=quick,
+        long=long,
+        picture=badge,
+        least=least,
+    )
