@@ -284,3 +284,12 @@ def test_the_search_finds_a_gap() -> None:
 
     assert missing_settings(Gap, "settings.md") == ["undocumented_setting"]
     assert missing(["NoSuchError"], "errors.md") == ["NoSuchError"]
+
+
+def test_the_page_of_signatures_is_what_the_command_writes() -> None:
+    from mdmsdk.testing.signatures import page
+
+    written = (REFERENCE / "plugin-signatures.md").read_text(encoding="utf-8")
+    assert written == page(), (
+        "write it again: python -m mdmsdk.testing.signatures > docs/reference/plugin-signatures.md"
+    )

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mdmsdk.errors import ConfigurationError
 from mdmsdk.identifiers import KEY_KINDS
+from mdmsdk.provider import MdmProvider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -278,6 +279,7 @@ def _values(plan: Plan) -> dict[str, Any]:
         "prefix": "".join(part.capitalize() for part in plan.name.split("-")),
         "licence": plan.licence,
         "core": ".".join(version("mdmsdk").split(".")[:2]),
+        "contract": MdmProvider.contract_version,
         "login": plan.login,
         "paging": plan.paging,
         "keys": keys,
