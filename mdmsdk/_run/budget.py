@@ -22,7 +22,7 @@ class Hurry:
 
     def __init__(self, whole: Budget | None = None) -> None:
         self._whole = whole
-        self.left = False
+        self.left: bool = False
 
     def budget(self, seconds: float) -> Budget:
         """The time for one of the operations, to which a policy gives so many seconds."""
@@ -46,13 +46,13 @@ class Budget:
     __slots__ = ("answered", "at", "exchanging", "failed", "hurry", "patient", "seconds")
 
     def __init__(self, seconds: float, *, patient: bool = False) -> None:
-        self.seconds = seconds
-        self.patient = patient
+        self.seconds: float = seconds
+        self.patient: bool = patient
         self.hurry: Hurry | None = None
         self.at: float = time.monotonic() + seconds
-        self.answered = False
-        self.failed = False
-        self.exchanging = 0
+        self.answered: bool = False
+        self.failed: bool = False
+        self.exchanging: int = 0
 
     @classmethod
     def of_call(cls, deadline: float) -> Budget:

@@ -306,7 +306,7 @@ class Reading(Listing):
     def __init__(self, max_pages: int, operation: str, offenders: Offenders | None = None) -> None:
         super().__init__(max_pages, noncompliant=operation == "noncompliant" and offenders is None)
         self.operation = operation
-        self.method = "devices_page" if offenders else f"{operation}_page"
+        self.method: str = "devices_page" if offenders else f"{operation}_page"
         self._offenders = offenders
 
     def pick(self, row: Device, device: Device, now: datetime) -> Device | None:

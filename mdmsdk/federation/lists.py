@@ -76,7 +76,7 @@ class Lists:
         once: bool = False,
     ) -> None:
         self.failures: list[MdmError] = []
-        self.collected = 0
+        self.collected: int = 0
         self._known = Known() if once else None
         self._open: list[tuple[AsyncMdmClient, Reading]] = []
         for member in members:
