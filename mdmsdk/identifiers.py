@@ -393,7 +393,7 @@ class Imei(Key):
 
     @property
     def grouped(self) -> str:
-        """The likeliest text in groups, as Apple's devices write it; ``59 105109 176278 3``."""
+        """The likeliest text in groups as Apple's devices write it, such as ``59 105109 176278 3``."""
         text = self.spellings[0]
         return f"{text[:2]} {text[2:8]} {text[8:14]} {text[14:]}"
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from mdmsdk.testing.scrub import Pseudonyms
     from mdmsdk.testing.secrets import find_secrets, secret_values
 
-if "pytest" in sys.modules:  # the fakes do without it
-    sys.modules["pytest"].register_assert_rewrite("mdmsdk.testing.contract")
+if _pytest := sys.modules.get("pytest"):  # the fakes do without it
+    _pytest.register_assert_rewrite("mdmsdk.testing.contract")
 
 __all__ = [
     "FAULTS",
