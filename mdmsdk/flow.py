@@ -29,6 +29,7 @@ __all__ = [
     "done",
     "joined",
     "newest",
+    "or_none",
     "pause",
     "send",
     "together",
@@ -114,6 +115,14 @@ def attempt(flow: Flow[T]) -> Flow[T | MdmError]:
         return (yield from flow)
     except MdmError as error:
         return error
+
+
+def or_none(flow: Flow[T], *absent: type[MdmError]) -> Flow[T | None]:
+    """What a flow ends with; None where one of these errors says that there is no such record."""
+    try:
+        return (yield from flow)
+    except absent:
+        return None
 
 
 def newest(

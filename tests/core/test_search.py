@@ -21,7 +21,7 @@ from mdmsdk.errors import (
     ResponseError,
     ServerError,
 )
-from mdmsdk.flow import attempt, call, done, joined, newest, pause, send, together
+from mdmsdk.flow import attempt, call, done, joined, newest, or_none, pause, send, together
 from mdmsdk.identifiers import Serial
 from mdmsdk.models import Device, ServerInfo
 from mdmsdk.paging import Link, collect_links, linked_page, walk_links
@@ -187,6 +187,17 @@ def test_the_newest_version_that_a_server_has(has: int, told: tuple[int, str]) -
     for versions, lacks in (((9, 8), True), ((9, 1), False)):
         with pytest.raises(ServerError):
             play(newest(ask, versions, lambda _, lacks=lacks: lacks), [])  # type: ignore[misc]
+
+
+def test_an_error_that_says_that_there_is_no_record() -> None:
+    def fail() -> Flow[str]:
+        yield from done(None)
+        raise ServerError("down", status=500)
+
+    assert play(or_none(done("here"), ServerError), []) == "here"
+    assert play(or_none(fail(), EndpointNotFoundError, ServerError), []) is None
+    with pytest.raises(ServerError):
+        play(or_none(fail(), EndpointNotFoundError), [])
 
 
 def test_a_provider_states_find_or_find_batch() -> None:

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from mdmsdk.errors import EndpointNotFoundError, RedirectError, VersionMismatchError
-from mdmsdk.flow import send
+from mdmsdk.flow import or_none, send
 from mdmsdk.identifiers import Guid, Mac
 from mdmsdk.ise import IseDialect
 from mdmsdk.wire import https_place
@@ -121,10 +121,7 @@ class IntuneIseProvider(IseDialect):
         """Every record of this key; [] where Intune does not know it."""
         if isinstance(key, Guid) and not is_device_id(key):
             return []
-        try:
-            return (yield from super().find(info, key))
-        except RecordNotFoundError:
-            return []
+        return (yield from or_none(super().find(info, key), RecordNotFoundError)) or []
 
     def complaint(self, response: Response, row: Row) -> Complaint:
         """What Graph or the service says in an error answer."""

@@ -10,15 +10,15 @@ from urllib.parse import quote
 
 from mdmsdk.batch import in_envelopes
 from mdmsdk.errors import EndpointNotFoundError, FilterIgnoredError
-from mdmsdk.flow import done, joined, send, together
+from mdmsdk.flow import done, joined, or_none, send, together
 from mdmsdk.identifiers import DeviceId, Guid, Hostname, Imei, Key, Mac, Serial, Username
 from mdmsdk.ise import IseDescription
 from mdmsdk.models import Device, ServerInfo
 from mdmsdk.paging import collect_links, walk_links
 from mdmsdk.progress import shrinking
 from mdmsdk.proof import proven, shows
-from mdmsdk.provider import Capability, Limits, Page
-from mdmsdk.search import Found, of_one, one_by_one
+from mdmsdk.provider import Capability, Limits, MdmProvider, Page
+from mdmsdk.search import Found, one_by_one
 from mdmsdk_intune.graph import BATCH_SIZE, devices_request, envelopes, follow, next_link, rows_of
 from mdmsdk_intune.ise import IntuneIseProvider, is_device_id
 from mdmsdk_intune.records import (
@@ -58,9 +58,7 @@ _CASE: Final[Mapping[type[Key], Callable[[str], str]]] = {Serial: str.upper, Dev
 # One after the other: with `or` between them, Graph has been seen to heed the first only.
 _LISTED: Final = ("noncompliant", "conflict", "error")
 _POLICIES: Final = "/deviceCompliancePolicyStates"
-_NO_POLICY: Final = (
-    "no policy reports a failure; the tenant may count devices without a policy as noncompliant"
-)
+_NO_POLICY: Final = "no policy reports a failure; devices without a policy may count as noncompliant"
 
 
 class IntuneProvider(IntuneIseProvider):
@@ -73,9 +71,7 @@ class IntuneProvider(IntuneIseProvider):
     name = "intune"
     settings_type: ClassVar[type[IntuneSettings]] = IntuneSettings
     keys: ClassVar[frozenset[type[Key]]] = frozenset({Mac, Guid, *_FILTERS})
-    capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {Capability.BATCH, Capability.INVENTORY, Capability.REASONS}
-    )
+    capabilities: ClassVar = frozenset({Capability.BATCH, Capability.INVENTORY, Capability.REASONS})
     # Microsoft Graph, "Service-specific throttling limits", Intune devices: 2000 requests in 20 seconds for
     # each application and tenant.
     limits = Limits(rate=100.0, burst=100, batch_size=BATCH_SIZE)
@@ -114,16 +110,14 @@ class IntuneProvider(IntuneIseProvider):
         rows_of((yield from send(self._devices(top=1, select="id"))))
         return ServerInfo(provider=self.name, vendor="Microsoft", product=self.vendor, api_version="v1.0")
 
-    def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
-        """Every record that Intune has for this key; [] where it does not know it.
+    find = MdmProvider.find  # not the service's own, but in terms of `find_batch`
+
+    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
+        """The records of up to 20 keys of one kind at once; the failure of one is its answer alone.
 
         Raises:
             FilterIgnoredError: Graph answered about other devices, or the two services about different ones.
         """
-        return of_one((yield from self.find_batch(info, [key])), key)
-
-    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
-        """`find` for up to 20 keys of one kind at once; the failure of one is its answer alone."""
         find = self._find if self.settings.graphs else super().find
         found = yield from self._in_envelopes(one_by_one(keys, partial(find, info)))
         for outcome in found.values():
@@ -185,7 +179,7 @@ class IntuneProvider(IntuneIseProvider):
 
     def _record(self, guid: Key, fields: str) -> Flow[Response | None]:
         """Graph's own record of a device; None where it has none."""
-        answer = yield from _found(send(self._devices(guid.value, select=fields)))
+        answer = yield from or_none(send(self._devices(guid.value, select=fields)), RecordNotFoundError)
         if answer and read_id(GraphRow(answer.json())) != guid:
             raise FilterIgnoredError("Graph answered with another record than the one asked for")
         return answer
@@ -291,12 +285,11 @@ class IntuneProvider(IntuneIseProvider):
         ]
         names = dict.fromkeys(str(policy.text("displayName")) for policy in policies)
         found = dict.fromkeys([*device.compliance.reasons, *(reasons or [_NO_POLICY])])
-        changes = {"reasons": tuple(found), "source": ", ".join(names) or device.compliance.source}
-        return device.model_copy(update={"compliance": device.compliance.model_copy(update=changes)})
+        return device.judged(reasons=tuple(found), source=", ".join(names) or device.compliance.source)
 
     def _failures(self, guid: str, below: str) -> Flow[list[GraphRow]]:
         """The policies or settings that failed; none where the record is gone."""
-        answer = yield from _found(send(self._devices(guid, below)))
+        answer = yield from or_none(send(self._devices(guid, below)), RecordNotFoundError)
         return read_failures(rows_of(answer)) if answer else []
 
 
@@ -332,13 +325,6 @@ def _plain(text: str | None) -> str:
 
 def _ignored(name: str) -> FilterIgnoredError:
     return FilterIgnoredError(f"Graph ignored the filter on {name} and listed other devices")
-
-
-def _found(flow: Flow[T]) -> Flow[T | None]:
-    try:
-        return (yield from flow)
-    except RecordNotFoundError:
-        return None
 
 
 def _doubted(row: Device) -> Device:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from mdmsdk.errors import MalformedResponseError
-from mdmsdk.identifiers import DeviceId, Guid, Hostname, Imei, Meid, Serial, Udid, Username
+from mdmsdk.identifiers import DeviceId, Guid, Hostname, Username
 from mdmsdk.models import Compliance, ComplianceState, Device
 from mdmsdk.rows import Row
 
@@ -27,17 +27,15 @@ FIELDS: Final = (
     "lastSyncDateTime,managementState,deviceRegistrationState"
 )
 """What a list has of a device."""
+_MACS: Final = ("wiFiMacAddress", "ethernetMacAddress")
 DETAILS: Final = "ethernetMacAddress,udid"
 """What only a request for the one device has, and only if it is selected."""
 
 _STATES: Final[Mapping[str, ComplianceState]] = {
     "compliant": ComplianceState.COMPLIANT,
-    "noncompliant": ComplianceState.NONCOMPLIANT,
-    "conflict": ComplianceState.NONCOMPLIANT,
-    "error": ComplianceState.NONCOMPLIANT,
     "ingraceperiod": ComplianceState.GRACE,
-    "unknown": ComplianceState.UNKNOWN,
-    "configmanager": ComplianceState.UNKNOWN,
+    **dict.fromkeys(("noncompliant", "conflict", "error"), ComplianceState.NONCOMPLIANT),
+    **dict.fromkeys(("unknown", "configmanager"), ComplianceState.UNKNOWN),
 }
 _REASONS: Final[Mapping[str, str]] = {
     "conflict": "compliance policies for this device contradict each other",
@@ -85,11 +83,7 @@ def read_device(
         id=row.key(DeviceId, "azureADDeviceId"),
         name=row.key(Hostname, "deviceName"),
         guid=guid.value,
-        udid=row.key(Udid, "udid"),
-        serial_number=row.key(Serial, "serialNumber"),
-        imei=row.key(Imei, "imei"),
-        meid=row.key(Meid, "meid"),
-        mac_addresses=row.macs("wiFiMacAddress", "ethernetMacAddress"),
+        **row.identifiers(udid="udid", serial="serialNumber", imei="imei", meid="meid", mac=_MACS),
         user=row.key(Username, "userPrincipalName"),
         phone_number=row.text("phoneNumber"),
         manufacturer=row.text("manufacturer"),

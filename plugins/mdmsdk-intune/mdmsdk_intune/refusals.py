@@ -25,9 +25,7 @@ _RENEW = (
     "In the app registration, Certificates & secrets, create a client secret; copy its value (not its id)."
 )
 _APP = "Compare client_id and tenant_id with the overview of the app registration; it must be in this tenant."
-_CLOUD = (
-    "Check tenant_id (directory id or domain) and cloud: the tenant may be in another of Microsoft's clouds."
-)
+_CLOUD = "Check tenant_id (directory id or domain) and cloud: the tenant may be in another one."
 _CERTIFICATE = (
     "Upload this very certificate to the app registration, Certificates & secrets, compare the thumbprint, "
     "and check that it has not expired and that this machine's clock is right."
@@ -35,9 +33,7 @@ _CERTIFICATE = (
 _GRANT = "with administrator's consent, granted again after every change; it takes 5 to 10 minutes to work."
 _CONSENT = f"Give the app registration the application permissions of the how-to page, {_GRANT}"
 _RESOURCE = "Check cloud and nac_audience, and that the tenant has an active Intune licence."
-LOGIN_HINT: Final = (
-    "Something else than Entra ID may answer: check authority_url, cloud, tenant_id and the proxy."
-)
+LOGIN_HINT: Final = "Something else than Entra ID may answer: check authority_url, cloud, tenant_id, proxy."
 _REFUSED = tuple(status for status in range(400, 500) if status != 429)  # noqa: PLR2004 - HTTP's own number
 
 

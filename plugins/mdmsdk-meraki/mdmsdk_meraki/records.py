@@ -23,7 +23,6 @@ FIELDS = (
 )
 """What to ask for beyond the twelve fields of every row."""
 
-_LONGEST_TAG = 256
 _SYSTEM = re.compile(r"(?P<name>.*\S)\s+v?(?P<version>\d[\w.()-]*)")
 _APPLE = re.compile(r"(?:iphone|ipad|ipod|mac|imac|apple ?tv|apple ?watch)", re.IGNORECASE)
 _NO_ENCRYPTION = frozenset({"none", "0", "false", "no", "null", "[]"})
@@ -51,7 +50,7 @@ class Record(Row):
     def tags(self, name: str) -> list[str] | None:
         """The tags in a member; None where they cannot be read."""
         tags = self.texts(name)
-        return None if tags is None or any(len(tag) > _LONGEST_TAG for tag in tags) else tags
+        return None if tags is None or any(len(tag) > 256 for tag in tags) else tags  # noqa: PLR2004
 
     @property
     def managed(self) -> bool | None:

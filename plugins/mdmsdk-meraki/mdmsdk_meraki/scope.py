@@ -213,7 +213,6 @@ def _open_ids(organizations: list[Record]) -> list[str]:
         # Left out in silence, its devices would look unknown, and its lists complete.
         raise PermissionDeniedError(
             f"the organisation {closed[0]} does not allow the API",
-            hint="Turn it on there (Organization > Configure > API & Webhooks), or name the other "
-            "organisations in the setting organizations.",
+            hint="Allow it (Organization > Configure > API & Webhooks), or name others in organizations.",
         )
     return [row.required("id") for row in organizations]

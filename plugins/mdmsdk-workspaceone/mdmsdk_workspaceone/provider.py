@@ -20,7 +20,7 @@ from mdmsdk.errors import (
     ResponseError,
     VersionMismatchError,
 )
-from mdmsdk.flow import newest, send
+from mdmsdk.flow import newest, or_none, send
 from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
 from mdmsdk.logins import basic, client_credentials
 from mdmsdk.models import Description, ServerInfo
@@ -201,9 +201,8 @@ class WorkspaceOneProvider(MdmProvider):
         if len(texts) > 1:
             return (yield from self._bulk(known, {key: text for key, (text,) in texts.items()}))
         ((key, (text,)),) = texts.items()
-        try:
-            record = yield from self._read(type(key), text)
-        except UnknownRecordError:
+        record = yield from or_none(self._read(type(key), text), UnknownRecordError)
+        if record is None:
             return []
         if details and not isinstance(key, Guid):
             yield from self._add_details(record)
