@@ -260,6 +260,9 @@ def simulate(
     write: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the configuration there too.")
     ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A certificate in PEM that may log in.")
+    ] = None,
     format_: Output = None,
 ) -> int:
     """Serve a made-up fleet on 127.0.0.1.
@@ -268,7 +271,16 @@ def simulate(
     """
     from mdmsdk.cli.simulated import simulate
 
-    return simulate(format_, vendors or (), size=size, seed=seed, port=port, duration=duration, write=write)
+    return simulate(
+        format_,
+        vendors or (),
+        size=size,
+        seed=seed,
+        port=port,
+        duration=duration,
+        write=write,
+        certificate=certificate,
+    )
 
 
 @command(app, "mdm demo")

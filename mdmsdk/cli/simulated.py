@@ -230,6 +230,30 @@ def write_private(path: Path, text: str) -> None:
         ) from None
 
 
+def _register(certificate: Path, simulators: Sequence[Simulator[Any]]) -> None:
+    """Let the owner of a certificate log in to the servers that know such logins.
+
+    Raises:
+        ConfigurationError: there is no such server, or the file is no certificate.
+    """
+    from cryptography.x509 import load_pem_x509_certificate
+
+    try:
+        load_pem_x509_certificate(certificate.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{certificate} cannot be read as a certificate in PEM ({type(error).__name__})",
+            hint="Name the file that begins with -----BEGIN CERTIFICATE-----, not the key.",
+        ) from None
+    known = [simulator.name for simulator in simulators if simulator.register(certificate)]
+    if not known:
+        raise ConfigurationError(
+            "none of these servers lets anybody log in with a certificate",
+            hint="Simulate intune or workspaceone.",
+        )
+    remark(f"The certificate {certificate} may log in to: {', '.join(known)}")
+
+
 def simulate(
     chosen: Format | None,
     names: Sequence[str],
@@ -239,6 +263,7 @@ def simulate(
     port: int,
     duration: float | None,
     write: Path | None,
+    certificate: Path | None = None,
 ) -> int:
     """Serve until Ctrl-C, SIGTERM, the end of the parent process or of the duration."""
     _need_extra()
@@ -246,6 +271,8 @@ def simulate(
 
     fleet = Fleet.generate(size=size, seed=seed)
     simulators = load_simulators(names, fleet)
+    if certificate:
+        _register(certificate, simulators)
 
     def announce(running: Sequence[RunningSimulator[Simulator[Any]]]) -> None:
         text = configuration(running, fleet)

@@ -4,6 +4,7 @@ import dataclasses
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from starlette.applications import Starlette
@@ -127,6 +128,17 @@ class Simulator(ABC, Generic[HabitsT]):
         Nobody judges a retired device any more, so that its last good state is none.
         """
         return device.compliance if device.registered or device.compliance == "noncompliant" else "unknown"
+
+    def register(self, certificate: Path) -> bool:  # noqa: ARG002 - most vendors know no such login
+        """Let the owner of a certificate log in.
+
+        Args:
+            certificate: A PEM file.
+
+        Returns:
+            Whether this vendor's server knows such a login.
+        """
+        return False
 
     def behave(self, **changes: Any) -> None:
         """Change some habits of a server, running or not."""

@@ -14,6 +14,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 
 from mdmsdk.simulator import Fault, Fleet, IseSimulator, RunningSimulator
 
@@ -277,3 +278,17 @@ def test_demo_in_data_formats_keeps_its_headings_apart(mdm: Run) -> None:
     assert "$ mdm lookup" in result.err
     for chosen in ("json", "csv"):
         assert mdm("demo", "--format", chosen).code == 0
+
+
+def test_a_certificate_is_registered_where_there_are_such_logins(mdm: Run, tmp_path: Path) -> None:
+    file, wrong = tmp_path / "app.pem", tmp_path / "wrong.pem"
+    file.write_bytes(trustme.CA().cert_pem.bytes())
+    wrong.write_text("-----BEGIN NOTHING-----")
+    done = mdm("simulate", "ise", "intune", "--duration", 0, "--size", 5, "--certificate", file)
+    assert done.code == 0
+    assert "may log in to: intune" in done.err
+    alone = mdm("simulate", "ise", "--duration", 0, "--certificate", file)
+    assert (alone.code, "lets anybody log in with a certificate" in alone.err) == (2, True)
+    for bad in (wrong, tmp_path / "none.pem"):
+        refused = mdm("simulate", "intune", "--duration", 0, "--certificate", bad)
+        assert (refused.code, "cannot be read as a certificate" in refused.err) == (2, True)

@@ -71,7 +71,7 @@ def test_it_finds_one(
     for way in ways:
         found = client.pro_api.get_computer_inventory_v3(filter_expression=way)
         assert [row.udid for row in found] == [one.udid], str(way)
-    phone = phones[0]
+    phone = next(device for device in phones if len(fleet.by_serial(device.serial_number)) == 1)
     way = field("serialNumber").eq(phone.serial_number)
     (row,) = client.pro_api.get_mobile_device_inventory_v2(filter_expression=way)
     assert row.general.udid == phone.udid

@@ -298,12 +298,16 @@ def test_ise_s_scope_and_both_versions_of_the_token_address_are_known(fleet: Fle
 
 
 @pytest.mark.parametrize("version", ["v2.0/", ""])
-def test_assertions_name_certificate_and_address_as_other_clients_do(fleet: Fleet, version: str) -> None:
+def test_assertions_name_certificate_and_address_as_other_clients_do(
+    fleet: Fleet, version: str, tmp_path: Path
+) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     certificate = self_signed(key)
-    pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
+    file = tmp_path / "ise.pem"
+    file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     digest = certificate.fingerprint(hashes.SHA1())  # noqa: S303 - it only names the certificate
-    with serve(IntuneSimulator(fleet, certificates=(pem,))) as running, client_of(running) as http:
+    with serve(IntuneSimulator(fleet)) as running, client_of(running) as http:
+        assert running.simulator.register(file)
         habits, now = running.simulator.habits, int(time.time())
         claims = {
             "iss": habits.client_id,

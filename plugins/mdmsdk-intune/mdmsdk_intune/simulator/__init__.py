@@ -6,6 +6,7 @@ stand on Graph's host in reality either, at ``https://localhost:PORT``.
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl
 
@@ -57,6 +58,12 @@ class IntuneSimulator(Simulator[IntuneHabits]):
     def tls(self) -> TlsFiles:
         """Give the files to serve it with; a program has one authority for all its simulators."""
         return TlsFiles(*local_files())
+
+    def register(self, certificate: Path) -> bool:
+        """Register a certificate for the application."""
+        text = certificate.read_text(encoding="utf-8")
+        self.behave(certificates=(*self.habits.certificates, text))
+        return True
 
     def settings(self, origin: str) -> dict[str, Any]:
         """Give what an administrator writes into `mdm.toml` for this server."""

@@ -108,6 +108,11 @@ class WorkspaceOneSimulator(Simulator[WorkspaceOneHabits]):
         files = {"file": habits.certificate, "key_file": habits.certificate_key}
         return settings | {"certificate": files | {"sign_query": habits.certificate_signs_query}}
 
+    def register(self, certificate: Path) -> bool:
+        """Let requests in that are signed with the certificate's key."""
+        self.behave(certificate=str(certificate))
+        return True
+
     def identifiers(self, device: SimDevice) -> dict[str, str]:
         """Give the identifiers by which a lookup gives this very record.
 
