@@ -184,6 +184,12 @@ def _said(kind: type[Key]) -> Callable[[str | None], str | None]:
     return said
 
 
+def _digits(text: str | None) -> str | None:
+    """The IMEI without what groups its digits; a text that is none stays as it is."""
+    found = None if text is None or text.isdecimal() else Imei.parse(text)
+    return found.value if found else text
+
+
 class Device(FrozenModel):
     """One record of one server. What the vendor does not report is None, never False.
 
@@ -212,7 +218,7 @@ class Device(FrozenModel):
     guid: Annotated[str | None, AfterValidator(_said(Guid))] = None
     udid: Annotated[str | None, AfterValidator(_said(Udid))] = None
     serial_number: Annotated[str | None, AfterValidator(_said(Serial))] = None
-    imei: Annotated[str | None, AfterValidator(_said(Imei))] = None
+    imei: Annotated[str | None, AfterValidator(_said(Imei)), AfterValidator(_digits)] = None
     meid: Annotated[str | None, AfterValidator(_said(Meid))] = None
     mac_addresses: tuple[Mac, ...] = ()
     user: str | None = None

@@ -211,6 +211,10 @@ class TestModels:
             "1970-01-01T01:00:00+00:00",
             "1969-12-31T16:00:00",
             "1753-01-01T00:00:00",
+            "1753-01-01T00:00:00-08:00",
+            "1970-01-01T01:00:00+01:00",
+            "1969-12-31T19:00:00-05:00",
+            "1970-01-01T09:00:00",
             "1752-12-31T23:00:00Z",
             "1899-12-31T23:00:00Z",
             0,
@@ -220,6 +224,21 @@ class TestModels:
     )
     def test_sentinels_are_no_time(self, never: Any) -> None:
         assert clean_time(never) is None
+
+    @pytest.mark.parametrize(
+        ("written", "shown"),
+        [
+            ("35 693803 564380 9", "356938035643809"),
+            ("35-693803-564380-9", "356938035643809"),
+            ("356938035643809", "356938035643809"),
+            ("a number", "a number"),
+            ("00 000000 000000 0", None),
+        ],
+    )
+    def test_an_imei_is_shown_without_blanks(self, written: str, shown: str | None) -> None:
+        device = Device(registered=True, imei=written)
+        assert device.imei == shown
+        assert device.model_dump()["imei"] == shown
 
     def test_times_are_aware_and_utc(self) -> None:
         moment = datetime(2026, 11, 20, 10, tzinfo=UTC)

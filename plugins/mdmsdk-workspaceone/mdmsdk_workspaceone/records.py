@@ -122,7 +122,7 @@ class Record(Row):
             phone_number=next(filter(None, phones), None),
             manufacturer=self.text("OEMInfo"),
             model=model,
-            os=_system(self.text("Platform", "PlatformName", "DeviceType"), model),
+            os=_system([self.text(name) for name in ("Platform", "PlatformName", "DeviceType")], model),
             os_version=self.text("OperatingSystem", "OsVersion"),
             registered=self._is_enrolled(),
             compliance=self._compliance(),
@@ -202,9 +202,11 @@ def _plain(word: str) -> str:
     return re.sub(r"[_\s-]", "", word).upper() if word.isascii() else ""
 
 
-def _system(word: str | None, model: str | None) -> str | None:
-    """The operating system by its usual name; what is not known keeps the server's."""
-    found = _SYSTEMS.get(_plain(word or "")) or system_of(word) or word
+def _system(words: Iterable[str | None], model: str | None) -> str | None:
+    """The operating system by its usual name; where no word is known, the server's first."""
+    said = [word for word in words if word]
+    known = filter(None, (_SYSTEMS.get(_plain(word)) or system_of(word) for word in said))
+    found = next(known, said[0] if said else None)
     return "iPadOS" if found == "iOS" and (model or "").lower().startswith("ipad") else found
 
 

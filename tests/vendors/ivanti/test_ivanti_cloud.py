@@ -11,6 +11,7 @@ from mdmsdk.errors import (
     AuthenticationError,
     ConfigurationError,
     EndpointNotFoundError,
+    FilterIgnoredError,
     InvalidIdentifierError,
     MalformedResponseError,
     MdmError,
@@ -24,7 +25,7 @@ from mdmsdk.models import ServerInfo
 from mdmsdk.testing import Played, play
 from mdmsdk.wire import Request, Response
 from mdmsdk_ivanti import IvantiCloudProvider
-from mdmsdk_ivanti.cloud.records import condition
+from mdmsdk_ivanti.cloud.records import NONCOMPLIANT, condition
 from mdmsdk_ivanti.provider import IvantiServer
 
 Make = Callable[..., IvantiCloudProvider]
@@ -337,3 +338,24 @@ def test_logins_cost_no_request(cloud: Make) -> None:
 def test_settings_that_cannot_work(cloud: Make, change: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         cloud(**change)
+
+
+def test_a_device_that_is_jailbroken_and_compliant_is_unknown_and_not_listed(
+    cloud: Make, answer: Answer, sample: Sample
+) -> None:
+    record = {
+        **sample("cloud-device.json"),
+        "complianceState": True,
+        "quarantined": False,
+        "jailbroken": True,
+    }
+    record |= {"violatedPolicies": [], "policyViolationCount": 0, "registrationState": "ACTIVE"}
+    provider = cloud()
+    guid = Guid(record["guid"])
+    (device,) = play(provider.find(info(), guid), [answer(result(record))], provider=provider)
+    assert (device.compliance.state, device.jailbroken) == ("unknown", True)
+    assert device.compliance.reasons == ("The device is compromised",)
+    # The list holds what the product says does not comply; this device has no place there.
+    assert "jailbroken" not in NONCOMPLIANT
+    with pytest.raises(FilterIgnoredError):
+        play(provider.noncompliant_page(info(), None), [answer(result(record))], provider=provider)

@@ -393,6 +393,11 @@ def test_an_identifier_that_cannot_be_read_contradicts(row: dict[str, Any], key:
         ({"device_type": "WIN_RT"}, "Windows"),
         ({"platformInfo": {"platformName": "Android"}}, "Android"),
         ({"Platform": "QNX"}, "QNX"),
+        # The name is a text of the vendor's, the type a word of a list.
+        ({"platform_name": "Apple iOS", "device_type": "APPLE"}, "iOS"),
+        ({"platform_name": "Windows Desktop", "device_type": "WINDOWS_PC"}, "Windows"),
+        ({"platform_info": {"device_type": "APPLE_OS_X", "platform_name": "Apple macOS"}}, "macOS"),
+        ({"platform_name": "Some board", "device_type": "IOT_DEVICE"}, "Some board"),
         ({}, None),
     ],
 )
