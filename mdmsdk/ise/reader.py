@@ -166,14 +166,17 @@ def _check_envelope(root: Any, lists: list[Any], url: str) -> None:
     Raises:
         MalformedResponseError: one does: an end that cannot be told is no end.
     """
+    tokens = set()
     for child in root:
         if child in lists:
             continue
         paging = _LOCAL[child.tag] == "paging_info"
+        if paging:
+            tokens.add((child.text or "").strip())
         # An attribute says nothing but that there is no value (XML Schema, part 1, section 2.6.2).
         told = paging and (len(child) or any(_LOCAL[name] != "nil" for name in child.attrib))
         inside = len(child) and any(_LOCAL[inner.tag] in _ENVELOPE for inner in child.iterdescendants())
-        if told or inside:
+        if told or inside or len(tokens) > 1:
             raise MalformedResponseError(f"{hide_values(url)} answered with an envelope that cannot be read")
 
 

@@ -203,3 +203,16 @@ def test_a_busy_inventory_is_no_empty_one(drive: Drive, make: Make, server: Serv
     provider, busy = make(), xml.answer(server_busy_wait_seconds="2")
     with pytest.raises(IncompleteListError):
         drive(provider, provider.devices_page(server(), "n"), [busy, busy])
+
+
+@pytest.mark.parametrize(("first", "second"), [("0", "7"), ("7", "0"), ("3", "7"), ("", "7")])
+def test_two_further_pages_are_none_that_can_be_read(
+    bad: Any, xml: type[Xml], first: str, second: str
+) -> None:
+    page = xml.answer(xml.row("false"), paging_info=first).replace(
+        b"</ise_api>", f"<paging_info>{second}</paging_info></ise_api>".encode()
+    )
+    with pytest.raises(MalformedResponseError, match="envelope"):
+        bad(page)
+    same = page.replace(f"<paging_info>{second}<".encode(), f"<paging_info>{first}<".encode())
+    assert len(bad(same).result.items) == 1
