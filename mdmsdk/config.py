@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from mdmsdk.certificates import compile_patterns
 from mdmsdk.client import AsyncMdmClient, MdmClient
 from mdmsdk.client.build import checked, kinds_of, make_provider
+from mdmsdk.environment import from_environment, merged_tables
 from mdmsdk.errors import ConfigurationError, MdmError, SecretError
 from mdmsdk.registry import load_provider
 from mdmsdk.settings import Rules, Settings
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 FILE_NAME = "mdm.toml"
+_ENVIRONMENT = "the environment"
 _COMMAND_TIMEOUT = 30.0
 _EVERYBODY_MAY_READ = 0o004
 _log = logging.getLogger("mdmsdk.config")
@@ -175,7 +177,7 @@ class Config(Settings):
             )
 
     def _warn_of_readers(self, setting: str) -> None:
-        if os.name == "posix" and self.path.stat().st_mode & _EVERYBODY_MAY_READ:
+        if os.name == "posix" and self.path.is_file() and self.path.stat().st_mode & _EVERYBODY_MAY_READ:
             _log.warning(
                 "%s holds %s in clear text, and every user of this machine can read it: chmod 600 it, or "
                 "keep the secret elsewhere",
@@ -230,20 +232,37 @@ def find_config(path: str | Path | None = None) -> Path:
 
 
 def load_config(path: str | Path | None = None) -> Config:
-    """Read the configuration file that `find_config` finds.
+    """Read the configuration file that `find_config` finds, and what the environment says.
+
+    Variables such as ``MDMSDK_SERVERS__MACS__BASE_URL`` come before what a file says that is named, and stand
+    alone where none is named (see `mdmsdk.environment.from_environment`).
 
     Raises:
         ConfigurationError: it cannot be read, is not TOML, or has unknown tables.
     """
     with sealed():
-        return _load(find_config(path), named=bool(path or os.environ.get("MDMSDK_CONFIG")))
+        named, variables = path or os.environ.get("MDMSDK_CONFIG"), from_environment(os.environ)
+        if variables.get("servers") and not named:
+            return _checked(Path(_ENVIRONMENT), variables, trusted=True)
+        place = find_config(path)
+        content, tables = _read(place)
+        trusted = bool(named) or is_trusted(place, content)
+        return _checked(place.absolute(), merged_tables(tables, variables if named else {}), trusted=trusted)
 
 
-def _load(place: Path, *, named: bool) -> Config:
+def _checked(place: Path, tables: dict[str, Any], *, trusted: bool) -> Config:
+    file = checked(_File, tables, str(place))
+    config = Config(path=place, trusted=trusted, servers=file.servers, federation=file.federation)
+    config.names()
+    return config
+
+
+def _read(place: Path) -> tuple[bytes, dict[str, Any]]:
+    """What is in a file, as it is and as tables."""
     _log.debug("the configuration is %s", one_line(str(place.absolute())))
     try:
         content = place.read_bytes()
-        data = tomllib.loads(content.decode())
+        return content, tomllib.loads(content.decode())
     except OSError as error:
         raise ConfigurationError(
             f"{place} cannot be read: {error.strerror}", hint="Check the path and the file's permissions."
@@ -260,15 +279,6 @@ def _load(place: Path, *, named: bool) -> Config:
         raise ConfigurationError(
             f"{place} is not valid TOML: {place_in_file}", hint="Text values stand in double quotes."
         ) from None
-    file = checked(_File, data, str(place))
-    config = Config(
-        path=place.absolute(),
-        trusted=named or is_trusted(place, content),
-        servers=file.servers,
-        federation=file.federation,
-    )
-    config.names()
-    return config
 
 
 def read_secret(source: dict[str, Any], folder: Path = Path()) -> str:

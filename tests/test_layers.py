@@ -32,7 +32,7 @@ LAYERS = [
     {"registry", "ise"},
     {"_run"},
     {"client"},
-    {"federation", "watch", "doctor", "config", "trust"},
+    {"federation", "watch", "doctor", "config", "environment", "trust"},
     {"testing", "simulator"},
     {"cli", "__main__"},
     {""},  # mdmsdk/__init__.py: the public face
