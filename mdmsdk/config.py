@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import subprocess
 import tomllib
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
@@ -18,6 +17,7 @@ from mdmsdk.client.build import checked, kinds_of, make_provider
 from mdmsdk.environment import from_environment, merged_tables
 from mdmsdk.errors import ConfigurationError, MdmError, SecretError
 from mdmsdk.registry import load_provider
+from mdmsdk.secret_sources import read_secret
 from mdmsdk.settings import Rules, Settings
 from mdmsdk.silence import sealed
 from mdmsdk.trust import is_trusted, own_folder
@@ -40,7 +40,7 @@ __all__ = [
 
 FILE_NAME = "mdm.toml"
 _ENVIRONMENT = "the environment"
-_COMMAND_TIMEOUT = 30.0
+_UNREAD = "not read"
 _EVERYBODY_MAY_READ = 0o004
 _log = logging.getLogger("mdmsdk.config")
 
@@ -80,6 +80,10 @@ class FederationSettings(Settings):
 class _File(Settings):
     servers: dict[str, dict[str, Any]] = Field(min_length=1)
     federation: FederationSettings = FederationSettings()
+
+
+def _raise(_: tuple[str, ...], error: SecretError) -> NoReturn:
+    raise error
 
 
 class Config(Settings):
@@ -140,33 +144,56 @@ class Config(Settings):
 
     def _make(self, kind: str, settings: dict[str, Any]) -> MdmProvider:
         values = {name: value for name, value in settings.items() if name != "provider"}
-        return make_provider(kind, self._resolve(load_provider(kind).settings_type, values))
+        return make_provider(kind, self.resolve(load_provider(kind).settings_type, values, _raise))
 
-    def _resolve(self, model: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
-        """The values with secrets read and paths made absolute, as the types of the fields say."""
+    def resolve(
+        self,
+        model: type[BaseModel],
+        values: dict[str, Any],
+        tell: Callable[[tuple[str, ...], SecretError], None],
+        place: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
+        """The values with secrets read and paths made absolute, as the types of the fields say.
+
+        Args:
+            model: the settings.
+            values: for them.
+            tell: gets where a secret cannot be read, and why; it is left as it is.
+            place: where the values stand.
+        """
         resolved = dict(values)
         for name, field in model.model_fields.items():
             kinds, value = kinds_of(field.annotation), values.get(name)
             if SecretStr in kinds and isinstance(value, dict):
-                self._require_trust(name)
                 try:
-                    resolved[name] = SecretStr(read_secret(value, self.path.parent))
+                    self._require_trust(name)
+                    resolved[name] = SecretStr(self._read_secret(name, value))
                 except SecretError as error:
-                    error.message = f"{name}: {error.message}"
-                    raise
+                    tell((*place, name), error)
+                    resolved[name] = SecretStr(_UNREAD)
             elif SecretStr in kinds and isinstance(value, str):
                 self._warn_of_readers(name)
             elif Path in kinds and isinstance(value, str):
                 if name != "ca_file":  # the others lead to keys
-                    self._require_trust(name)
+                    try:
+                        self._require_trust(name)
+                    except SecretError as error:
+                        tell((*place, name), error)
                 resolved[name] = self.path.parent / Path(value).expanduser()
             elif isinstance(value, dict):
                 inner = next(
                     (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None
                 )
                 if inner:
-                    resolved[name] = self._resolve(inner, value)
+                    resolved[name] = self.resolve(inner, value, tell, (*place, name))
         return resolved
+
+    def _read_secret(self, name: str, source: dict[str, Any]) -> str:
+        try:
+            return read_secret(source, self.path.parent)
+        except SecretError as error:
+            error.message = f"{name}: {error.message}"
+            raise
 
     def _require_trust(self, setting: str) -> None:
         if not self.trusted:
@@ -241,20 +268,26 @@ def load_config(path: str | Path | None = None) -> Config:
         ConfigurationError: it cannot be read, is not TOML, or has unknown tables.
     """
     with sealed():
-        named, variables = path or os.environ.get("MDMSDK_CONFIG"), from_environment(os.environ)
-        if variables.get("servers") and not named:
-            return _checked(Path(_ENVIRONMENT), variables, trusted=True)
-        place = find_config(path)
-        content, tables = _read(place)
-        trusted = bool(named) or is_trusted(place, content)
-        return _checked(place.absolute(), merged_tables(tables, variables if named else {}), trusted=trusted)
+        place, tables, trusted = read_tables(path)
+        file = checked(_File, tables, str(place))
+        config = Config(path=place, trusted=trusted, servers=file.servers, federation=file.federation)
+        config.names()
+        return config
 
 
-def _checked(place: Path, tables: dict[str, Any], *, trusted: bool) -> Config:
-    file = checked(_File, tables, str(place))
-    config = Config(path=place, trusted=trusted, servers=file.servers, federation=file.federation)
-    config.names()
-    return config
+def read_tables(path: str | Path | None = None) -> tuple[Path, dict[str, Any], bool]:
+    """Where a configuration is, what is in it before anything is checked, and whether it is trusted.
+
+    Raises:
+        ConfigurationError: there is none, or it cannot be read, or is not TOML.
+    """
+    named, variables = path or os.environ.get("MDMSDK_CONFIG"), from_environment(os.environ)
+    if variables.get("servers") and not named:
+        return Path(_ENVIRONMENT), variables, True
+    place = find_config(path)
+    content, tables = _read(place)
+    trusted = bool(named) or is_trusted(place, content)
+    return place.absolute(), merged_tables(tables, variables if named else {}), trusted
 
 
 def _read(place: Path) -> tuple[bytes, dict[str, Any]]:
@@ -279,109 +312,3 @@ def _read(place: Path) -> tuple[bytes, dict[str, Any]]:
         raise ConfigurationError(
             f"{place} is not valid TOML: {place_in_file}", hint="Text values stand in double quotes."
         ) from None
-
-
-def read_secret(source: dict[str, Any], folder: Path = Path()) -> str:
-    """A secret from where it is kept; white space at its end is dropped.
-
-    Args:
-        source: one of ``{"env": NAME}``, ``{"file": PATH}``, ``{"keyring": "SERVICE/USER"}`` and
-            ``{"command": [PROGRAM, ARGUMENT, ...]}``.
-        folder: where relative paths begin.
-
-    Raises:
-        SecretError: it is not there, empty or unreadable. The message names the place only.
-    """
-    with sealed():
-        return _read_secret(source, folder)
-
-
-def _read_secret(source: dict[str, Any], folder: Path) -> str:
-    readers = {"env": _from_env, "file": _from_file, "keyring": _from_keyring, "command": _from_command}
-    if len(source) != 1 or not readers.keys() >= source.keys():
-        raise SecretError(
-            "a secret is text, or a table with one of env, file, keyring and command",
-            hint='Write it as { env = "NAME" }, for example.',
-        )
-    ((kind, place),) = source.items()
-    secret = readers[kind](place, folder).rstrip()
-    if not secret:
-        raise SecretError(f"the secret from {kind} {_shown(place)} is empty", hint="Store the secret there.")
-    return secret
-
-
-def _shown(place: Any) -> str:
-    return repr(place[0] if isinstance(place, list) and place else place)
-
-
-def _from_env(place: Any, folder: Path) -> str:
-    del folder
-    value = os.environ.get(str(place))
-    if value is None:
-        raise SecretError(f"the environment variable {place} is not set", hint=f"Set {place} to the secret.")
-    return value
-
-
-def _from_file(place: Any, folder: Path) -> str:
-    path = folder / Path(str(place)).expanduser()
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SecretError(
-            f"the file {path} cannot be read: {error.strerror}",
-            hint="Check that it exists and that this user may read it.",
-        ) from None
-    except UnicodeDecodeError:
-        raise SecretError(f"the file {path} is not text", hint="Store the secret as UTF-8 text.") from None
-
-
-def _from_keyring(place: Any, folder: Path) -> str:
-    del folder
-    service, slash, user = str(place).rpartition("/")
-    if not slash:
-        raise SecretError(f"{place!r} is not SERVICE/USER", hint='Write { keyring = "SERVICE/USER" }.')
-    try:
-        import keyring
-    except ImportError:
-        raise SecretError(
-            "keyring is not installed", hint="Install it with: pip install 'mdmsdk[keyring]'"
-        ) from None
-    try:
-        value = keyring.get_password(service, user)
-    except Exception as error:  # noqa: BLE001 - each back end has its own errors
-        raise SecretError(
-            f"the keyring did not answer ({type(error).__name__})",
-            hint="Check that a keyring is set up and unlocked for this user.",
-        ) from None
-    if value is None:
-        raise SecretError(
-            f"the keyring has no entry {place!r}", hint=f"Store it with: keyring set {service} {user}"
-        )
-    return value
-
-
-def _from_command(place: Any, folder: Path) -> str:
-    if not (isinstance(place, list) and place and all(isinstance(word, str) for word in place)):
-        raise SecretError(
-            "command is not a list of words", hint='Write { command = ["op", "read", "op://vault/item"] }.'
-        )
-    try:
-        done = subprocess.run(  # noqa: S603 - the administrator's own command, without a shell
-            place,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_COMMAND_TIMEOUT,
-            check=True,
-        )
-        return done.stdout.decode()
-    except FileNotFoundError:
-        problem = "is not installed"
-    except subprocess.TimeoutExpired:
-        problem = f"did not end within {_COMMAND_TIMEOUT:g} s"
-    except subprocess.CalledProcessError as error:
-        problem = f"ended with status {error.returncode}"
-    except (OSError, UnicodeDecodeError) as error:
-        problem = f"failed ({type(error).__name__})"
-    # Its output may hold the secret, so it is not shown.
-    raise SecretError(f"the command {_shown(place)} {problem}", hint="Run it by hand and see what it says.")

@@ -32,7 +32,7 @@ LAYERS = [
     {"registry", "ise"},
     {"_run"},
     {"client"},
-    {"federation", "watch", "doctor", "config", "environment", "trust"},
+    {"federation", "watch", "doctor", "config", "config_check", "environment", "secret_sources", "trust"},
     {"testing", "simulator"},
     {"cli", "__main__"},
     {""},  # mdmsdk/__init__.py: the public face
@@ -48,7 +48,7 @@ OWNERS = {
     "tenacity": {"mdmsdk._run"},
     "stevedore": {"mdmsdk.registry"},
     "lxml": {"mdmsdk.ise"},
-    "keyring": {"mdmsdk.config"},
+    "keyring": {"mdmsdk.secret_sources"},
     "tomlkit": {"mdmsdk.cli"},
     "typer": {"mdmsdk.cli"},
     "rich": {"mdmsdk.cli"},

@@ -29,14 +29,28 @@ def checked(model: type[M], values: Mapping[str, Any], what: str) -> M:
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False, include_context=False)
-    lines = "; ".join(
-        _explain(problem["loc"], problem["type"], problem["msg"], model) for problem in problems
-    )
+        problems = "; ".join(text for _, text in _explained(error, model))
     raise ConfigurationError(
-        f"the {what} settings are not usable: {lines}",
+        f"the {what} settings are not usable: {problems}",
         hint=f"The settings are: {', '.join(model.model_fields)}.",
     )
+
+
+def problems_of(model: type[BaseModel], values: Mapping[str, Any]) -> list[tuple[tuple[str, ...], str]]:
+    """All that is wrong with the values for a settings model: where, and what, but no value."""
+    try:
+        model.model_validate(dict(values))
+    except ValidationError as error:
+        return _explained(error, model)
+    return []
+
+
+def _explained(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple[str, ...], str]]:
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    return [
+        (tuple(map(str, problem["loc"])), _explain(problem["loc"], problem["type"], problem["msg"], model))
+        for problem in problems
+    ]
 
 
 def _explain(place: tuple[int | str, ...], kind: str, message: str, model: type[BaseModel]) -> str:

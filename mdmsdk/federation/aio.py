@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import time
 from functools import partial
 from itertools import islice
@@ -26,6 +25,7 @@ from mdmsdk.federation.members import Asking, Broken, Question, not_asked
 from mdmsdk.federation.merge import Answer, Heartbeat, Merge, Outcome, merged
 from mdmsdk.identifiers import Key
 from mdmsdk.models import ComplianceState
+from mdmsdk.words import nearest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -319,9 +319,8 @@ class AsyncMdmFederation:
             return self._order
         wanted = {servers} if isinstance(servers, str) else set(servers)
         if unknown := sorted(wanted - {*self._order}):
-            near = difflib.get_close_matches(unknown[0], self._order, n=1)
             raise ConfigurationError(
-                f"there is no server {', '.join(unknown)}" + (f", is {near[0]} meant?" if near else ""),
+                f"there is no server {', '.join(unknown)}{nearest(unknown[0], self._order)}",
                 hint=f"There are: {', '.join(self._order)}.",
             )
         if not wanted:
