@@ -185,6 +185,14 @@ def lookup(
             help="Title or number of the file's column; default: what the titles say, or the first.",
         ),
     ] = None,
+    cert: Annotated[
+        Path | None,
+        typer.Option(
+            "--cert",
+            metavar="FILE",
+            help="A certificate, PEM or DER: its identifiers in order, as Cisco ISE asks.",
+        ),
+    ] = None,
     config: Config = None,
     format_: Output = None,
 ) -> int:
@@ -192,6 +200,12 @@ def lookup(
 
     Exit code 1 if a device is unknown to all, 3 if a server failed.
     """
+    if cert is not None:
+        if keys or source is not None or by is not None:
+            raise typer.BadParameter("names one device; leave keys and --input out.", param_hint="--cert")
+        from mdmsdk.cli.servers import lookup_certificate
+
+        return lookup_certificate(config, format_, server or (), cert=cert)
     if not keys and source is None:
         raise typer.BadParameter("give a KEY or --input.", param_hint="KEY")
     if column is not None and source is None:
@@ -221,6 +235,17 @@ def noncompliant(
     from mdmsdk.cli.servers import noncompliant
 
     return noncompliant(config, format_, server or (), reasons=reasons)
+
+
+@command(app, "mdm devices --format csv > inventory.csv", "mdm devices --server macs")
+def devices(*, server: Servers = None, config: Config = None, format_: Output = None) -> int:
+    """List all devices of all servers.
+
+    A device that several servers know comes several times. Exit code 3 if the list is not complete.
+    """
+    from mdmsdk.cli.servers import devices
+
+    return devices(config, format_, server or ())
 
 
 @command(app, "mdm providers", "mdm providers --details")
@@ -310,6 +335,24 @@ def config_trust(
     from mdmsdk.cli.configuration import trust
 
     return trust(file or config, format_)
+
+
+@command(config_app, "mdm config check", "mdm config check site/mdm.toml", name="check")
+def config_check(
+    *,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="The configuration; default: the one that is found.")
+    ] = None,
+    config: Config = None,
+    format_: Output = None,
+) -> int:
+    """Find every problem of a configuration.
+
+    Secrets are read, and never shown; no server is asked. Exit code 2 if there is a problem.
+    """
+    from mdmsdk.cli.configuration import check
+
+    return check(file or config, format_)
 
 
 app.add_typer(plugin_app, name="plugin")

@@ -104,6 +104,12 @@ class Tally:
         else:
             self._unsaid += 1
 
+    def remark(self, what: str, text: str) -> None:
+        """Something that a person should know; of each kind only the first."""
+        if what not in self._said:
+            self._said.add(what)
+            say(f"note: {text}")
+
     def close(self) -> None:
         """Say how much was left unsaid."""
         if self._unsaid:

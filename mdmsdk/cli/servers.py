@@ -1,4 +1,4 @@
-"""The commands that ask the configured servers: `heartbeat`, `lookup` and `noncompliant`."""
+"""The commands that ask the configured servers: `heartbeat`, `lookup`, `devices` and `noncompliant`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from mdmsdk.certificates import keys_from_certificate
 from mdmsdk.cli import rows
 from mdmsdk.cli.bar import Bar
 from mdmsdk.cli.formats import writing
 from mdmsdk.cli.keys import all_keys
 from mdmsdk.cli.report import FAILED, UNKNOWN, WRONG, Tally
-from mdmsdk.errors import IncompleteListError, MdmError
+from mdmsdk.config import load_config
+from mdmsdk.errors import ConfigurationError, IncompleteListError, InvalidIdentifierError, MdmError
 from mdmsdk.federation import MdmFederation, Status
 from mdmsdk.identifiers import Key
 from mdmsdk.provider import Capability
@@ -65,22 +67,42 @@ def lookup(
         # A bar would only flicker over a few keys, and disturb who types them.
         by_hand = source == "-" and sys.stdin.isatty()
         bar = Bar("keys", total, wanted=not by_hand and (total is None or total > _FEW_KEYS))
-        return show_answers(federation, wanted, chosen, by=by, bar=bar)
+        return show_answers(federation.lookup_many(wanted), chosen, by=by, bar=bar)
+
+
+def lookup_certificate(
+    config: Path | None, chosen: Format | None, names: Sequence[str], *, cert: Path
+) -> int:
+    """Look up the device that a certificate names, by its identifiers in order."""
+    try:
+        data = cert.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{cert} cannot be read: {error.strerror}", hint="Give a certificate in PEM or DER."
+        ) from None
+    patterns = load_config(config).federation.certificate_patterns
+    if not (keys := keys_from_certificate(data, patterns=patterns)):
+        raise InvalidIdentifierError(
+            f"{cert} names no device",
+            hint="Look at its names with: openssl x509 -text. Other forms can be read with the setting "
+            "federation.certificate_patterns.",
+        )
+    with MdmFederation.from_config(config, servers=names or None) as federation:
+        return show_answers([federation.lookup(keys)], chosen, bar=Bar("keys", 1, wanted=False))
 
 
 def show_answers(
-    federation: MdmFederation,
-    keys: Iterable[Key | str],
+    answers: Iterable[Answer],
     chosen: Format | None,
     *,
     bar: Bar,
     by: str | None = None,
     view: View = rows.LOOKUP,
 ) -> int:
-    """Write one row for each key, as the answers come."""
+    """Write one row for each answer, as they come."""
     tally = Tally()
     with bar, writing(view, chosen) as out:
-        for answer in federation.lookup_many(keys):
+        for answer in answers:
             row = rows.lookup_row(answer)
             if by and not isinstance(answer.key, Key):
                 row["key"] = answer.key.removeprefix(f"{by}:")
@@ -99,12 +121,25 @@ def _judge(answer: Answer, tally: Tally) -> None:
     for outcome in answer.outcomes:
         if outcome.error and (outcome.status is Status.ERROR or (unasked and outcome.judges)):
             tally.error(outcome.error)
+    if answer.randomized and not answer.found:
+        tally.remark(
+            "randomized",
+            f"{answer.key} is a MAC address that the device made up; servers record the hardware's own",
+        )
     if not isinstance(answer.key, Key):
         tally.note(WRONG)
     elif unasked or Status.ERROR in statuses:
         tally.note(FAILED)
     elif not answer.found:
         tally.note(UNKNOWN)
+
+
+def devices(config: Path | None, chosen: Format | None, names: Sequence[str]) -> int:
+    """List all records of all servers."""
+    with MdmFederation.from_config(config, servers=names or None) as federation:
+        tally = Tally()
+        show_devices(federation.devices(), chosen, tally)
+        return tally.code
 
 
 def noncompliant(config: Path | None, chosen: Format | None, names: Sequence[str], *, reasons: bool) -> int:

@@ -355,7 +355,10 @@ def _demo_lookup(federation: MdmFederation, tried: Sequence[Sample], chosen: For
     _heading("mdm lookup KEY...", "does a device comply? any kind of key, several at once", chosen)
     view = labelled(rows.LOOKUP, "WHAT", [sample.what for sample in tried])
     code = show_answers(
-        federation, [sample.key for sample in tried], chosen, bar=Bar("keys", wanted=False), view=view
+        federation.lookup_many([sample.key for sample in tried]),
+        chosen,
+        bar=Bar("keys", wanted=False),
+        view=view,
     )
     return OK if code == UNKNOWN else code  # the unknown ones are part of the show
 
