@@ -137,7 +137,7 @@ def test_a_file_that_is_not_there(mdm: Run, config: Path, tmp_path: Path) -> Non
     ("words", "meant"),
     [
         (["lookpu", UNKNOWN], "Did you mean 'lookup'?"),
-        (["lookup", UNKNOWN, "--sever", "main"], "Possible options: --server"),
+        (["lookup", UNKNOWN, "--sever", "main"], "Possible options: --cert, --server"),
         (["lookup", "--by", "seriel", "x"], "is serial meant?"),
         (["lookup", "seriel:C02XK0AAJG5H"], "is serial meant?"),
         (["lookup", UNKNOWN, "--server", "mian"], "is main meant?"),
