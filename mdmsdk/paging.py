@@ -215,7 +215,9 @@ def collect(
         found += filter(keep, rows)
         if cursor is None:
             return found
-    raise IncompleteListError("the server's pages do not come to an end", collected=len(found))
+    raise IncompleteListError(
+        f"the server's pages do not come to an end: there are more than {max_pages}", collected=len(found)
+    )
 
 
 def numbered(ask: Callable[[int, int], Flow[Slice[T]]], offset: int, limit: int) -> Flow[Slice[T]]:
