@@ -209,6 +209,19 @@ class MdmProvider(ABC):
         """Kinds for which the administrator takes records that do not show the key for the device."""
         return frozenset()
 
+    @property
+    def login_url(self) -> str | None:
+        """Where tokens come from, if that may be another host than the one of `base_url`."""
+        return None
+
+    def outdated(self, info: ServerInfo) -> tuple[str, ...]:
+        """Sentences about what the vendor has deprecated or retired and this server has to be asked by.
+
+        Each says since when, and what to do.
+        """
+        del info
+        return ()
+
     def trusts(self, host: str) -> bool:
         """Whether the credential may follow a redirect or a next-page link to another `host`, over https.
 

@@ -71,13 +71,14 @@ def hosts_in(sight: Sight) -> list[str]:
     return [name for name in chain[0].names if "." in name] if chain else []
 
 
-def read_chain(host: str, sight: Sight, now: datetime) -> Reading:
+def read_chain(host: str, sight: Sight, now: datetime, setting: str = "base_url") -> Reading:
     """What the certificates of a server say.
 
     Args:
         host: the name under which it was asked.
         sight: what the handshake showed.
         now: the time.
+        setting: what names the host in the configuration.
     """
     chain = _read(sight)
     if not chain:
@@ -87,7 +88,7 @@ def read_chain(host: str, sight: Sight, now: datetime) -> Reading:
     through = f"; that is {maker}, a proxy that looks into TLS" if maker else ""
     if sight.code is None:
         return _trusted(chain[0], sight, now, through)
-    reading = _distrusted(host, chain, sight, now)
+    reading = _distrusted(host, chain, sight, now, setting)
     if maker and sight.code not in {_EXPIRED, _NOT_YET, *_OTHER_NAMES}:
         return Reading(
             f"{reading.detail}{through}, not the MDM",
@@ -105,7 +106,7 @@ def _trusted(leaf: _Certificate, sight: Sight, now: datetime, through: str) -> R
     return Reading(f"{sight.version}; {leaf.who}{through}", remedy)
 
 
-def _distrusted(host: str, chain: list[_Certificate], sight: Sight, now: datetime) -> Reading:
+def _distrusted(host: str, chain: list[_Certificate], sight: Sight, now: datetime, setting: str) -> Reading:
     leaf = chain[0]
     late = next((one for one in chain if one.ends < now), None)
     early = next((one for one in chain if one.begins > now), None)
@@ -125,7 +126,7 @@ def _distrusted(host: str, chain: list[_Certificate], sight: Sight, now: datetim
         names = ", ".join(leaf.names) or "nobody"
         return Reading(
             f"the certificate is for {names}, not for {host}: {leaf.who}",
-            "Write one of these names into base_url, if the MDM answers there, or give the server a "
+            f"Write one of these names into {setting}, if the MDM answers there, or give the server a "
             f"certificate for {host}; a proxy or load balancer before it may answer instead.",
         )
     return _untrusted(chain, sight)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -13,13 +12,16 @@ from pydantic import SecretStr
 
 from mdmsdk._run import waits_aio, waits_sync
 from mdmsdk._run.budget import Budget
-from mdmsdk._run.probe import Probe, refused_by_proxy
+from mdmsdk._run.probe import Probe
 from mdmsdk._run.runner import Runner
 from mdmsdk._run.waits_sync import iterate
 from mdmsdk.client.verdict import ruled, rules_of, settle
 from mdmsdk.config import Config, load_config
-from mdmsdk.doctor.chain import hosts_in, read_chain
+from mdmsdk.doctor.aging import outdated_by
+from mdmsdk.doctor.agreement import Examined, compare
 from mdmsdk.doctor.findings import STEPS, Finding, Redactor, failed, finding
+from mdmsdk.doctor.notes import Notes, StopError
+from mdmsdk.doctor.way import Way
 from mdmsdk.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -28,10 +30,9 @@ from mdmsdk.errors import (
     UnsupportedOperationError,
 )
 from mdmsdk.identifiers import KEY_KINDS
-from mdmsdk.models import ComplianceState, clean_time
+from mdmsdk.models import ComplianceState
 from mdmsdk.proof import proven
 from mdmsdk.provider import Capability
-from mdmsdk.wire import http_date
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -52,12 +53,7 @@ _SAMPLES = {
     "hostname": "no-such-host.invalid",
     "username": "no.such.user@example.invalid",
 }
-# Entra ID and others take assertions and tokens that are up to five minutes off, as Kerberos does.
-_MOST_SKEW = 300.0
-_RESOLUTION = 2.0  # seconds: the header has whole ones, and the answer took some time
 _LIMIT_FIELD = re.compile(r"(?:x-)?rate-?limit(?:-[a-z-]+)?", re.ASCII)
-_PROXY_REFUSES = 407
-_NO_ANSWER = {"TimeoutError": "no answer", "ConnectionRefusedError": "refused"}
 
 
 def diagnose(
@@ -93,26 +89,27 @@ def _loaded(config: Config | str | Path | None) -> Config:
 async def _diagnose(
     waits: ModuleType, config: Config, servers: Iterable[str] | None, *, redacted: bool
 ) -> AsyncIterator[Finding]:
-    redactor = Redactor()
+    redactor, examined = Redactor(), []
     for name in config.names(servers):
         try:
             provider = config.provider(name)
         except MdmError as error:
             findings = _stopped(name, failed(name, "settings", error))
         else:
-            findings = await _Examination(waits, name, provider, redactor).run()
+            examination = _Examination(waits, name, provider, redactor)
+            findings = await examination.run()
+            if examination.examined:
+                examined.append(examination.examined)
         for found in findings:
             yield redactor.redact(found) if redacted else found
+    for found in await compare(waits, examined) if len(examined) > 1 else ():
+        yield redactor.redact(found) if redacted else found
 
 
 def _stopped(server: str, *findings: Finding) -> list[Finding]:
     """The findings in order; the steps that are missing were not tried."""
     by_step = {found.step: found for found in findings}
     return [by_step.get(step) or finding(server, step, "not tried", ok=None) for step in STEPS]
-
-
-class _Stop(Exception):  # noqa: N818 - nothing that any caller sees
-    """All later steps make no sense."""
 
 
 class _Examination:
@@ -127,143 +124,46 @@ class _Examination:
         self._runner = Runner(waits, provider, server, settings.policy)
         self._probe = Probe(self._runner)
         self._redactor = redactor
-        self._findings: dict[str, Finding] = {}
-        place = urlsplit(self._url)
-        self._secure = place.scheme == "https"
-        self._host, self._port = place.hostname or "", place.port or (443 if self._secure else 80)
-        redactor.learn("host", [self._host, *_hosts_of(settings)])
+        self._notes = Notes(server, self._runner.secrets.hide)
+        self._outdated: dict[str, None] = {}  # sentences, each once
+        self.examined: Examined | None = None
+        redactor.learn("host", _hosts_of(settings))
         redactor.learn("user", _users_of(settings))
 
     async def run(self) -> list[Finding]:
         """Take the steps as far as they make sense."""
         try:
-            self._good("settings", f"the provider {self._provider.name!r} takes them: {self._url}")
-            await self._reach()
-            await self._shake_hands()
-            await self._ask()
+            self._notes.good("settings", f"the provider {self._provider.name!r} takes them: {self._url}")
+            await self._way(self._url, "base_url", self._notes).take()
+            await self._look_at_login_host()
             await self._use()
-        except _Stop:
+        except StopError:
             pass
         finally:
             await self._runner.aclose()
-        return _stopped(self._server, *self._findings.values())
+        return _stopped(self._server, *self._notes.findings.values())
 
-    def _note(self, ok: bool | None, step: str, detail: str, remedy: str | None = None) -> None:
-        hide = self._runner.secrets.hide
-        self._findings[step] = finding(self._server, step, hide(detail), remedy and hide(remedy), ok=ok)
+    def _way(self, url: str, setting: str, notes: Notes) -> Way:
+        return Way(url, setting, notes=notes, probe=self._probe, policy=self._policy, redactor=self._redactor)
 
-    def _good(self, step: str, detail: str, remedy: str | None = None) -> None:
-        self._note(True, step, detail, remedy)  # noqa: FBT003
-
-    def _bad(self, step: str, detail: str, remedy: str) -> None:
-        self._note(False, step, detail, remedy)  # noqa: FBT003
-
-    def _skip(self, step: str, detail: str) -> None:
-        self._note(None, step, detail)
-
-    def _fail(self, step: str, error: MdmError) -> None:
-        self._findings[step] = failed(self._server, step, error)
-
-    # --- up to the answer ---
-
-    async def _reach(self) -> None:
-        """Proxy, name and TCP."""
-        try:
-            way = self._probe.way(self._url)
-        except MdmError as error:
-            self._fail("proxy", error)
-            raise _Stop from None
-        host, port = self._host, self._port
-        if way.proxy:
-            place = urlsplit(way.proxy.url)
-            host, port = place.hostname or "", place.port or 0
-            self._redactor.learn("host", [host])
-        self._good("proxy", f"{f'{host}:{port}' if way.proxy else 'none'} ({way.rule})")
-        whose = "proxy setting" if way.proxy else "base_url"
-        try:
-            addresses = await self._probe.resolve(host, port, self._policy.timeout)
-        except OSError as error:
-            late = isinstance(error, TimeoutError)
-            problem = f"no name server answered in {self._policy.timeout:g} s" if late else "not known"
-            self._bad("name", f"{host}: {problem}", f"Check the name in the {whose}, and DNS here.")
-            raise _Stop from None
-        shown = list(dict.fromkeys(str(address[4][0]) for address in addresses))
-        looked_up = f"{host} is {', '.join(shown)}"
-        self._good("name", f"{host}: no name to look up" if shown == [host] else looked_up)
-        outcomes = await self._probe.reach(addresses, self._policy.timeout)
-        self._tell_tcp(shown, outcomes, host, port)
-
-    def _tell_tcp(self, shown: list[str], outcomes: list[OSError | None], host: str, port: int) -> None:
-        dead = [address for address, outcome in zip(shown, outcomes, strict=True) if outcome]
-        told = ", ".join(
-            f"{address} {_tcp_word(outcome)}" for address, outcome in zip(shown, outcomes, strict=True)
-        )
-        remedy = None
-        if len(dead) == len(shown):
-            remedy = (
-                f"Check that {host} listens on port {port}, and that the route and every firewall on the way "
-                "let this machine through."
-            )
-        elif dead:
-            remedy = f"Connections try these in vain first: mend or remove {', '.join(dead)} in DNS."
-        self._note(len(dead) < len(shown), "tcp", f"port {port}: {told}", remedy)
-        if len(dead) == len(shown):
-            raise _Stop
-
-    async def _shake_hands(self) -> None:
-        """TLS, on the way that requests take."""
-        if not self._secure:
-            self._skip("tls", "base_url begins with http: nothing is encrypted")
+    async def _look_at_login_host(self) -> None:
+        """The same steps to where tokens come from; they make one finding."""
+        url = self._provider.login_url
+        if url is None or urlsplit(url).netloc == urlsplit(self._url).netloc:
+            self._notes.skip("login-host", "logins go to the server itself")
             return
+        host, notes = urlsplit(url).hostname, Notes(self._server, self._runner.secrets.hide)
         try:
-            sight = await self._probe.look(self._url, self._policy.timeout)
-        except MdmError as error:
-            self._fail_on_the_way("tls", error)
-            raise _Stop from None
-        self._redactor.learn("host", hosts_in(sight))
-        reading = read_chain(self._host, sight, datetime.now(UTC))
-        self._note(sight.code is None, "tls", *reading)
-        if sight.code is not None:
-            raise _Stop
-
-    def _fail_on_the_way(self, step: str, error: MdmError) -> None:
-        """Blame the proxy where it was the one who refused."""
-        if refusal := refused_by_proxy(error):
-            before = self._findings["proxy"].detail
-            remedy = "Check the login in the proxy's address, and that the proxy lets this host through."
-            self._bad("proxy", f"{before}; it refuses the way to {self._host}: {refusal}", remedy)
-        else:
-            self._fail(step, error)
-
-    async def _ask(self) -> None:
-        """HTTP, and the clock."""
-        try:
-            response, seconds = await self._probe.ask(self._url, self._policy.timeout)
-        except MdmError as error:
-            self._fail_on_the_way("http", error)
-            raise _Stop from None
-        if response.status == _PROXY_REFUSES:
-            before, remedy = (
-                self._findings["proxy"].detail,
-                "Give the proxy's address a user name and password.",
-            )
-            self._bad("proxy", f"{before}; it asks for a login (407)", remedy)
-            raise _Stop
-        self._good("http", f"status {response.status} after {seconds * 1000:.0f} ms, without a login")
-        self._look_at_clock(response.header("date"))
-
-    def _look_at_clock(self, said: str | None) -> None:
-        there = clean_time(http_date(said)) if said else None
-        if there is None:
-            self._skip("clock", "the server does not tell its time")
-            return
-        skew = (datetime.now(UTC) - there).total_seconds()
-        detail = f"this machine is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the server"
-        if abs(skew) < _RESOLUTION:
-            detail = "this machine and the server agree"
-        wrong = abs(skew) > _MOST_SKEW
-        remedy = "Set this machine's clock by NTP, or the server's: logins and tokens are refused."
-        self._note(not wrong, "clock", detail, remedy if wrong else None)
+            await self._way(url, "login address", notes).take()
+        except StopError:
+            [*_, found] = [one for one in notes.findings.values() if one.ok is False]
+            self._notes.bad("login-host", f"{host}, {found.step}: {found.detail}", found.remedy)
+            raise
+        taken = [one for one in notes.findings.values() if one.ok is not None]
+        told = "; ".join(f"{one.step}: {one.detail}" for one in taken)
+        remedy = " ".join(one.remedy for one in taken if one.remedy) or None
+        wrong = any(one.ok is False for one in taken)
+        (self._notes.bad if wrong else self._notes.good)("login-host", f"{host}: {told}", remedy)
 
     # --- with the provider ---
 
@@ -276,38 +176,50 @@ class _Examination:
         except MdmError as error:
             if not self._blame_login(error):
                 self._accept_login()
-                self._fail("heartbeat", error)
-            raise _Stop from None
-        named = (info.product, info.version, info.api_version and f"API {info.api_version}")
-        self._good("heartbeat", ", ".join(filter(None, named)) or f"{info.vendor} is there")
+                self._notes.fail("heartbeat", error)
+            raise StopError from None
+        self._outdated |= dict.fromkeys(self._provider.outdated(info))
         self._accept_login()
+        self._tell_heartbeat(info)
         await self._look_up(info)
         await self._list(info)
         self._tell_limits()
+        self._tell_heartbeat(info)
+
+    def _tell_heartbeat(self, info: ServerInfo) -> None:
+        """Who answers; again when other parts of the API have been asked, too, which may be outdated."""
+        self._listen()
+        named = (info.product, info.version, info.api_version and f"API {info.api_version}")
+        detail = ", ".join(filter(None, named)) or f"{info.vendor} is there"
+        self._notes.good("heartbeat", detail, " ".join(self._outdated) or None)
+
+    def _listen(self) -> None:
+        if said := outdated_by(self._probe.fields):
+            self._outdated[said] = None
 
     def _accept_login(self) -> None:
-        self._good("login", "the server takes the credential")
+        self._notes.good("login", "the server takes the credential")
 
     def _blame_login(self, error: MdmError) -> bool:
         """Whether it was the login that failed; then it is noted."""
         if error.operation == "login" or isinstance(error, AuthenticationError | TokenError):
-            self._fail("login", error)
+            self._notes.fail("login", error)
             return True
         return False
 
     def _fail_or_blame(self, step: str, error: MdmError) -> None:
         if isinstance(error, UnsupportedOperationError):
-            self._skip(step, error.message)
+            self._notes.skip(step, error.message)
         elif self._blame_login(error):
-            self._skip(step, "not possible without the login")
+            self._notes.skip(step, "not possible without the login")
         else:
-            self._fail(step, error)
+            self._notes.fail(step, error)
 
     async def _look_up(self, info: ServerInfo) -> None:
         kinds = {kind.kind for kind in self._provider.keys}
         key = next((KEY_KINDS[kind](text) for kind, text in _SAMPLES.items() if kind in kinds), None)
         if key is None:
-            self._skip("lookup", f"no sample for any of: {', '.join(sorted(kinds))}")
+            self._notes.skip("lookup", f"no sample for any of: {', '.join(sorted(kinds))}")
             return
         began = time.monotonic()
         try:
@@ -315,24 +227,25 @@ class _Examination:
                 "find", Budget(self._policy.deadline), "find", info, key
             )
             found = proven(self._provider, key, found)
+            self._listen()
         except MdmError as error:
             self._fail_or_blame("lookup", error)
             return
         seconds = time.monotonic() - began
-        self._good("lookup", f"{_sample(key)}: {len(found)} devices, after {seconds * 1000:.0f} ms")
+        self._notes.good("lookup", f"{_sample(key)}: {len(found)} devices, after {seconds * 1000:.0f} ms")
 
     async def _list(self, info: ServerInfo) -> None:
         """The first page of the noncompliant list, and what the source of compliance says about the fleet."""
         try:
             page = await self._page(info, "noncompliant")
         except ConfigurationError as error:  # the source of compliance says nothing, or there is none
-            self._fail("compliance", error)
-            self._skip("list", "not possible without a source of compliance")
+            self._notes.fail("compliance", error)
+            self._notes.skip("list", "not possible without a source of compliance")
             return
         except MdmError as error:
             self._fail_or_blame("list", error)
             return
-        self._good("list", f"{len(page.items)} noncompliant devices{_more(page)}")
+        self._notes.good("list", f"{len(page.items)} noncompliant devices{_more(page)}")
         await self._look_at_compliance(info, page)
 
     async def _look_at_compliance(self, info: ServerInfo, page: Page[Device]) -> None:
@@ -348,8 +261,9 @@ class _Examination:
         rules, now = rules_of(self._provider.settings), self._runner.shared.clock.now()
         judged = [ruled(row, rules, now) if rules else row for row in page.items]
         devices = [settle(row, self._server, self._provider.name) for row in judged]
+        self.examined = Examined(self._server, self._provider, info, devices)
         if not devices:
-            self._skip("compliance", f"nothing can be said: no device on the first page of {which}")
+            self._notes.skip("compliance", f"nothing can be said: no device on the first page of {which}")
             return
         states = Counter(device.compliance.state.value for device in devices)
         told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
@@ -357,11 +271,11 @@ class _Examination:
         by = f"; decided by {', '.join(sources[:3])}" if sources else ""
         detail = f"first page of {which}: {told}{by}"
         if states[ComplianceState.UNKNOWN.value] < len(devices):
-            self._good("compliance", detail)
+            self._notes.good("compliance", detail)
             return
         reason = next((reason for device in devices for reason in device.compliance.reasons), "")
         remedy = f"No device has a verdict: say in the setting compliance what decides. {reason}"
-        self._bad("compliance", detail, remedy.strip())
+        self._notes.bad("compliance", detail, remedy.strip())
 
     async def _page(self, info: ServerInfo, which: str) -> Page[Device]:
         budget = Budget(self._policy.deadline)
@@ -376,13 +290,9 @@ class _Examination:
         detail = f"kept to: {rate}{limits.concurrency} at once; the server says {said or 'nothing'}"
         if "0" in (value for name, value in told.items() if name.endswith("remaining")):
             remedy = "The quota is spent: ask less often, or lower limits.rate where other tools share it."
-            self._bad("limits", detail, remedy)
+            self._notes.bad("limits", detail, remedy)
         else:
-            self._good("limits", detail)
-
-
-def _tcp_word(outcome: OSError | None) -> str:
-    return _NO_ANSWER.get(type(outcome).__name__, "unreachable") if outcome else "answers"
+            self._notes.good("limits", detail)
 
 
 def _sample(key: Key) -> str:

@@ -25,6 +25,7 @@ STEPS = (
     "tls",
     "http",
     "clock",
+    "login-host",
     "login",
     "heartbeat",
     "lookup",
@@ -32,7 +33,7 @@ STEPS = (
     "compliance",
     "limits",
 )
-"""In the order in which they are taken."""
+"""In the order in which they are taken. Where several servers answered, ``agreement`` follows for each."""
 _LONGEST = 2000
 
 

@@ -9,7 +9,7 @@ import datetime as dt
 import socket
 import ssl
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import trustme
 from mdmsdk.config import Config, FederationSettings
 from mdmsdk.doctor import diagnose
 from mdmsdk.simulator import Fault, Fleet, IseSimulator, RunningSimulator, serve
-from mdmsdk_intune.simulator import IntuneIseSimulator
+from mdmsdk_intune.simulator import IntuneIseSimulator, IntuneSimulator
 from mdmsdk_ivanti.simulator import IvantiCoreSimulator
 from mdmsdk_jamf.ise.simulator import JamfIseSimulator
 from mdmsdk_jamf.simulator import ALL_PRIVILEGES, JamfSimulator
@@ -46,6 +46,7 @@ class Stage:
     stack: ExitStack
     folder: Path
     patch: pytest.MonkeyPatch
+    beside: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def serve(self, simulator: Any) -> RunningSimulator[Any]:
         return self.stack.enter_context(serve(simulator))
@@ -95,6 +96,7 @@ class Scenario:
         detail: a part of what it says was found.
         arrange: makes it go wrong, and gives the settings of the server.
         misconfigured: whether the settings are at fault, which is another exit code.
+        warning: whether the step goes well all the same.
     """
 
     title: str
@@ -103,6 +105,7 @@ class Scenario:
     detail: str
     arrange: Callable[[Stage], dict[str, Any]]
     misconfigured: bool = False
+    warning: bool = False
 
 
 # --- settings and network ---
@@ -338,13 +341,64 @@ def login_certificate_unknown(stage: Stage) -> dict[str, Any]:
     return {**settings, "authority_url": authority_unknown(stage)["base_url"]}
 
 
+def login_host_unknown(stage: Stage) -> dict[str, Any]:
+    settings = stage.serve(IntuneIseSimulator(FLEET)).settings
+    name_unknown(stage)
+    return {**settings, "authority_url": "https://mdm.example"}
+
+
+def login_host_closed(stage: Stage) -> dict[str, Any]:
+    settings = stage.serve(WorkspaceOneSimulator(FLEET, login="oauth")).settings
+    return {**settings, "token_url": port_closed(stage)["base_url"]}
+
+
+def inventory_deprecated(stage: Stage) -> dict[str, Any]:
+    return stage.serve(JamfSimulator(FLEET, version="11.23.2")).settings
+
+
+def sunset_announced(stage: Stage) -> dict[str, Any]:
+    return with_fields(stage, {"deprecation": "@1767225600", "sunset": "Wed, 30 Jun 2027 23:59:59 GMT"})
+
+
+MAC = next(device for device in FLEET if device.platform == "macOS" and device.compliance == "compliant")
+MACS = FLEET.without(*(device for device in FLEET if device.id != MAC.id))
+
+
+def jamf_beside_intune(stage: Stage, jamf: Fleet, intune: Fleet) -> dict[str, Any]:
+    stage.beside["intune"] = stage.serve(IntuneSimulator(intune)).settings
+    return stage.serve(JamfSimulator(jamf)).settings
+
+
+def registered_twice(stage: Stage) -> dict[str, Any]:
+    again = replace(MAC, id=MAC.id + 5000, guid="7f0a2c1e-7b3d-4e58-9c46-d1a2b3c4e5f7")
+    return jamf_beside_intune(stage, MACS, MACS.including(again))
+
+
+def judged_differently(stage: Stage) -> dict[str, Any]:
+    return jamf_beside_intune(
+        stage, MACS, MACS.replace(MAC, compliance="noncompliant", failure_reasons=("x",))
+    )
+
+
+def unresponsive(stage: Stage) -> dict[str, Any]:
+    assert MAC.last_check_in
+    late = MAC.last_check_in - dt.timedelta(hours=30)
+    return jamf_beside_intune(stage, MACS.replace(MAC, last_check_in=late), MACS)
+
+
 def quota_spent(stage: Stage) -> dict[str, Any]:
+    return with_fields(stage, {"x-ratelimit-remaining": "0"})
+
+
+def with_fields(stage: Stage, fields: dict[str, str]) -> dict[str, Any]:
+    """A server whose answers have more fields in the header."""
     simulator = IseSimulator(FLEET, password=PASSWORD)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         async def more(message: Any) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-ratelimit-remaining", b"0")]
+                told = [(name.encode(), value.encode()) for name, value in fields.items()]
+                message["headers"] = [*message["headers"], *told]
             await send(message)
 
         await simulator.app(scope, receive, more)
@@ -474,6 +528,27 @@ SCENARIOS = (
         clock_wrong,
     ),
     Scenario(
+        "ISE: the token issuing URL shows a certificate that is not trusted",
+        "login-host",
+        "save its certificate and name the file in tls.ca_file",
+        "127.0.0.1, tls: ",
+        login_certificate_unknown,
+    ),
+    Scenario(
+        "Intune: the login host's name is not known",
+        "login-host",
+        "Check the name in the login address, and DNS here.",
+        "mdm.example, name: mdm.example: not known",
+        login_host_unknown,
+    ),
+    Scenario(
+        "Workspace ONE: nobody listens at the token host",
+        "login-host",
+        _WAY,
+        "127.0.0.1, tcp: port",
+        login_host_closed,
+    ),
+    Scenario(
         'ISE: "401"; Jamf Pro has Basic authentication switched off, or the password is wrong',
         "login",
         "'Allow Basic authentication in addition to Bearer Token authentication'",
@@ -538,13 +613,6 @@ SCENARIOS = (
         refused_with(500011, "invalid_resource"),
     ),
     Scenario(
-        "ISE: the token issuing URL shows a certificate that is not trusted",
-        "login",
-        "Put the whole certificate chain (root and intermediates) of the host that really answers",
-        "is not trusted: self-signed certificate in certificate chain",
-        login_certificate_unknown,
-    ),
-    Scenario(
         'ISE: "404"; the instance is wrong, or its integration was deleted',
         "heartbeat",
         "The instance is wrong, or the network integration was deleted",
@@ -605,6 +673,22 @@ SCENARIOS = (
         misconfigured=True,
     ),
     Scenario(
+        "Jamf Pro: its newest inventory API is deprecated",
+        "heartbeat",
+        "Jamf deprecated v3 of the computer inventory on 2026-07-14: update Jamf Pro to 11.30 or later",
+        "API v3",
+        inventory_deprecated,
+        warning=True,
+    ),
+    Scenario(
+        "the server says that its API ends",
+        "heartbeat",
+        "deprecated since 2026-01-01 and to be switched off on 2027-06-30",
+        "API 3",
+        sunset_announced,
+        warning=True,
+    ),
+    Scenario(
         "a privilege for lookups is missing",
         "lookup",
         "Grant the account or API role: Read Computers.",
@@ -632,5 +716,26 @@ SCENARIOS = (
         "The quota is spent: ask less often",
         "x-ratelimit-remaining: 0",
         quota_spent,
+    ),
+    Scenario(
+        "Jamf with Intune: a Mac is registered twice",
+        "agreement",
+        "Remove what earlier enrolments left behind, and enrol the device again",
+        f"serial:{MAC.serial_number} has 2 records",
+        registered_twice,
+    ),
+    Scenario(
+        "Jamf with Intune: a Mac complies in one and not in the other",
+        "agreement",
+        "the registration is incomplete or was made twice",
+        f"serial:{MAC.serial_number} is ",
+        judged_differently,
+    ),
+    Scenario(
+        'Jamf with Intune: a Mac is "unresponsive"',
+        "agreement",
+        "the user who registered the Mac has to sign in again",
+        "checked in with intune, but for 30 hours before that not with mdm: unresponsive there",
+        unresponsive,
     ),
 )

@@ -77,6 +77,11 @@ class IntuneIseProvider(IseDialect):
         del previous
         return login(self.settings, audience)
 
+    @property
+    def login_url(self) -> str:
+        """The authority."""
+        return self.settings.authority
+
     def heartbeat(self) -> Flow[ServerInfo]:
         """Find the service, which may have moved, and ask for its description.
 

@@ -28,7 +28,7 @@ from mdmsdk.wire import Request
 from mdmsdk_jamf.inventory import Inventory
 from mdmsdk_jamf.login import client_token, user_token
 from mdmsdk_jamf.lookups import Lookup
-from mdmsdk_jamf.records import REALMS, VERSIONS
+from mdmsdk_jamf.records import DEPRECATED, REALMS, VERSIONS
 from mdmsdk_jamf.refusals import REFUSALS, complaint
 from mdmsdk_jamf.settings import JamfSettings
 from mdmsdk_jamf.sources import source_of
@@ -148,6 +148,13 @@ class JamfProvider(MdmProvider):
         if self.settings.compliance and not self.settings.compliance.rules:
             yield from self._check_source(info)
         return info
+
+    def outdated(self, info: ServerInfo) -> tuple[str, ...]:
+        """An inventory that Jamf has deprecated, where the server has no newer one."""
+        if date := DEPRECATED.get(info.api_version or ""):
+            said = f"Jamf deprecated {info.api_version} of the computer inventory on {date}"
+            return (f"{said}: update Jamf Pro to 11.30 or later, which has v4.",)
+        return ()
 
     def _find_inventory(self, version: str) -> Flow[tuple[str, int | None]]:
         """The newest version of the inventory that this server has, and how many computers it holds."""

@@ -82,6 +82,11 @@ class MerakiProvider(MerakiScope):
 
     # "Authorization" and "OAuth", https://developer.cisco.com/meraki/api-v1/authorization/ and
     # https://developer.cisco.com/meraki/api-v1/oauth-overview/.
+    @property
+    def login_url(self) -> str | None:
+        """Where a refresh token is exchanged; a key needs no login."""
+        return self.settings.token_url if self.settings.refresh_token else None
+
     def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
         """The API key, or an access token for a refresh token."""
         del audience

@@ -110,6 +110,11 @@ class WorkspaceOneProvider(MdmProvider):
 
     # --- login ---
 
+    @property
+    def login_url(self) -> str | None:
+        """The token service of OAuth."""
+        return self.settings.login_url
+
     def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
         """By user name and password or certificate without a request; by OAuth from the token service."""
         del audience, previous
