@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 AGREEMENT = "agreement"
 _MOST = 5  # devices looked up at one server
-# Microsoft, "Troubleshoot problems when integrating Jamf with Microsoft Intune": a Mac that has not checked in
-# for 24 hours is unresponsive. https://support.microsoft.com/help/4519171
+# Microsoft, "Troubleshoot problems when integrating Jamf with Microsoft Intune": a Mac that has not checked
+# in for 24 hours is unresponsive. https://support.microsoft.com/help/4519171
 _UNRESPONSIVE = timedelta(hours=24)
 _AGAIN = (
     "Remove what earlier enrolments left behind, and enrol the device again; with Jamf Pro and Intune, take "
