@@ -27,12 +27,14 @@ class Column:
         value: what stands in it for a row; None leaves it empty.
         limit: cells that it may take on a terminal; None for all that it needs.
         verdict: whether good and bad words in it get their colours.
+        spare: whether it may stand below its row where a terminal is narrow.
     """
 
     title: str
     value: Callable[[Row], Any]
     limit: int | None = None
     verdict: bool = False
+    spare: bool = False
 
 
 @dataclass(frozen=True, slots=True)

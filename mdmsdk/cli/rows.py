@@ -163,9 +163,9 @@ PROVIDERS = View(
     table=[
         Column("NAME", _field("name")),
         Column("VENDOR", _field("vendor")),
-        Column("DISTRIBUTION", _field("distribution")),
-        Column("VERSION", _field("version")),
-        Column("CAPABILITIES", _field("capabilities")),
+        Column("DISTRIBUTION", _field("distribution"), spare=True),
+        Column("VERSION", _field("version"), spare=True),
+        Column("CAPABILITIES", _field("capabilities"), spare=True),
         Column("KEYS", _field("keys")),
     ],
     csv=_fields("name", "vendor", "distribution", "version", "keys", "capabilities"),
@@ -180,7 +180,7 @@ HEARTBEAT = View(
         Column("OK", _field("ok"), verdict=True),
         Column("PROVIDER", _field("provider")),
         Column("PRODUCT", lambda row: " ".join(filter(None, (row["product"], row["version"]))), 32),
-        Column("API", _field("api_version")),
+        Column("API", _field("api_version"), spare=True),
         Column("MS", _field("elapsed_ms")),
         Column("ERROR", _error),
     ],
@@ -194,8 +194,8 @@ LOOKUP = View(
         Column("KEY", _field("key")),
         Column("COMPLIANCE", _answer_state, verdict=True),
         Column("SERVER", _field("device", "server"), 16),
-        Column("DEVICE", _of_device(_name), 28),
-        Column("OS", _of_device(_system), 18),
+        Column("DEVICE", _of_device(_name), 28, spare=True),
+        Column("OS", _of_device(_system), 18, spare=True),
         Column("REASONS", _answer_note),
     ],
     csv=[
@@ -217,10 +217,10 @@ NONCOMPLIANT = View(
     table=[
         Column("DEVICE", _first_identifier),
         Column("SERVER", _field("server"), 16),
-        Column("NAME", _name, 28),
-        Column("OS", _system, 18),
+        Column("NAME", _name, 28, spare=True),
+        Column("OS", _system, 18, spare=True),
         Column("STATE", _field("compliance", "state"), verdict=True),
-        Column("CHECK-IN (UTC)", _short_time),
+        Column("CHECK-IN (UTC)", _short_time, spare=True),
         Column("REASONS", _field("compliance", "reasons")),
     ],
     csv=_fields(*_DEVICE_FIELDS),
@@ -230,4 +230,6 @@ NONCOMPLIANT = View(
 def labelled(view: View, title: str, labels: Sequence[str]) -> View:
     """The view with a first column that says what each row, in order, is about."""
     remaining = iter(labels)
-    return View(table=[Column(title, lambda _row: next(remaining, None)), *view.table], csv=view.csv)
+    return View(
+        table=[Column(title, lambda _row: next(remaining, None), spare=True), *view.table], csv=view.csv
+    )

@@ -347,12 +347,12 @@ def _heading(command: str, what: str, chosen: Format) -> None:
 
 
 def _demo_heartbeat(federation: MdmFederation, chosen: Format) -> int:
-    _heading("mdm heartbeat", "is every server there, and does it let us in?", chosen)
+    _heading("mdm heartbeat", "is every server there?", chosen)
     return show_heartbeats(federation, chosen)
 
 
 def _demo_lookup(federation: MdmFederation, tried: Sequence[Sample], chosen: Format) -> int:
-    _heading("mdm lookup KEY...", "does a device comply? any kind of key, several at once", chosen)
+    _heading("mdm lookup KEY...", "does a device comply?", chosen)
     view = labelled(rows.LOOKUP, "WHAT", [sample.what for sample in tried])
     code = show_answers(
         federation.lookup_many([sample.key for sample in tried]),

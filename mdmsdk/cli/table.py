@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -18,10 +18,12 @@ from mdmsdk.words import one_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+T = TypeVar("T")
 _FIRST_ROWS = 100
 _PATIENCE = 0.5  # seconds for which the first rows are held back
 _GAP = "  "
-_NARROWEST = 8  # cells, to which a column may be cut
+_NARROW = 12  # cells, to which a column may be cut before others move below their rows
+_NARROWEST = 8  # and after that
 _COMFORTABLE = 40  # cells for a long text beside its row; with less it stands below
 _INDENT = 4
 _TITLE = "\x1b[1m"
@@ -60,6 +62,7 @@ class TableWriter(Writer):
         self._held_since = 0.0
         self._widths: list[int] | None = None
         self._below = False  # whether the last column's texts stand below their rows
+        self._moved: list[int] = []  # columns that stand there with them
 
     def write(self, row: Row) -> None:
         """Write one row, or hold it back until the widths are known."""
@@ -96,32 +99,56 @@ class TableWriter(Writer):
         fitted = [
             width if limit is None else min(width, limit) for width, limit in zip(widths, limits, strict=True)
         ]
-        *leading, last = fitted
-        start = sum(leading) + len(_GAP) * len(leading)
-        self._below = start + min(last, _COMFORTABLE) > self._room
-        excess = start - len(_GAP) - self._room if self._below else 0
-        elastic = [index for index, limit in enumerate(limits[:-1]) if limit is not None]
-        while excess > 0 and (wide := max(elastic, key=fitted.__getitem__, default=-1)) >= 0:
-            if fitted[wide] <= _NARROWEST:
-                break
-            fitted[wide] -= 1
-            excess -= 1
+        self._below = self._start(fitted) + min(fitted[-1], _COMFORTABLE) > self._room
+        if not self._below:
+            return fitted
+        spare = [index for index, column in enumerate(self._view.table[:-1]) if column.spare]
+        full = list(fitted)
+        while not self._cut(fitted, _NARROW) and spare:
+            self._moved.append(spare.pop())
+            fitted[:] = full
+        self._cut(fitted, _NARROWEST)
         return fitted
+
+    def _start(self, widths: Sequence[int]) -> int:
+        """Where the last column would begin."""
+        return sum(width + len(_GAP) for width in self._kept(widths[:-1]))
+
+    def _kept(self, cells: Sequence[T]) -> list[T]:
+        """What stands in the row, and not below it."""
+        return [cell for index, cell in enumerate(cells) if index not in self._moved]
+
+    def _cut(self, widths: list[int], narrowest: int) -> bool:
+        """Narrow the widest columns that may be cut; whether that makes the row fit."""
+        room = (self._room or 0) + len(_GAP)
+        limits = [column.limit for column in self._view.table[:-1]]
+        elastic = self._kept([index if limit else -1 for index, limit in enumerate(limits)])
+        able = [index for index in elastic if index >= 0]
+        while self._start(widths) > room and able:
+            wide = max(able, key=widths.__getitem__)
+            if widths[wide] <= narrowest:
+                break
+            widths[wide] -= 1
+        return self._start(widths) <= room
 
     def _lines(self, cells: Sequence[str], widths: Sequence[int]) -> str:
         *leading, last = cells
-        padded = [
-            self._cell(cell, width, column)
-            for cell, width, column in zip(leading, widths[:-1], self._view.table[:-1], strict=True)
-        ]
+        padded = self._kept(
+            [
+                self._cell(cell, width, column)
+                for cell, width, column in zip(leading, widths[:-1], self._view.table[:-1], strict=True)
+            ]
+        )
         if self._room is None:
             return f"{_GAP.join([*padded, last]).rstrip()}\n"
-        start = _INDENT if self._below else sum(widths[:-1]) + len(_GAP) * len(padded)
+        start = _INDENT if self._below else self._start(widths)
         if self._below:
+            moved = ", ".join(filter(None, (cells[index] for index in sorted(self._moved))))
+            text = ": ".join(filter(None, (moved, last)))
             if cells == [column.title for column in self._view.table]:
-                last = ""
+                text = ""
             lines = [_GAP.join(padded).rstrip()]
-            more = _wrapped(last, self._room - start) if last else []
+            more = _wrapped(text, self._room - start) if text else []
         else:
             first, *more = _wrapped(last, self._room - start)
             lines = [_GAP.join([*padded, first]).rstrip()]
