@@ -44,13 +44,26 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _misplaced(given: object) -> None:
+    if given:
+        raise typer.BadParameter("it stands behind the command, as in: mdm heartbeat --config FILE.")
+
+
 @app.callback()
 def _common(
+    *,
     version: Annotated[
         bool,
         typer.Option(
             "--version", callback=_version, is_eager=True, help="Print the version and the plugins."
         ),
+    ] = False,
+    before: Annotated[
+        str | None, typer.Option("--config", "--format", hidden=True, callback=_misplaced)
+    ] = None,
+    flags: Annotated[
+        bool,
+        typer.Option("-v", "--verbose", "-q", "--quiet", "--no-progress", hidden=True, callback=_misplaced),
     ] = False,
 ) -> None:
     """Options before the command."""

@@ -168,9 +168,10 @@ class _Form:
 
     def complete(self) -> None:
         """Ask for what is missing, until the provider takes the settings."""
-        for name in [*self._required(), *self._login()]:
-            if name not in self.values:
-                self._ask(name)
+        for ask_for in (self._required, self._login):  # which login is asked when the rest is known
+            for name in ask_for():
+                if name not in self.values:
+                    self._ask(name)
         while True:
             try:
                 checked(self._model, self._stand_in(self.values), "given")

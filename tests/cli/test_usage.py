@@ -141,6 +141,8 @@ def test_a_file_that_is_not_there(mdm: Run, config: Path, tmp_path: Path) -> Non
         (["lookup", "--by", "seriel", "x"], "is serial meant?"),
         (["lookup", "seriel:C02XK0AAJG5H"], "is serial meant?"),
         (["lookup", UNKNOWN, "--server", "mian"], "is main meant?"),
+        (["--config", "mdm.toml", "heartbeat"], "behind the command, as in: mdm heartbeat --config FILE"),
+        (["-v", "heartbeat"], "behind the command"),
         (["heartbeat", "Mainn"], "is main meant?"),
         (["doctor", "mian"], "is main meant?"),
         (["simulate", "jmaf"], "is jamf meant?"),
