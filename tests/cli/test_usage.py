@@ -469,3 +469,14 @@ def test_a_configuration_that_was_only_found_is_trusted_once(
     assert json.loads(mdm("config", "trust").out) == {"trusted": str(tmp_path / "mdm.toml")}
     assert mdm("heartbeat").code == 3  # it was asked, and nobody is there
     assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_a_script_for_the_completion_of_each_shell(
+    mdm: Run, monkeypatch: pytest.MonkeyPatch, shell: str
+) -> None:
+    monkeypatch.setenv("_MDM_COMPLETE", f"source_{shell}")
+    result = mdm()
+    assert (result.code, result.err) == (0, "")
+    assert "_MDM_COMPLETE" in result.out
+    assert f"complete_{shell}" in result.out
