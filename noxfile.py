@@ -212,6 +212,13 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Plant bugs into sample plugins: the contract suite must find them, and the docs' table must say so."""
+    install(session, *group("test"), *CONSTRAINTS)
+    session.run("python", "-m", "tests.kit.mutants", *session.posargs)
+
+
+@nox.session
 def matrix(session: nox.Session) -> None:
     """Let every fault of the matrix meet every provider, in both modes."""
     install(session, *CONSTRAINTS)

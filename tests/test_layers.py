@@ -1,11 +1,12 @@
 """Imports point down, and each large dependency has one importer (docs/explanation/design.md)."""
 
-import ast
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from mdmsdk.testing.imports import PERFORMING, imports, within
 
 ROOT = Path(__file__).parents[1]
 
@@ -57,52 +58,6 @@ OWNERS = {
     "pytest": {"mdmsdk.testing"},
     "vcr": {"mdmsdk.testing"},
 }
-
-# Not for what describes (L0 to L2, the ISE protocol, plugins): sockets, threads, event loops, sleep.
-PERFORMING = {"anyio", "asyncio", "concurrent", "multiprocessing", "threading", "time.sleep", "trio"}
-PERFORMING |= {
-    "aiohttp",
-    "http.client",
-    "requests",
-    "selectors",
-    "socket",
-    "ssl",
-    "urllib.request",
-    "urllib3",
-}
-
-
-def within(name: str, prefix: str) -> bool:
-    return name == prefix or name.startswith(f"{prefix}.")
-
-
-def is_typing_block(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
-
-
-def imports(source: str, package: str) -> Iterator[str]:
-    """Dotted names that a module imports when it runs, those inside functions included."""
-    todo: list[ast.AST] = [ast.parse(source)]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.If) and is_typing_block(node):
-            todo.extend(node.orelse)
-            continue
-        todo.extend(ast.iter_child_nodes(node))
-        match node:
-            case ast.Import(names=names):
-                yield from (alias.name for alias in names)
-            case ast.ImportFrom(module=module, names=names, level=level):
-                base = package.rsplit(".", level - 1)[0] if level else ""
-                origin = ".".join(part for part in (base, module) if part)
-                yield from (f"{origin}.{alias.name}" for alias in names)
-            case ast.Call(
-                func=ast.Name(id=call) | ast.Attribute(attr=call), args=[ast.Constant(value=name), *_]
-            ):
-                if call in {"import_module", "__import__"}:
-                    yield str(name)
-            case ast.Attribute(value=ast.Name(id="time"), attr="sleep"):
-                yield "time.sleep"
 
 
 def level_of(name: str) -> int:

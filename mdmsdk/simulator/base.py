@@ -4,6 +4,7 @@ import dataclasses
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -139,6 +140,13 @@ class Simulator(ABC, Generic[HabitsT]):
             Whether this vendor's server knows such a login.
         """
         return False
+
+    def check_in(self, device: SimDevice) -> datetime | None:
+        """Give the last check-in that a careful client must read from this server's record of a device.
+
+        None where the server does not tell it.
+        """
+        return device.last_check_in
 
     def behave(self, **changes: Any) -> None:
         """Change some habits of a server, running or not."""

@@ -7,6 +7,7 @@ import dataclasses
 import time
 import zlib
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, ClassVar, Final
 from urllib.parse import unquote
 
@@ -42,11 +43,13 @@ class IseSimulator(Simulator[IseHabits]):
     """A local server of the Cisco ISE MDM API.
 
     Attributes:
+        writer_type: What writes the answers; another one for a dialect with members of its own.
         failed_logins: Wrong passwords since the last right one.
     """
 
     name: ClassVar[str] = "ise"
     habits_type: ClassVar[type[IseHabits]] = IseHabits
+    writer_type: ClassVar[type[Writer]] = Writer
 
     def __init__(self, fleet: Fleet | None = None, **habits: Any) -> None:
         """Prepare a server.
@@ -81,6 +84,11 @@ class IseSimulator(Simulator[IseHabits]):
         if not truth_compliant(device):
             return "noncompliant"
         return "compliant" if device.registered else "unknown"
+
+    def check_in(self, device: SimDevice) -> datetime | None:
+        """Give the last check-in, which version 3 alone tells."""
+        told = self.habits.max_api_version > 2 and "lastCheckinTimeStamp" not in self.habits.missing  # noqa: PLR2004
+        return device.last_check_in if told else None
 
     def noncompliant(self) -> tuple[SimDevice, ...]:
         """Give the devices of a complete noncompliant list, by id: enrolled, and not compliant for ISE."""
@@ -144,7 +152,7 @@ class IseSimulator(Simulator[IseHabits]):
         return self._server_info(max(1, min(asked, habits.max_api_version)))
 
     def _server_info(self, version: int) -> Response:
-        habits, write = self.habits, Writer(self.habits)
+        habits, write = self.habits, self.writer_type(self.habits)
         path = habits.api_path or f"/ciscoise/mdmapi/v{version}"
         content = write.name("mdminfo")
         # Version 1 has no such element: ISE 2.7's schema lacks it.
@@ -247,7 +255,7 @@ class IseSimulator(Simulator[IseHabits]):
         return list({device.id: device for value in values for device in find(value)}.values())
 
     def _page(self, query: Query, rows: Sequence[SimDevice], start: int, *, busy: bool = False) -> Response:
-        habits, write = self.habits, Writer(self.habits)
+        habits, write = self.habits, self.writer_type(self.habits)
         shown, following = self._cut(rows, start)
         if busy and not habits.busy_ends:
             following = start

@@ -33,11 +33,11 @@ from mdmsdk.testing.playing import play
 from mdmsdk.wire import Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from mdmsdk.provider import MdmProvider
 
-__all__ = ["Corpus", "Figures", "fuzz", "main"]
+__all__ = ["Asked", "Circle", "Corpus", "Figures", "fuzz", "main", "records_for", "settled"]
 
 _MOST_REQUESTS = 300
 """Of one lookup; a flow that sends more is going in circles."""
@@ -51,7 +51,7 @@ _POLICY = {
 }
 
 
-class _Circle(BaseException):
+class Circle(BaseException):
     """A flow does not come to an end."""
 
 
@@ -92,7 +92,7 @@ _Place = tuple[str, str, bytes]  # method, address and content of a request
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """A key, all names of the device, what is said of it, and the answers that a lookup takes."""
 
     key: Key
@@ -131,8 +131,10 @@ class Corpus:
             ):
                 client.heartbeat()
                 self.heartbeat: tuple[_Place, ...] = tuple(self._log)
-                self.asked: list[_Asked] = list(self._lookups(client, running.simulator))
+                self.asked: list[Asked] = list(self._lookups(client, running.simulator))
+                self._log.clear()
                 self.listed: int = len(list(client.noncompliant()))
+                self.listing: tuple[_Place, ...] = tuple(self._log)
 
     def _record(self, transport: Any, asked: Any) -> Any:
         answer = transport.handle_request(asked)
@@ -145,7 +147,7 @@ class Corpus:
         self._log.append(place)
         return lib.Response(answer.status_code, headers=headers, content=answer.content)
 
-    def _lookups(self, client: Any, simulator: Any) -> Iterable[_Asked]:
+    def _lookups(self, client: Any, simulator: Any) -> Iterable[Asked]:
         shared = Counter(pair for device in self.fleet for pair in simulator.identifiers(device).items())
         for device in self.fleet:
             # Of several records for one key, the loss of one shows in no answer: the others speak.
@@ -165,7 +167,7 @@ class Corpus:
                 except MdmError:
                     continue
                 if found is not None:
-                    yield _Asked(key, names, found.compliance.state.value, tuple(self._log))
+                    yield Asked(key, names, found.compliance.state.value, tuple(self._log))
 
     def answer(self, request: Request) -> Response:
         """What the simulator said to a request; 404 where it was never asked."""
@@ -225,20 +227,32 @@ class _Damage:
         return f"{self.asked.key!r} ({self.asked.state}): {' + '.join(self.how)}"
 
 
-def _lookup(provider: MdmProvider, info: Any, damage: _Damage) -> Device | None:
-    """What a client would make of the damaged answers, without one."""
-    key, left = damage.asked.key, _MOST_REQUESTS
+def records_for(
+    provider: MdmProvider, info: Any, key: Key, answer: Callable[[Request], Response]
+) -> Sequence[Device]:
+    """The records that a provider makes of some answers, as it gives them."""
+    left = _MOST_REQUESTS
 
-    def answer(request: Request) -> Response:
+    def counted(request: Request) -> Response:
         nonlocal left
         left -= 1
         if left < 0:
-            raise _Circle
-        return damage.answer(request)
+            raise Circle
+        return answer(request)
 
-    rows = play(provider.find(info, key), answer, provider=provider)
+    return play(provider.find(info, key), counted, provider=provider)
+
+
+def settled(provider: MdmProvider, key: Key, rows: Sequence[Device]) -> Device | None:
+    """What a client would make of the records that a provider gave."""
     devices = [verdict.settle(row, "fuzz", provider.name) for row in proven(provider, key, rows)]
     return verdict.pick(devices)
+
+
+def _lookup(provider: MdmProvider, info: Any, damage: _Damage) -> Device | None:
+    """What a client would make of the damaged answers, without one."""
+    key = damage.asked.key
+    return settled(provider, key, records_for(provider, info, key, damage.answer))
 
 
 def fuzz(corpus: Corpus, count: int, *, clients: int = 0, seed: int = 1) -> Figures:
@@ -268,7 +282,7 @@ def _take(figures: Figures, damage: _Damage, lookup: Any, *, escapes: bool) -> N
         found = lookup()
     except MdmError as error:
         figures.outcomes[type(error).__name__] += 1
-    except _Circle:
+    except Circle:
         figures.hangs.append(str(damage))
     except Exception as error:  # noqa: BLE001 - without a client, nobody has turned it into ours
         figures.outcomes[f"({type(error).__name__})"] += 1

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from collections.abc import Set as AbstractSet
 
-__all__ = ["mutate"]
+__all__ = ["joined", "mutate", "without_members"]
 
 # No value that could be read as a pass, and none that says that there is nothing.
 _ODD: tuple[Any, ...] = (
@@ -189,6 +189,70 @@ _JSON_CHANGES: tuple[Any, ...] = (
     *(_other_answer, _garble, _garble, _garble, _wrap, _respell, _double, _huge, _extra_rows, _extra_rows),
     *(_mixed, _paging),
 )
+
+
+# --- in turn ---
+
+_ODD_IN_TURN = ("splendid", {"value": True})
+
+
+def without_members(body: bytes, wanted: Callable[[str, Any], bool]) -> Iterator[tuple[bytes, str]]:
+    """An answer without each of its members in turn, and with something that makes no sense in its place.
+
+    Args:
+        body: the answer.
+        wanted: whether to do so with a member, by name and value.
+    """
+    if body.lstrip()[:1] == b"<":
+        text = body.decode()
+        for leaf in _LEAF.finditer(text):
+            if not wanted(leaf[1], leaf[2]):
+                continue
+            before, after = text[: leaf.start()], text[leaf.end() :]
+            yield f"{before}{after}".encode(), f"without {leaf[1]}"
+            yield f"{before}<{leaf[1]}>splendid</{leaf[1]}>{after}".encode(), f"{leaf[1]} -> splendid"
+        return
+    document = _read(body)
+    for box, name in list(_places(document)):
+        if not (isinstance(box, dict) and wanted(name, box[name])):
+            continue
+        members = dict(box)
+        del box[name]
+        yield _dump(document), f"without {name}"
+        for odd in _ODD_IN_TURN:
+            box[name] = odd
+            yield _dump(document), f"{name}: {members[name]!r:.40} -> {odd!r}"
+        box.clear()
+        box.update(members)  # in their order
+
+
+def joined(mine: bytes, theirs: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Answers with the records of both, ours first and theirs first, for each list of records in them."""
+    if mine.lstrip()[:1] == b"<":
+        ours, others = mine.decode(), _DEVICE.search(theirs.decode())
+        if others and "<deviceList>" in ours:
+            yield (
+                ours.replace("</deviceList>", f"{others[0]}</deviceList>").encode(),
+                ours.replace("<deviceList>", f"<deviceList>{others[0]}").encode(),
+            )
+        return
+    document, other = _read(mine), _read(theirs)
+    for own, more in list(_lists(document, other)):
+        kept = list(own)
+        if not (kept and more and all(isinstance(row, dict) for row in (*kept, *more))):
+            continue
+        own[:] = [*kept, *more]
+        first = _dump(document)
+        own[:] = [*more, *kept]
+        yield first, _dump(document)
+        own[:] = kept
+
+
+def _read(body: bytes) -> Any:
+    try:
+        return json.loads(body or b"null")
+    except ValueError:
+        return None
 
 
 # --- XML ---

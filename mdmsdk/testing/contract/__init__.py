@@ -14,15 +14,18 @@ cassettes. A capability that the provider lacks is tested for a clean refusal.
 from __future__ import annotations
 
 from mdmsdk.testing.contract.answers import Answers
+from mdmsdk.testing.contract.conduct import Conduct
 from mdmsdk.testing.contract.declares import Declares
 from mdmsdk.testing.contract.faults import FAULTS, Faults
+from mdmsdk.testing.contract.lists import Lists
+from mdmsdk.testing.contract.probed import Probed
 from mdmsdk.testing.contract.recorded import Recorded
 
 __all__ = ["FAULTS", "BaseProviderContract"]
 
 
 # Pytest runs the tests of the last class first: quick ones before those that wait.
-class BaseProviderContract(Faults, Recorded, Answers, Declares):
+class BaseProviderContract(Faults, Recorded, Lists, Answers, Probed, Conduct, Declares):
     """Subclass it as ``Test<Vendor>`` and set `provider`.
 
     Attributes:
@@ -33,6 +36,8 @@ class BaseProviderContract(Faults, Recorded, Answers, Declares):
         wrong_login: settings that make the login fail.
         excused: tests that cannot succeed for a reason that is the vendor's, each with that reason. They have
             to fail: an excuse that is not needed any more is red.
+        absent_is_fine: members of the vendor's records that say by not being there that nothing is wrong,
+            each with the vendor's word for it.
         fleet_size: how many devices the simulator has.
         silent: kinds of keys that the server's answers do not show, so that such a lookup is never a pass;
             for dialects of the ISE protocol, host and user name need not be named.

@@ -10,21 +10,47 @@ from mdmsdk.errors import (
     MdmError,
     UnsupportedOperationError,
 )
-from mdmsdk.identifiers import KEY_KINDS, Key, Mac
-from mdmsdk.models import ComplianceState, ServerInfo
+from mdmsdk.identifiers import KEY_KINDS, Hostname, Key, Mac, Username
+from mdmsdk.models import ServerInfo
 from mdmsdk.provider import Capability
 from mdmsdk.registry import load_provider
 from mdmsdk.testing.cassettes import UNKNOWN
 from mdmsdk.testing.contract.base import SAMPLES, Stand
+from mdmsdk.testing.modes import open_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mdmsdk.simulator.fleet import Fleet
+    from mdmsdk.models import Device
+    from mdmsdk.simulator.fleet import Fleet, SimDevice
     from mdmsdk.simulator.server import RunningSimulator
     from mdmsdk.testing.modes import Modal
 
 __all__ = ["Answers"]
+
+_FACTS = ("disk_encrypted", "passcode_set", "jailbroken")
+
+HOSTILE = (
+    "'",
+    '"',
+    ",",
+    "%",
+    "%27",
+    "&",
+    "\\",
+    "*",
+    "/",
+    "+",
+    "#",
+    "?",
+    "=",
+    ";",
+    " x ",
+    "(",
+    "\u00e4",
+    "${x}",
+)
+"""What languages of filters, addresses and paths give a meaning to."""
 
 
 class Answers(Stand):
@@ -46,6 +72,7 @@ class Answers(Stand):
         self, connect: Callable[..., Modal], running: RunningSimulator[Any], fleet: Fleet
     ) -> None:
         client = connect()
+        agreed = dict.fromkeys(_FACTS, 0)
         for kind in sorted(load_provider(self.provider).keys, key=lambda kind: kind.kind):
             tried = 0
             for device in fleet:
@@ -63,7 +90,21 @@ class Answers(Stand):
                     assert found.compliance.state == (state if state == "noncompliant" else "unknown")
                 else:
                     assert found.compliance.state == state
+                self.check_in_of(found, device, running)
+                for fact in _FACTS:
+                    said, true = getattr(found, fact), getattr(device, fact)
+                    agreed[fact] += 0 if None in {said, true} else 1 if said is true else -1
             assert tried, f"the fleet has no device with a {kind.kind} of its own"
+        # A vendor may know it better in some cases; turned round, it is wrong in most.
+        assert [fact for fact, balance in agreed.items() if balance < 0] == []
+
+    def check_in_of(self, found: Device, device: SimDevice, running: RunningSimulator[Any]) -> None:
+        """See that the last check-in is the one that the simulator tells."""
+        seen = running.simulator.check_in(device)
+        assert (found.last_check_in is None) == (seen is None), f"check-in of record {device.id}: {seen}"
+        if seen is not None and found.last_check_in is not None:
+            off = abs((found.last_check_in - seen).total_seconds())
+            assert off < 1, f"the check-in of record {device.id} is off by {off} seconds"
 
     def test_several_records_are_judged_by_the_strictest(
         self, connect: Callable[..., Modal], running: RunningSimulator[Any], fleet: Fleet
@@ -106,42 +147,25 @@ class Answers(Stand):
             key=lambda kind: kind.kind != "mac",
         )
         known = [key for device in fleet if (key := self.key(kind, device, running))][:20]
-        keys: list[Key | str] = [*known, kind(UNKNOWN[kind.kind]), "not a key at all", known[0]]
+        # Not in the order in which a server would list them, and with gaps where it knows none.
+        known.reverse()
+        nobody = kind(UNKNOWN[kind.kind])
+        keys: list[Key | str] = [nobody, *known, "not a key at all", known[0], nobody]
         results = list(client.lookup_many(keys))
         assert [result.key for result in results] == keys
-        assert all(result.device and not result.error for result in (*results[: len(known)], results[-1]))
-        assert (results[-3].device, results[-3].error) == (None, None)
-        assert isinstance(results[-2].error, MdmError)
-
-    def test_noncompliant_list_is_the_truth(
-        self, connect: Callable[..., Modal], running: RunningSimulator[Any], fleet: Fleet
-    ) -> None:
-        expected = {
-            device.id
-            for device in fleet
-            if device.registered and running.simulator.verdict(device) == "noncompliant"
-        }
-        for habits in ({}, self.paging):
-            running.simulator.behave(**habits)
-            listed = list(connect().noncompliant())
-            assert {self.truth_of(found, fleet) for found in listed} == expected
-            assert len(listed) == len(expected)
-            assert all(found.compliance.state is ComplianceState.NONCOMPLIANT for found in listed)
-            assert all(found.provider == self.provider and found.server == "contract" for found in listed)
-
-    def test_inventory_is_the_whole_fleet_or_refused(
-        self, connect: Callable[..., Modal], running: RunningSimulator[Any], fleet: Fleet
-    ) -> None:
-        client = connect()
-        if Capability.INVENTORY in client.provider.capabilities:
-            # A record that no key finds is one that the server no longer knows.
-            assert {self.truth_of(found, fleet) for found in client.devices()} == {
-                device.id for device in fleet if running.simulator.identifiers(device)
-            }
-        else:
-            with pytest.raises(UnsupportedOperationError):
-                list(client.devices())
-            assert len(running.simulator.requests) == 0
+        for result in results:
+            if result.key == nobody:
+                assert (result.device, result.error) == (None, None)
+            elif result.key in known:
+                assert result.error is None, f"{result.key!r} among others: {result.error!r}"
+                assert result.device is not None
+            else:
+                assert isinstance(result.error, MdmError)
+        told = {result.key: _told(result.device) for result in results}
+        for key in known[:: max(1, len(known) // 5)]:
+            found = client.find(key)
+            assert told[key] == _told(client.lookup(key)), f"{key!r} among others"
+            assert len(found) == len(set(map(_told, found))), f"{key!r} gives a record twice"
 
     def test_reasons_are_given_or_refused(self, connect: Callable[..., Modal]) -> None:
         client = connect()
@@ -151,3 +175,34 @@ class Answers(Stand):
         else:
             with pytest.raises(UnsupportedOperationError):
                 client.reasons(device)
+
+    def test_any_character_of_a_name_finds_its_device_alone(
+        self, running: RunningSimulator[Any], fleet: Fleet
+    ) -> None:
+        kinds = load_provider(self.provider).keys & {Hostname, Username}
+        device = next(device for device in fleet if device.registered and device.wifi_mac)
+        with open_client(self.made(running), "sync", server="contract") as client:
+            for sign in HOSTILE if kinds else ():
+                named = fleet.replace(device, hostname=f"h{sign}t", username=f"u{sign}r")
+                running.simulator.fleet = named
+                changed = next(other for other in named if other.id == device.id)
+                for kind in sorted(kinds, key=lambda kind: kind.kind):
+                    key = self.key(kind, changed, running)
+                    if key is None or sign not in key.value:
+                        continue  # the vendor makes its names of something else
+                    try:
+                        found = client.find(key)
+                    except MdmError:
+                        continue  # refused, which is no answer
+                    assert [self.truth_of(one, named) for one in found] == [device.id], f"{key!r}"
+
+
+def _told(device: Device | None) -> Any:
+    """Which record an answer is about, and how it is judged."""
+    return device and (
+        device.id,
+        device.guid,
+        device.serial_number,
+        device.registered,
+        device.compliance.state,
+    )

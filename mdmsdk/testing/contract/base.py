@@ -15,6 +15,7 @@ from mdmsdk.ise import IseDialect
 from mdmsdk.registry import load_provider, load_simulator
 from mdmsdk.simulator.fleet import Fleet, SimDevice
 from mdmsdk.simulator.server import RunningSimulator, serve
+from mdmsdk.testing.fuzz import Corpus
 from mdmsdk.testing.modes import Modal, open_client
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mdmsdk.models import Device
+    from mdmsdk.provider import MdmProvider
 
 __all__ = ["HASTY", "QUICK", "SAMPLES", "Stand"]
 
@@ -34,6 +36,7 @@ QUICK: dict[str, float] = {
     "max_wait": 0.2,
     "max_body": 4_000_000,
     "breaker_failures": 0,
+    "max_pages": 300,
 }
 """A policy for tests: faults show soon, and one test's failures do not open the breaker for the next step."""
 
@@ -49,6 +52,7 @@ class Stand:
     paging: ClassVar[Mapping[str, Any]] = {}
     wrong_login: ClassVar[Mapping[str, Any]] = {"password": "wrong-password"}
     excused: ClassVar[Mapping[str, str]] = {}
+    absent_is_fine: ClassVar[Mapping[str, str]] = {}
     fleet_size: ClassVar[int] = 60
     silent: ClassVar[frozenset[str]] = frozenset()
     mutations: ClassVar[int] = 200
@@ -83,6 +87,15 @@ class Stand:
         """Whether answers to this kind of key do not show it."""
         ise = issubclass(load_provider(self.provider), IseDialect)
         return kind.kind in self.silent or (ise and kind in {Hostname, Username})
+
+    _corpus: Corpus
+
+    def corpus(self) -> Corpus:
+        """Good answers of the simulator, recorded once for the class; tests play lookups on them."""
+        if "_corpus" not in vars(type(self)):
+            corpus = Corpus(self.provider, habits=self.usual, **self.extra_settings())
+            setattr(type(self), "_corpus", corpus)  # noqa: B010 - kept for all tests of the class
+        return self._corpus
 
     @property
     def usual(self) -> dict[str, Any]:
@@ -133,6 +146,10 @@ class Stand:
         yield connect
         for client in opened:
             client.close()
+
+    def made(self, running: RunningSimulator[Any]) -> MdmProvider:
+        """A provider for a running simulator."""
+        return make_provider(self.provider, self.settings(running))
 
     def settings(self, running: RunningSimulator[Any]) -> dict[str, Any]:
         """All settings for a running simulator."""

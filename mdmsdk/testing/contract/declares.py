@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from mdmsdk.client.build import make_provider
+from mdmsdk.client.build import checked
 from mdmsdk.identifiers import KEY_KINDS
 from mdmsdk.provider import Capability, Limits, MdmProvider
-from mdmsdk.registry import load_provider
+from mdmsdk.registry import load_provider, load_simulator
 from mdmsdk.settings import ProviderSettings
 from mdmsdk.testing.contract.base import Stand
-from mdmsdk.testing.secrets import secret_values
+from mdmsdk.testing.imports import performing, within
+from mdmsdk.testing.observing import io_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
     from mdmsdk.testing.modes import Modal
 
 __all__ = ["Declares"]
+
+_METHODS = {
+    Capability.BATCH: "find_batch",
+    Capability.INVENTORY: "devices_page",
+    Capability.REASONS: "reasons",
+}
 
 
 class Declares(Stand):
@@ -43,8 +51,34 @@ class Declares(Stand):
         assert [name for name in self.excused if not hasattr(self, name)] == []
         assert all(reason.strip() for reason in self.excused.values())
 
+    def test_declares_the_capabilities_that_it_has(self) -> None:
+        kind = load_provider(self.provider)
+        wrong = []
+        for capability, method in _METHODS.items():
+            has = getattr(kind, method) is not getattr(MdmProvider, method)
+            own = any(method in vars(base) for base in kind.__mro__ if not within(base.__module__, "mdmsdk"))
+            if capability in kind.capabilities and not has:
+                wrong.append(f"{capability} is declared, and {method} is missing")
+            if own and capability not in kind.capabilities:
+                wrong.append(f"{method} is there, and {capability} is not declared")
+        if (Capability.BATCH in kind.capabilities) != (kind.limits.batch_size > 1):
+            wrong.append(
+                f"batch is {'' if Capability.BATCH in kind.capabilities else 'not '}declared with a "
+                f"batch_size of {kind.limits.batch_size}"
+            )
+        assert wrong == []
+
+    def test_describes_and_does_not_perform(self) -> None:
+        kinds = load_provider(self.provider), load_simulator(self.provider)
+        assert performing(*kinds) == [], "vendor code describes, core performs"
+
     def test_constructor_keeps_values_and_does_nothing_else(self, running: RunningSimulator[Any]) -> None:
-        provider = make_provider(self.provider, self.settings(running))
+        kind = load_provider(self.provider)
+        settings = checked(kind.settings_type, self.settings(running), self.provider)
+        done: list[str] = []
+        with io_of(done):
+            provider = kind(settings)
+        assert done == [], "no I/O in the constructor"
         assert len(running.simulator.requests) == 0
         assert isinstance(provider, MdmProvider)
 
@@ -52,19 +86,31 @@ class Declares(Stand):
         self, connect: Callable[..., Modal], running: RunningSimulator[Any], fleet: Fleet
     ) -> None:
         client = connect()
-        before = _state(client.provider)
+        before = _kept(client.provider)
         client.lookup(self.some_key(running, fleet))
         list(client.lookup_many([self.some_key(running, fleet), "not a key at all"]))
         list(client.noncompliant())
         if Capability.INVENTORY in client.provider.capabilities:
             list(client.devices())
-        assert _state(client.provider) == before, "what a later call needs goes into Description or Token"
+        after = _kept(client.provider)
+        changed = [name for name, kept in before.items() if after[name] != kept]
+        assert changed == [], "what a later call needs goes into Description or Token"
 
-    def test_settings_do_not_show_their_secrets(self, running: RunningSimulator[Any]) -> None:
-        settings = make_provider(self.provider, self.settings(running)).settings
-        for secret in secret_values(settings):
-            assert secret not in repr(settings)
-            assert secret not in settings.model_dump_json()
+
+def _kept(provider: MdmProvider) -> dict[str, Any]:
+    """What a provider, its settings, its class and the modules of its plugin keep, each by its name."""
+    settings = provider.settings
+    kept = {f"settings.{name}": _state(getattr(settings, name)) for name in type(settings).model_fields}
+    kept["the provider"] = _state(provider)
+    own = [base for base in type(provider).__mro__ if not within(base.__module__, "mdmsdk")]
+    top = type(provider).__module__.partition(".")[0]
+    modules = [module for name, module in sys.modules.items() if within(name, top) and top != "mdmsdk"]
+    places: list[Any] = [*own, *modules]
+    for place in places:
+        for name, value in list(vars(place).items()):
+            if isinstance(value, dict | list | set | deque) and not name.startswith("__"):
+                kept[f"{place.__name__}.{name}"] = _state(value)
+    return kept
 
 
 def _state(value: Any) -> Any:

@@ -24,7 +24,7 @@ from mdmsdk.registry import load_provider
 from mdmsdk.settings import ComplianceSettings
 from mdmsdk.simulator.faults import Fault
 from mdmsdk.testing.contract.base import HASTY, SAMPLES, Stand
-from mdmsdk.testing.fuzz import Corpus, fuzz
+from mdmsdk.testing.fuzz import fuzz
 from mdmsdk.testing.matrix import BREAKS
 from mdmsdk.testing.matrix import run as run_matrix
 from mdmsdk.testing.secrets import secret_values
@@ -63,11 +63,6 @@ FAULTS: dict[str, Fault] = {
 
 _LIST_FAULTS = frozenset({"server-error", "login-page", "truncated", "reset", "empty", "forbidden"})
 _DIALECT_FAULTS = frozenset({"server-error", "login-page", "refused", "forbidden", "wrong-address", "empty"})
-
-_NOBODY_COMPLIES = (
-    "no device of the fleet complies, so that there is no pass to get wrong: "
-    "for a vendor without a verdict, let `settings` of the simulator judge by rules"
-)
 
 
 class Faults(Stand):
@@ -122,13 +117,13 @@ class Faults(Stand):
                     assert not isinstance(caught.value, PluginError)
 
     def test_a_damaged_answer_is_never_a_pass(self) -> None:
-        corpus = Corpus(self.provider, habits=self.usual, **self.extra_settings())
-        assert corpus.asked, _NOBODY_COMPLIES
+        corpus = self.corpus()
         figures = fuzz(corpus, self.mutations, clients=self.mutations // 10)
+        assert corpus.asked
         assert figures.clean, [*figures.passes, *figures.escaped, *figures.hangs]
 
     def test_no_fault_of_the_matrix_is_a_verdict(self) -> None:
-        corpus = Corpus(self.provider, habits=self.usual, **self.extra_settings())
+        corpus = self.corpus()
         # What a plugin's own reading has to notice, and of the others a part, another one for each provider;
         # `python -m mdmsdk.testing.matrix` runs all.
         first = zlib.crc32(self.provider.encode()) % _SHARE
@@ -148,8 +143,7 @@ class Faults(Stand):
                 and (key := self.key(kind, device, running))
                 and self.alone(device, key, running)
             }
-            first = next((key for key, state in known.items() if state == "compliant"), None)
-            assert first is not None, _NOBODY_COMPLIES
+            first = next(key for key, state in known.items() if state == "compliant")
             for other in (key for key, state in list(known.items())[:SAMPLES] if state == "noncompliant"):
                 # What the server said last, to every question: a cache or a mixed-up connection does that.
                 with running.simulator.faults.during(Fault("replay")):

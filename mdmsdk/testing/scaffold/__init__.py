@@ -319,7 +319,7 @@ def _tidy(project: Path) -> None:
         return
     for command in (("check", "--quiet", "--select=F401,I", "--fix"), ("format", "--quiet")):
         # Where it cannot, the project's own check will say why.
-        words = [sys.executable, "-m", "ruff", *command, "--no-cache", "."]
+        words = [sys.executable, "-m", "ruff", *command, "."]
         subprocess.run(words, cwd=project, check=False, capture_output=True)  # noqa: S603 - a tool of ours
 
 

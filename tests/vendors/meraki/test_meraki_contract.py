@@ -19,6 +19,11 @@ class TestMeraki(BaseProviderContract):
     provider = "meraki"
     paging: ClassVar[dict[str, Any]] = {"page_size": 4}
     wrong_login: ClassVar[dict[str, Any]] = {"api_key": "0" * 40}
+    excused: ClassVar[dict[str, str]] = {
+        "test_no_device_is_lost_while_others_come_and_go": (
+            "page tokens are opaque: what they stand for while devices leave is not documented"
+        ),
+    }
 
     def is_record_of(self, found: Device, device: SimDevice) -> bool:
         return found.guid == sm_id(device)

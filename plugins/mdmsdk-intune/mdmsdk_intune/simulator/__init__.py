@@ -169,6 +169,9 @@ class IntuneIseSimulator(IntuneSimulator):
             return "noncompliant"
         return "compliant" if text == "true" and device.registered else "unknown"
 
+    def check_in(self, device: SimDevice) -> None:
+        """The service tells none."""
+
 
 def _origin(request: Request) -> str:
     return f"{request.url.scheme}://{request.url.netloc}"
