@@ -182,7 +182,7 @@ def variants(provider: str, base_url: str, files: dict[str, str]) -> list[dict[s
     ]
     known: dict[str, list[dict[str, Any]]] = {
         "jamf": [client, user],
-        "meraki": [{"api_key": "planted-api-key"}, {"access_token": "planted-access"}, refresh],
+        "meraki": [{"api_key": "planted-api-key"}, refresh],
         "ivanti-cloud": [user, {"token": "planted-api-token"}],
         "workspaceone": [
             {**user, "tenant_code": "planted-tenant-code"},
