@@ -27,30 +27,29 @@ _OF_HARDWARE: tuple[type[Key], ...] = (Serial, Udid, Imei, Meid)
 
 
 class Known:
-    """The devices that were listed, by what tells their hardware apart."""
+    """The devices that came, by what tells their hardware apart."""
 
     def __init__(self) -> None:
-        self._by_key: dict[Key, list[tuple[str, Names]]] = {}
+        self._by_key: dict[Key, list[tuple[str, bool, Names]]] = {}
 
     def add(self, device: Device) -> bool:
         """Whether no other server listed this device before.
 
         Another server's record is the same device if it shows the same identifier of the hardware, and no
-        such record shows another one of a kind that both have.
+        such record shows another one of a kind that both have. Those that were left out count as well: a
+        record with few identifiers stands for one device of each server, and not for two that differ.
         """
         names: Names = {kind: frozenset(shown) for kind in _OF_HARDWARE if (shown := device.shown(kind))}
         keys: frozenset[Key] = frozenset().union(*names.values())
-        agree = [
-            all(names[kind] & others[kind] for kind in names.keys() & others.keys())
-            for key in keys
-            for server, others in self._by_key.get(key, ())
-            if server != device.server
-        ]
-        if agree and all(agree):
-            return False
+        came = [one for key in keys for one in self._by_key.get(key, ())]
+        known = any(listed for _, listed, _ in came) and all(
+            server != device.server
+            and all(names[kind] & others[kind] for kind in names.keys() & others.keys())
+            for server, _, others in came
+        )
         for key in keys:
-            self._by_key.setdefault(key, []).append((device.server, names))
-        return True
+            self._by_key.setdefault(key, []).append((device.server, not known, names))
+        return not known
 
 
 class Lists:

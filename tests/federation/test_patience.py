@@ -165,6 +165,13 @@ class TestLists:
         assert known.add(device("b", mac_addresses=[MAC]))
         assert known.add(device("a", mac_addresses=[MAC]))  # of a dock, perhaps
 
+    def test_a_record_that_shows_little_does_not_stand_for_two_devices(self) -> None:
+        known = Known()
+        assert known.add(device("a", serial_number="C02XK0AAJG5H"))
+        assert not known.add(device("b", serial_number="C02XK0AAJG5H", udid="UDID-1"))
+        assert known.add(device("b", serial_number="C02XK0AAJG5H", udid="UDID-2"))
+        assert known.add(device("c", serial_number="C02XK0AAJG5H", udid="UDID-3"))
+
     def test_the_lists_are_read_side_by_side(self, servers: Servers) -> None:
         servers.lists("a", [1], [2], [3])
         servers.lists("b", [4], [5])
