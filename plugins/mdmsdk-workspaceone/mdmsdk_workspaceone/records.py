@@ -128,7 +128,7 @@ class Record(Row):
             compliance=self._compliance(),
             disk_encrypted=self.flag("DataEncryptionYN", "DataEncrypted"),
             passcode_set=self.flag("PasscodePresent"),
-            jailbroken=self.veto("CompromisedStatus"),
+            jailbroken=self._compromised(),
             last_check_in=self.seen(zone),
             raw=self.document if keep_raw else None,
             unreadable=self.unreadable,  # the last, when all was read
@@ -136,24 +136,30 @@ class Record(Row):
 
     def _compliance(self) -> Compliance:
         """The verdict; a pass that another fact of the same record contradicts is none."""
-        summary = self.row("ComplianceSummary")
-        told = [*(level.word("ComplianceStatus") for level in self.levels)]
-        words = [word for word in (*told, summary.word("OverallComplianceStatus")) if word]
+        summaries = [level.row("ComplianceSummary") for level in self.levels]
+        told = [level.word("ComplianceStatus") for level in self.levels]
+        told += [summary.word("OverallComplianceStatus") for summary in summaries]
+        words = [word for word in told if word]
         # API help, mdm v2, devices/{uuid}: only yes or no, and what is pending reads as no.
-        flag = self._find(("Compliant",))[1]
-        if flag is not None and all(_state(word) is _PASS for word in words):
-            words.append(f"compliant: {str(flag).lower() if isinstance(flag, bool) else '?'}")
+        if all(_state(word) is _PASS for word in words):
+            flags = [level._find(("Compliant",))[1] for level in self.levels]  # noqa: SLF001
+            words += [
+                f"compliant: {str(flag).lower() if isinstance(flag, bool) else '?'}"
+                for flag in flags
+                if flag is not None
+            ]
         if any(_plain(word) not in _STATES for word in words):
             self.doubt("ComplianceStatus", None)
         said = _strictest(words)
         state, reason = _state(said), _REASONS.get(_plain(said or ""))
-        failing = list(dict.fromkeys(failed(summary.policies()).values()))
+        policies = [policy for summary in summaries for policy in summary.policies()]
+        failing = list(dict.fromkeys(failed(policies).values()))
         reasons = [*failing, *([reason] if reason else ())]
         if state is _PASS and failing:
             reasons.append("The server calls the device compliant although a policy fails.")
-        elif state is _PASS and any(policy.state() is not _PASS for policy in summary.policies()):
+        elif state is _PASS and any(policy.state() is not _PASS for policy in policies):
             reasons.append("The server calls the device compliant although a policy has no result.")
-        if self.veto("CompromisedStatus"):
+        if self._compromised():
             reasons.append("The device is compromised (jailbroken or rooted).")
         return Compliance(
             state=_OPEN if state is _PASS and reasons else state,
@@ -161,6 +167,11 @@ class Record(Row):
             vendor_state=said,
             source=failing[0] if failing else None,
         )
+
+    def _compromised(self) -> bool | None:
+        """Whether one of the records calls the device jailbroken or rooted; None where none says so."""
+        told = [level.veto("CompromisedStatus") for level in self.levels]
+        return True in told or (False if False in told else None)
 
     def policies(self) -> list[Record]:
         """The policies of a summary, or of an answer that lists them; none where none apply.

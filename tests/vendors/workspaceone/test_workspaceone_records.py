@@ -337,6 +337,26 @@ def test_another_record_of_the_same_device_adds_what_is_left_out(sample: Sample)
     assert "EnrollmentStatus" in record.unreadable
 
 
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({"CompromisedStatus": True}, OPEN),
+        ({"CompromisedStatus": "maybe"}, OPEN),
+        ({"Compliant": False}, FAIL),
+        ({"ComplianceSummary": {"OverallComplianceStatus": "NonCompliant"}}, FAIL),
+        (policy(CompliantStatus=False), OPEN),
+    ],
+)
+def test_what_any_part_of_the_records_says_against_the_device_counts(
+    changes: dict[str, Any], state: ComplianceState
+) -> None:
+    first = GOOD | {"CompromisedStatus": False, "Compliant": True}
+    record = Record(first)
+    record.add(Record(GOOD | changes))
+    assert settle(record.device(LONDON), "uem", "workspaceone").compliance.state is state
+    assert judged(first | {"EnrollmentInfo": changes}).compliance.state is state
+
+
 def test_two_levels_of_one_record_are_both_read() -> None:
     assert judged(GOOD | {"enrollment_info": {"compliance_status": "BLOCKED"}}).compliance.state is FAIL
     assert judged(GOOD | {"enrollment_info": {"enrollment_status": "RETIRED"}}).registered is False
