@@ -232,7 +232,7 @@ class AsyncMdmFederation:
         """
         one = as_key(key)
         names = self._chosen(servers)
-        asked = in_scope(one, {name: client.provider for name, client in self.clients.items()})
+        asked = in_scope(one, {name: self.clients[name].provider for name in names if name in self.clients})
         jobs = [partial(self._find, name, one, deadline) for name in names if name in asked | {*self.broken}]
         found: list[Device] = []
         failures: list[MdmError] = []

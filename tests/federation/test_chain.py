@@ -111,6 +111,8 @@ def test_an_identifier_is_asked_for_at_its_vendors_servers(servers: Servers) -> 
     assert decide(answer) == "compliant"
     assert [servers.asked(name) for name in "abc"] == [["guid"], [], ["guid"]]
     assert [device.server for device in federation.find("ID:MerakiSM:DeviceID:4711")] == ["a"]
+    assert federation.find("ID:MerakiSM:DeviceID:4711", servers=["b"]) == []  # as `lookup` asks it then
+    assert servers.asked("b") == ["guid"]
     assert next(iter(federation.lookup_many(["ID:MerakiSM:DeviceID:4711"]))).outcomes[1].status == "not_asked"
 
 
