@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from mdmsdk.client.verdict import judge_together, preference, rivals_of
 from mdmsdk.errors import UnsupportedOperationError
-from mdmsdk.identifiers import Key, Mac
+from mdmsdk.identifiers import Key, Mac, parse_key
 from mdmsdk.models import Device, Failure, FrozenModel, LookupResult, ServerInfo, Verdict
 
 if TYPE_CHECKING:
@@ -63,6 +63,12 @@ class Outcome(_OfServer):
     judges: bool = True
     answered_at: datetime = Field(default_factory=_now)
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.status is Status.FOUND) is (self.device is None):
+            raise ValueError(f"{self.server}: {self.status} does not go with what is said of the device")
+        return self
+
     @property
     def age(self) -> float:
         """How old the answer is, in seconds."""
@@ -103,6 +109,20 @@ class Heartbeat(_OfServer):
         return self.info is not None
 
 
+def _read_keys(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple(parse_key(one) if isinstance(one, str) else one for one in value)
+
+
+# Text alone does not say of which kind a key is.
+_Keys = Annotated[
+    tuple[Key, ...],
+    BeforeValidator(_read_keys),
+    PlainSerializer(lambda keys: tuple(f"{key.kind}:{key}" for key in keys), return_type=tuple[str, ...]),
+]
+
+
 class Answer(Verdict):
     """What all servers together say about one device.
 
@@ -116,7 +136,15 @@ class Answer(Verdict):
 
     device: Device | None
     outcomes: tuple[Outcome, ...]
-    before: tuple[Key, ...] = ()
+    before: _Keys = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """Refuse what somebody wrote into a dump, or put together: better than the servers said."""
+        said = merged(self.outcomes, "strictest")
+        if self.device and said and self.device.compliance.state.severity < said.compliance.state.severity:
+            raise ValueError("the device stands there with a better verdict than its outcomes give")
+        return self
 
     @property
     def randomized(self) -> bool:

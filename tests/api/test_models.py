@@ -23,6 +23,7 @@ from mdmsdk import (
     Mac,
     MdmError,
     Outcome,
+    Serial,
     ServerError,
     TokenError,
     UnsupportedOperationError,
@@ -115,6 +116,27 @@ def test_what_follows_from_the_rest_is_not_believed() -> None:
     for lacking in ({}, {"type": "ServerError"}, {"message": "x"}, "down"):
         with pytest.raises(ValidationError):
             LookupResult.model_validate({"key": MAC, "error": lacking})
+
+
+def test_no_dump_is_better_than_its_outcomes() -> None:
+    given = answer(outcome(Status.FOUND, device=DEVICE), outcome(Status.NOT_FOUND), device=DEVICE)
+    edited = given.model_dump(mode="json")
+    edited["device"]["compliance"]["state"] = "compliant"
+    with pytest.raises(ValidationError, match="better verdict than its outcomes"):
+        Answer.model_validate(edited)
+    passed = answer(outcome(Status.FOUND, device=COMPLIANT), device=COMPLIANT).model_dump(mode="json")
+    for status in ("not_found", "not_asked", "unsupported", "error"):
+        passed["outcomes"][0]["status"] = status
+        with pytest.raises(ValidationError, match="does not go with"):
+            Answer.model_validate(passed)
+
+
+def test_keys_asked_for_before_read_back() -> None:
+    before = (Guid("ID:MerakiSM:DeviceID:584342051651325000"), MAC, Serial("C02XK0AAJG5H"))
+    given = Answer(key=MAC, device=None, outcomes=(outcome(Status.NOT_FOUND),), before=before)
+    read = Answer.model_validate_json(given.model_dump_json())
+    assert [*map(type, read.before)] == [Guid, Mac, Serial]
+    assert read == given.model_copy(update={"key": read.key})
 
 
 @pytest.mark.parametrize("name", all_errors.__all__)
