@@ -73,7 +73,8 @@ class IseDialect(IseDiscovery):
         Raises:
             UnsupportedOperationError: this kind of key is not part of the version that the server speaks.
             FilterIgnoredError: the server answered about other devices, or it cannot be told.
-            IncompleteListError: the pages of the answer go in circles or have no end.
+            IncompleteListError: the pages of the answer go in circles or have no end, or the server asks to
+                wait in place of an answer, twice.
         """
         criterion = self._criterion(info, key)
         query = Query(criterion.name, criterion.value_of(key), filter=self.protocol.filter)
@@ -81,8 +82,8 @@ class IseDialect(IseDiscovery):
         progress, seen = Progress(self.settings.policy.max_pages, FIRST_PAGE), Seen()
         token: str | None = FIRST_PAGE
         while token is not None:
-            answer = yield from self._ask_devices(info, query, token)
-            more = [self.to_device(row) for row in self.rows(answer, lookup=True)]
+            answer, rows = yield from self._ask_list(info, query, token, lookup=True)
+            more = list(map(self.to_device, rows))
             devices += more
             # Page by page: a server that ignores the key would otherwise hand out everything first.
             self._check_answer(key, devices)
@@ -196,12 +197,14 @@ class IseDialect(IseDiscovery):
 
     # Cisco ISE MDM API v3, device attributes: server_busy_wait_seconds stands in an example only. That an
     # answer which asks to wait and has neither devices nor a further page is no list is inferred.
-    def _ask_list(self, info: ServerInfo, query: Query, token: str) -> Flow[tuple[Answer, list[Row]]]:
-        """A page of a list; a server that is busy instead is asked once more."""
+    def _ask_list(
+        self, info: ServerInfo, query: Query, token: str, *, lookup: bool = False
+    ) -> Flow[tuple[Answer, list[Row]]]:
+        """A page of devices; a server that is busy instead is asked once more."""
         tries = 2
         while True:
             answer = yield from self._ask_devices(info, query, token)
-            rows = list(self.rows(answer))
+            rows = list(self.rows(answer, lookup=lookup))
             if rows or answer.next_token is not None or not answer.busy_wait:
                 return answer, rows
             tries -= 1

@@ -558,8 +558,19 @@ def test_a_busy_server_is_left_alone_by_all(
     drive: Drive, make: Make, server: Server, xml: type[Xml], *, wait: str | None, pauses: list[Any]
 ) -> None:
     provider = make()
-    played = drive(provider, provider.find(server(), MAC), [xml.answer(server_busy_wait_seconds=wait)])
+    answer = xml.answer(xml.row(), server_busy_wait_seconds=wait)
+    played = drive(provider, provider.find(server(), MAC), [answer])
     assert [(pause.seconds, pause.server_wide) for pause in played.pauses] == pauses
+
+
+def test_a_busy_server_does_not_say_that_it_lacks_the_device(
+    drive: Drive, make: Make, server: Server, xml: type[Xml]
+) -> None:
+    provider, busy = make(), xml.answer(server_busy_wait_seconds="2")
+    for answers in ([busy, busy], [xml.answer(xml.row(), paging_info="n"), busy, busy]):
+        with pytest.raises(IncompleteListError, match="2 seconds"):
+            drive(provider, provider.find(server(), MAC), answers)
+    assert drive(provider, provider.find(server(), MAC), [busy, xml.answer()]).result == []
 
 
 def test_dialect_can_take_a_missing_list_for_an_unknown_device(
