@@ -36,6 +36,10 @@ class IvantiRow(Row):
         """Letters and digits alone, so that `common.compliant` is `Common.Compliant`, `common_compliant`."""
         return "".join(filter(str.isalnum, name)).lower()
 
+    def member(self, name: str) -> Any:
+        """A member as it is; None where it is not there."""
+        return self._find((name,))[1]
+
     def part(self, name: str, number: str, *, more: bool | None = None) -> Slice[JsonObject]:
         """The records in a list, as they came, each with its number.
 
@@ -78,7 +82,7 @@ class IvantiRecord(IvantiRow):
     # and the flag may lag behind or concern other rules.
     def verdict(self, *, alarm: str | None = None, reasons: Iterable[str] = ()) -> Compliance:
         """The verdict; `alarm` is what else the product finds wrong. Only "true" says that all is well."""
-        told = str(self._find((self.said,))[1]).strip()
+        told = str(self.member(self.said)).strip()
         said = {"true": True, "false": False}.get(told.lower())
         if told != "None":
             self.doubt(self.said, said)

@@ -278,10 +278,11 @@ def test_answers_that_are_none(cloud: Make, answer: Answer, body: Any) -> None:
         play(cloud().find(info(), Serial("SIM1")), [answer(body)])
 
 
-def test_an_error_in_an_answer_of_status_200(cloud: Make, answer: Answer) -> None:
+@pytest.mark.parametrize("name", ["errors", "Errors"])
+def test_an_error_in_an_answer_of_status_200(cloud: Make, answer: Answer, name: str) -> None:
     body = {
-        "errors": {"fieldErrors": [{"code": "Range", "message": "too many", "field": "rows"}]},
-        "result": None,
+        name: {"fieldErrors": [{"code": "Range", "message": "too many", "field": "rows"}]},
+        "result": {"searchResults": [], "totalCount": 0},
     }
     with pytest.raises(ProtocolError, match="rows: too many"):
         play(cloud().find(info(), Serial("SIM1")), [answer(body)])

@@ -88,7 +88,7 @@ class IvantiCloudProvider(IvantiProvider):
     def _result(self, url: str, params: Mapping[str, str | int] | None = None) -> Flow[IvantiRow]:
         """The result in an answer."""
         answer = yield from self.get(url, params)
-        if errors := answer.document.get("errors"):
+        if errors := answer.member("errors"):
             raise ProtocolError(f"the server reports: {safe_words(spoken({'errors': errors}))}")
         if not answer.has("result"):
             raise MalformedResponseError("the server answered without a result")
