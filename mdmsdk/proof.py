@@ -66,13 +66,15 @@ def proven(provider: MdmProvider, key: Key, devices: Sequence[Device]) -> list[D
 def disguised(devices: Iterable[Device], kinds: Iterable[type[Key]]) -> tuple[str, ...]:
     """The kinds that a server shows to this account in no readable form, from a look at some devices.
 
-    A privacy profile disguises all values of a kind; an odd value among others is the device's own.
+    A privacy profile disguises all values of a member; an odd value among others is the device's own. Where
+    it leaves another member of the same kind in clear, the record still shows no proof of what is disguised.
     """
     seen = [*devices]
     return tuple(
         kind.kind
         for kind in sorted(kinds, key=lambda kind: kind.kind)
-        if any(kind.field in one.unreadable for one in seen) and not any(one.shown(kind) for one in seen)
+        if any(kind.field in one.unreadable for one in seen)
+        and not any(one.shown(kind) and kind.field not in one.unreadable for one in seen)
     )
 
 

@@ -117,7 +117,8 @@ def fit_to_show(response: Response, secrets: Secrets) -> Response:
         body = json.dumps(without_members(response.json())).encode()
     except MalformedResponseError:
         body = response.body
-    return replace(response, headers=headers, body=secrets.hide_in(body))
+    url = secrets.hide(response.url)
+    return replace(response, headers=headers, body=secrets.hide_in(body), url=url)
 
 
 def worth_retrying(error: BaseException) -> bool:

@@ -265,6 +265,14 @@ class TestLastResponse:
         assert SECRET not in shown
         assert client.last_response.json()["id"] == 7
 
+    def test_nor_does_its_address(self, tiny: Tiny, script: Script) -> None:
+        script.routes["/find"] = Answer("", 302, {"location": f"/moved?a={SECRET}"})
+        script.routes["/moved"] = "S1"
+        client = tiny(keep_raw=True)
+        client.lookup("serial:S1")
+        assert client.last_response.url.partition("?")[0].endswith("/moved")
+        assert SECRET not in client.last_response.url
+
 
 def test_signatures_are_the_same_in_both_modes() -> None:
     for name in ("connect", "connect_server"):

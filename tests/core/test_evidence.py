@@ -92,6 +92,9 @@ def test_a_kind_is_disguised_if_no_record_shows_it() -> None:
     assert disguised([hidden, shown], {Serial, Imei, Guid}) == ("serial",)
     assert disguised([hidden], {Serial, Imei}) == ("imei", "serial")
     assert disguised([], {Serial}) == ()
+    second = Device(registered=True, imei="001001000000019", unreadable=frozenset({"imei"}))
+    assert disguised([second], {Imei}) == ("imei",)  # a search that looks into the first finds nothing
+    assert disguised([second, shown], {Imei}) == ()
 
 
 @pytest.mark.parametrize(
