@@ -44,8 +44,8 @@ class AsyncMdmFederation:
 
     Args:
         merge: which record stands for a device that several know (see `mdmsdk.config.FederationSettings`).
-        rules: what a device has to fulfil besides, whatever its servers say of it. The record that stands
-            for it is judged; noncompliant lists need the inventory of every server.
+        rules: what a device has to fulfil besides, whatever its servers say of it, in lookups and lists;
+            noncompliant lists need the inventory of every server then.
         patience: seconds that a lookup waits for further servers once one has answered.
         chain_fallback: whether a MAC address alone is enough after other identifiers were not found.
 
@@ -240,7 +240,7 @@ class AsyncMdmFederation:
             if isinstance(answer, MdmError):
                 failures.append(answer)
             else:
-                found += answer
+                found += map(self._tightened, answer)
         unable = [error for error in failures if isinstance(error, UnsupportedOperationError)]
         if len(unable) == len(jobs):
             raise unable[0]
@@ -297,7 +297,7 @@ class AsyncMdmFederation:
         lists = Lists(self._members(servers), "devices")
         while lists.more:
             for device in await lists.next_pages(self._waits):
-                yield device
+                yield self._tightened(device)
         if lists.failures:
             raise _incomplete("devices", lists.failures, lists.collected)
 
@@ -362,15 +362,21 @@ class AsyncMdmFederation:
     def _answer(self, key: Key | str, outcomes: tuple[Outcome, ...], before: Sequence[Key]) -> Answer:
         device = merged(outcomes, self._merge)
         if device and self._rules:
-            device = self._ruled(self._rules, device, [one.device for one in outcomes if one.device])
+            device = self._ruled(device, [one.device for one in outcomes if one.device])
         return Answer(key=key, device=device, outcomes=outcomes, before=tuple(before))
 
-    def _ruled(self, rules: Rules, device: Device, known: Sequence[Device]) -> Device:
+    def _ruled(self, device: Device, known: Sequence[Device]) -> Device:
         """The device by the rules; which of them it breaks, any of its records may know."""
-        judged = [tightened(one, rules, self.clients[one.server].server_time) for one in (device, *known)]
+        judged = list(map(self._tightened, (device, *known)))
         broken = [one for one in judged if one.compliance.state is ComplianceState.NONCOMPLIANT]
         rivals = [judged[0], *rivals_of(device, broken)]
         return judge_together(judged[0], rivals, f"{len(known)} servers know the device")
+
+    def _tightened(self, device: Device) -> Device:
+        """A record of one server, by the rules."""
+        if self._rules is None:
+            return device
+        return tightened(device, self._rules, self.clients[device.server].server_time)
 
     async def _find(self, name: str, key: Key, deadline: float | None) -> list[Device] | MdmError:
         if name in self.broken:

@@ -30,8 +30,8 @@ class MdmFederation(Facade):
 
     Args:
         merge: which record stands for a device that several know (see `mdmsdk.config.FederationSettings`).
-        rules: what a device has to fulfil besides, whatever its servers say of it. The record that stands
-            for it is judged; noncompliant lists need the inventory of every server.
+        rules: what a device has to fulfil besides, whatever its servers say of it, in lookups and lists;
+            noncompliant lists need the inventory of every server then.
         patience: seconds that a lookup waits for further servers once one has answered.
         chain_fallback: whether a MAC address alone is enough after other identifiers were not found.
 

@@ -16,8 +16,9 @@ from mdmsdk.errors import (
 from mdmsdk.federation import AsyncMdmFederation, MdmFederation, Status, decide
 from mdmsdk.federation.lists import Known
 from mdmsdk.identifiers import Mac
-from mdmsdk.models import Device
-from mdmsdk.settings import Policy
+from mdmsdk.models import Compliance, ComplianceState, Device
+from mdmsdk.settings import Policy, Rules
+from mdmsdk.testing import FakeMdmFederation
 from tests.federation.conftest import MAC, record
 
 if TYPE_CHECKING:
@@ -180,6 +181,21 @@ class TestLists:
         assert [(one.server, one.id) for one in federation.noncompliant()] == expected
         assert [(one.server, one.id) for one in federation.devices()] == expected
         assert [one.server for one in federation.devices(servers=["b"])] == ["b", "b"]
+
+
+def test_the_rules_count_wherever_devices_are_given() -> None:
+    passed = Device(
+        registered=True,
+        id="1",
+        mac_addresses=(Mac(MAC),),
+        passcode_set=False,
+        compliance=Compliance(state=ComplianceState.COMPLIANT),
+    )
+    with FakeMdmFederation({"a": [passed]}, rules=Rules(passcode_set=True)) as federation:
+        given = [federation.lookup(MAC).device, *federation.find(MAC), *federation.devices()]
+        assert [one and one.compliance.state for one in given] == ["noncompliant"] * 3
+    with FakeMdmFederation({"a": [passed]}) as federation:
+        assert next(iter(federation.devices())).compliance.state == "compliant"
 
 
 CONFIG = """
