@@ -27,10 +27,10 @@ _OF_HARDWARE: tuple[type[Key], ...] = (Serial, Udid, Imei, Meid)
 
 
 class Known:
-    """The devices that came, by what tells their hardware apart."""
+    """The devices that came, by what tells their hardware apart: one record of each server at the most."""
 
     def __init__(self) -> None:
-        self._by_key: dict[Key, list[tuple[str, bool, Names]]] = {}
+        self._by_key: dict[Key, dict[int, dict[str, Names]]] = {}
 
     def add(self, device: Device) -> bool:
         """Whether no other server listed this device before.
@@ -41,14 +41,17 @@ class Known:
         """
         names: Names = {kind: frozenset(shown) for kind in _OF_HARDWARE if (shown := device.shown(kind))}
         keys: frozenset[Key] = frozenset().union(*names.values())
-        came = [one for key in keys for one in self._by_key.get(key, ())]
-        known = any(listed for _, listed, _ in came) and all(
-            server != device.server
-            and all(names[kind] & others[kind] for kind in names.keys() & others.keys())
-            for server, _, others in came
+        same = {id(one): one for key in keys for one in self._by_key.get(key, {}).values()}
+        known = bool(same) and all(
+            device.server not in one
+            and all(names[kind] & own[kind] for own in one.values() for kind in names.keys() & own.keys())
+            for one in same.values()
         )
-        for key in keys:
-            self._by_key.setdefault(key, []).append((device.server, not known, names))
+        fresh: dict[str, Names] = {}
+        for one in same.values() if known else (fresh,):
+            one[device.server] = names
+            for key in keys:
+                self._by_key.setdefault(key, {})[id(one)] = one
         return not known
 
 

@@ -172,6 +172,9 @@ class TestLists:
         assert not known.add(device("b", serial_number="C02XK0AAJG5H", udid="UDID-1"))
         assert known.add(device("b", serial_number="C02XK0AAJG5H", udid="UDID-2"))
         assert known.add(device("c", serial_number="C02XK0AAJG5H", udid="UDID-3"))
+        assert known.add(device("a", serial_number="C02XK0AAJG5J", udid="UDID-4"))
+        assert not known.add(device("b", serial_number="C02XK0AAJG5J", imei="353778083456461"))
+        assert known.add(device("b", udid="UDID-4", imei="001001000000019"))
 
     def test_the_lists_are_read_side_by_side(self, servers: Servers) -> None:
         servers.lists("a", [1], [2], [3])
