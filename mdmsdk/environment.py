@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from mdmsdk.errors import ConfigurationError
@@ -24,7 +25,7 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     ``false``, or a list or table as in ``mdm.toml``.
 
     Raises:
-        ConfigurationError: a list or table is not valid, or two variables contradict each other.
+        ConfigurationError: two variables contradict each other, or a name is missing in one.
     """
     tables: dict[str, Any] = {}
     for name, text in sorted(environ.items()):
@@ -37,17 +38,15 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
                     raise _refused(name, "contradicts a shorter variable, which gives the whole value")
             if not (last and all(path)):
                 raise _refused(name, "lacks a name between its underscores")
-            place[last] = _value(name, text)
+            place[last] = _value(text)
     return tables
 
 
-def _value(name: str, text: str) -> Any:
-    if not text.lstrip().startswith(("[", "{")):
-        return _WORDS.get(text, text)
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
-        raise _refused(name, "is no valid list or table of TOML") from None
+def _value(text: str) -> Any:
+    if text.lstrip().startswith(("[", "{")):
+        with suppress(tomllib.TOMLDecodeError, RecursionError):  # else it is text, such as a password
+            return tomllib.loads(f"value = {text}")["value"]
+    return _WORDS.get(text, text)
 
 
 def _refused(name: str, why: str) -> ConfigurationError:

@@ -80,7 +80,7 @@ def test_a_named_file_is_completed_by_them(monkeypatch: pytest.MonkeyPatch, tmp_
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({"MDMSDK_FEDERATION__ORDER": "[1,"}, "MDMSDK_FEDERATION__ORDER is no valid list"),
+        ({"MDMSDK_FEDERATION__ORDER": "[1,"}, "federation.order"),
         ({"MDMSDK_SERVERS__A____B": "x"}, "MDMSDK_SERVERS__A____B lacks a name"),
         ({"MDMSDK_SERVERS__A__B": "x", "MDMSDK_SERVERS__A__B__C": "y"}, "contradicts a shorter"),
         ({"MDMSDK_SERVERS__A": "hunter2"}, "servers.a"),
@@ -95,6 +95,12 @@ def test_what_is_wrong_is_told_without_a_value(
         load_config()
     assert words in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_password_may_look_like_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, MDMSDK_SERVERS__MACS__PASSWORD="[s3cret{")
+    settings: Any = load_config().provider("macs").settings
+    assert settings.password.get_secret_value() == "[s3cret{"
 
 
 def test_other_variables_are_not_ours() -> None:
