@@ -24,6 +24,7 @@ from mdmsdk.errors import MdmError
 from mdmsdk.identifiers import KEY_KINDS, Key
 from mdmsdk.models import ComplianceState, Device
 from mdmsdk.proof import proven
+from mdmsdk.provider import Capability
 from mdmsdk.registry import SIMULATORS, installed, load_provider, load_simulator
 from mdmsdk.simulator.fleet import Fleet
 from mdmsdk.simulator.server import serve
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from mdmsdk.provider import MdmProvider
 
-__all__ = ["Asked", "Circle", "Corpus", "Figures", "fuzz", "main", "records_for", "settled"]
+__all__ = ["Asked", "Circle", "Corpus", "Explained", "Figures", "fuzz", "main", "records_for", "settled"]
 
 _MOST_REQUESTS = 300
 """Of one lookup; a flow that sends more is going in circles."""
@@ -101,6 +102,15 @@ class Asked:
     exchanges: tuple[_Place, ...]
 
 
+@dataclass(frozen=True)
+class Explained:
+    """A noncompliant device, before and after its reasons were asked for, and the answers that this takes."""
+
+    before: Device
+    after: Device
+    exchanges: tuple[_Place, ...]
+
+
 class Corpus:
     """The answers of one provider's simulator to lookups of many devices.
 
@@ -115,7 +125,10 @@ class Corpus:
         self, name: str, *, fleet_size: int = 40, habits: dict[str, Any] | None = None, **settings: Any
     ) -> None:
         self.name = name
-        self.fleet: Fleet = Fleet.generate(fleet_size, seed=7)
+        fleet = Fleet.generate(fleet_size, seed=7)
+        # One that only its enrolment keeps from passing: few fleets have such a device by chance.
+        retired = next(device for device in reversed(fleet) if device.compliance == "compliant")
+        self.fleet: Fleet = fleet.replace(retired, registered=False)
         self._answers: dict[_Place, Response] = {}
         self._by_url: dict[tuple[str, str], Response] = {}
         self._log: list[_Place] = []
@@ -133,8 +146,10 @@ class Corpus:
                 self.heartbeat: tuple[_Place, ...] = tuple(self._log)
                 self.asked: list[Asked] = list(self._lookups(client, running.simulator))
                 self._log.clear()
-                self.listed: int = len(list(client.noncompliant()))
+                listed = list(client.noncompliant())
+                self.listed: int = len(listed)
                 self.listing: tuple[_Place, ...] = tuple(self._log)
+                self.explained: list[Explained] = list(self._reasons(client, listed))
 
     def _record(self, transport: Any, asked: Any) -> Any:
         answer = transport.handle_request(asked)
@@ -168,6 +183,13 @@ class Corpus:
                     continue
                 if found is not None:
                     yield Asked(key, names, found.compliance.state.value, tuple(self._log))
+
+    def _reasons(self, client: Any, listed: Iterable[Device]) -> Iterable[Explained]:
+        if Capability.REASONS not in self.provider.capabilities:
+            return
+        for device in listed:
+            self._log.clear()
+            yield Explained(device, client.reasons(device), tuple(self._log))
 
     def answer(self, request: Request) -> Response:
         """What the simulator said to a request; 404 where it was never asked."""

@@ -10,6 +10,8 @@ import re
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 from mdmsdk.errors import MdmError
@@ -36,7 +38,7 @@ _STATUSES = (400, 401, 403, 404, 409, 410, 429, 500, 502, 503)
 _PAGE = b"<!DOCTYPE html><html><body><form action='/login'>Sign in</form></body></html>"
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)")
 _ELSEWHERE = timezone(timedelta(hours=5, minutes=30))
-_EACH, _FIRST = 2, 12
+_EACH, _FIRST = 2, 6
 
 
 class Probe:
@@ -74,11 +76,11 @@ class Probe:
     # --- what comes of it ---
 
     def _rows(self, asked: Asked, changed: Mapping[Place, Response]) -> Sequence[Device]:
-        def answer(request: Request) -> Response:
-            place = request.method, request.full_url, request.content()[0]
-            return changed.get(place) or self._corpus.find(*place)
+        return records_for(self._provider, self._info, asked.key, partial(self._answer, changed))
 
-        return records_for(self._provider, self._info, asked.key, answer)
+    def _answer(self, changed: Mapping[Place, Response], request: Request) -> Response:
+        place = request.method, request.full_url, request.content()[0]
+        return changed.get(place) or self._corpus.find(*place)
 
     def _outcome(self, asked: Asked, changed: Mapping[Place, Response]) -> Outcome:
         try:
@@ -102,14 +104,18 @@ class Probe:
             absent: members that mean something by not being there.
         """
         wrong = []
-        often: Counter[tuple[str, str]] = Counter()
+        often: Counter[Any] = Counter()
 
         def wanted(name: str, value: Any) -> bool:
+            # A word may be the one that counts in some records only: in those of each kind it is tried.
             word = isinstance(value, bool) or (isinstance(value, str) and value.isalpha())
-            often[name, str(value) if word else ""] += 1
-            return often[name, str(value) if word else ""] <= _EACH
+            what = (name, str(value), said) if word else name
+            often[what] += 1
+            return often[what] <= _EACH
 
-        for asked in self._asked(guilty=True, first=_FIRST):
+        for asked in self._asked(guilty=True, first=len(self._corpus.asked)):
+            good = self._outcome(asked, {})
+            said = (good.registered, good.compliance.vendor_state) if isinstance(good, Device) else None
             for place in asked.exchanges:
                 for body, how in without_members(self._corpus.response(place).body, wanted):
                     if how.removeprefix("without ") in absent:
@@ -208,6 +214,30 @@ class Probe:
                     wrong.append(f"{asked.key!r} ({asked.state}) passes by an answer about another device")
                 wrong += self._beside(asked, other)
         return wrong
+
+    def reasons(self) -> list[str]:
+        """Answers that name another device, when the reasons of a device are asked for: never its reasons."""
+        wrong = []
+        explained = self._corpus.explained[:_FIRST]
+        for mine, theirs in permutations(explained, 2):
+            named = {theirs.before.id, theirs.before.guid} - {None, mine.before.id, mine.before.guid}
+            bodies = [self._corpus.response(place).body.decode() for place in theirs.exchanges]
+            if not any(re.search(rf"\b{re.escape(str(name))}\b", body) for name in named for body in bodies):
+                continue  # it does not say whose it is
+            changed: dict[Place, Response] = {}
+            for place, body in zip(mine.exchanges, bodies, strict=False):
+                changed |= self._body(place, body.encode())
+            foreign = {*theirs.after.compliance.reasons} - {*mine.after.compliance.reasons}
+            if foreign.intersection(self._reasons(mine.before, changed)):
+                wrong.append(f"the reasons of {theirs.before!r} became those of {mine.before!r}")
+        return wrong
+
+    def _reasons(self, device: Device, changed: Mapping[Place, Response]) -> Sequence[str]:
+        flow = self._provider.reasons(self._info, device)
+        try:
+            return play(flow, partial(self._answer, changed), provider=self._provider).compliance.reasons
+        except Exception:  # noqa: BLE001 - an error gives none
+            return ()
 
     def _stamps(self, asked: Asked, changed: Mapping[Place, Response], other: Asked) -> bool:
         bodies = b" ".join(self._corpus.response(place).body for place in other.exchanges).decode()

@@ -61,7 +61,7 @@ class Lists(Stand):
         self, running: RunningSimulator[Any], fleet: Fleet
     ) -> None:
         if issubclass(load_provider(self.provider), IseDialect):
-            return  # what a page's token stands for while devices leave is not said in the protocol
+            pytest.xfail("the protocol does not say what a page's token stands for while devices leave")
         running.simulator.behave(**self.paging)
         judged = running.simulator.verdict
         bad = [device for device in fleet if device.registered and judged(device) == "noncompliant"]

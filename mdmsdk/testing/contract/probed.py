@@ -32,3 +32,6 @@ class Probed(Stand):
 
     def test_records_of_other_devices_say_nothing_about_this_one(self) -> None:
         assert self.probe.strangers() == []
+
+    def test_reasons_of_other_devices_say_nothing_about_this_one(self) -> None:
+        assert self.probe.reasons() == []
