@@ -278,7 +278,7 @@ class TestCassettes:
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert record(["ise", "--folder", str(tmp_path)]) == 0
-        assert "11 cassettes" in capsys.readouterr().out
+        assert "10 cassettes" in capsys.readouterr().out
         assert (tmp_path / "ise" / "operations.json").is_file()
         assert record(["no-such-provider", "--folder", str(tmp_path)]) == 1
         assert "no-such-provider" in capsys.readouterr().err
