@@ -2,7 +2,7 @@
 
 import re
 
-from tests.kit.bugs import BUGS
+from tests.kit.bugs import BUGS, HARMLESS
 from tests.kit.mutants import PAGE
 
 
@@ -12,3 +12,4 @@ def test_the_page_tells_of_each_bug_and_counts_them() -> None:
     assert [row[:2] for row in rows] == [(bug.name, bug.sample) for bug in BUGS]
     found = sum(by != "nothing" for *_, by in rows)
     assert f"{found} of {len(BUGS)} bugs are found." in text
+    assert all(f"{bug.name} (`{bug.sample}`): {reason}" in text for bug, reason in HARMLESS.items())

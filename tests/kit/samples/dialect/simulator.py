@@ -3,7 +3,7 @@
 from collections.abc import Set as AbstractSet
 
 from mdmsdk.simulator import IseSimulator, SimDevice
-from mdmsdk.simulator._ise_xml import Writer, truth_compliant
+from mdmsdk.simulator._ise_xml import Query, Writer, truth_compliant
 
 
 def is_barred(device: SimDevice) -> bool:
@@ -12,7 +12,13 @@ def is_barred(device: SimDevice) -> bool:
 
 
 class DialectWriter(Writer):
-    """Writes `barred` into the attributes."""
+    """Writes `barred` into the attributes; the verdict beside it ignores it, and is left out in lists."""
+
+    _status: bool | None = True
+
+    def _device(self, device: SimDevice, query: Query, names: AbstractSet[str] | None) -> str:
+        self._status = None if query.criterion == "compliance" else True
+        return super()._device(device, query, names)  # type: ignore[arg-type]
 
     def _attributes(self, device: SimDevice, version: int, names: AbstractSet[str] | None) -> str:
         content = super()._attributes(device, version, names)  # type: ignore[arg-type]
@@ -21,7 +27,7 @@ class DialectWriter(Writer):
 
     def _compliance(self, device: SimDevice) -> str:
         if is_barred(device):
-            return ""
+            return self.container("compliance", self.element("status", self._status))
         return super()._compliance(device)
 
 

@@ -99,7 +99,10 @@ class FlatSimulator(Simulator[FlatHabits]):
     async def _user(self, request: Request) -> JSONResponse:
         if refusal := self._refuse(request):
             return refusal
-        name = unquote(request.scope["raw_path"].decode().removeprefix("/v1/users/"))
+        name = request.scope["raw_path"].decode().removeprefix("/v1/users/")
+        if "/" in name:  # an address of which this server has nothing
+            return JSONResponse({"code": "no-such-endpoint"}, 404)
+        name = unquote(name)
         found = [device.id for device in self.fleet if device.username == name]
         if not found:
             return JSONResponse({"code": "no-such-user"}, 404)
