@@ -268,11 +268,15 @@ def load_config(path: str | Path | None = None) -> Config:
         ConfigurationError: it cannot be read, is not TOML, or has unknown tables.
     """
     with sealed():
-        place, tables, trusted = read_tables(path)
-        file = checked(_File, tables, str(place))
-        config = Config(path=place, trusted=trusted, servers=file.servers, federation=file.federation)
-        config.names()
-        return config
+        return _load(path)
+
+
+def _load(path: str | Path | None) -> Config:
+    place, tables, trusted = read_tables(path)
+    file = checked(_File, tables, str(place))
+    config = Config(path=place, trusted=trusted, servers=file.servers, federation=file.federation)
+    config.names()
+    return config
 
 
 def read_tables(path: str | Path | None = None) -> tuple[Path, dict[str, Any], bool]:

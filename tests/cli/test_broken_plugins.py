@@ -121,7 +121,7 @@ def test_a_provider_that_is_none_is_named_with_its_fault(
 
 def test_every_fault_is_told_at_once(plugin: Install) -> None:
     plugin("class Provider(MdmProvider):\n    name = 'broken'")
-    with pytest.raises(ProviderLoadError, match=r"vendor.*keys.*find.*login"):
+    with pytest.raises(ProviderLoadError, match=r"vendor.*keys.*heartbeat.*login"):
         load_provider("broken")
 
 
