@@ -48,7 +48,7 @@ nitpick_ignore_regex = [
         r"py:class",
         r"mdmsdk\.(ise\.discovery\.IseDiscovery|ise\.settings\.ProtocolSettings|models\.FrozenModel|settings\.Settings)",
     ),
-    (r"py:class", r"mdmsdk\._run\.facade\.Facade"),
+    (r"py:class", r"mdmsdk\._run\.facade\.Facade|mdmsdk\.simulator\._ise_xml\.Writer"),
     # Annotated texts, which a type alias names; before a colon in their docstring a type is expected.
     (
         r"py:class",
