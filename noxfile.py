@@ -34,6 +34,9 @@ PRISM = "@stoplight/prism-cli@5"
 OVER_HTTP = ["tests/core", "tests/transports", "tests/ise", "tests/vendors/intune/test_intune_contract.py"]
 OVER_HTTP += ["tests/vendors/workspaceone/test_workspaceone_contract.py", "tests/test_documented.py"]
 
+# These make whole projects and run the suites of those; `nox -s mutants` has them.
+PROJECTS = ["tests/kit/test_quality.py", "tests/kit/test_scaffold.py"]
+
 
 def newest() -> str | None:
     """The newest Python at hand, by its path; None if that is the one that runs this file."""
@@ -77,7 +80,7 @@ def tests(session: nox.Session, http: str) -> None:
     """Run the test suite, and over httpx2 what depends on it."""
     extras = (*EXTRAS, "httpx2") if http == "httpx2" else EXTRAS
     install(session, *group("test", "servers"), *CONSTRAINTS, extras=extras)
-    part = existing(*OVER_HTTP) if http == "httpx2" else []
+    part = existing(*OVER_HTTP) if http == "httpx2" else [f"--ignore={path}" for path in PROJECTS]
     session.run("pytest", *(session.posargs or [*PARALLEL, *part]), env={"MDMSDK_HTTP": http})
 
 
@@ -213,9 +216,11 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def mutants(session: nox.Session) -> None:
-    """Plant bugs into sample plugins: the contract suite must find them, and the docs' table must say so."""
-    install(session, *group("test"), *CONSTRAINTS)
+    """Plant bugs into sample plugins, which the contract suite must find, and let new plugins pass it."""
+    install(session, *group("test", "lint", "package"), *CONSTRAINTS)
     session.run("python", "-m", "tests.kit.mutants", *session.posargs)
+    if not session.posargs:
+        session.run("pytest", "-n", "2", *PROJECTS)
 
 
 @nox.session

@@ -20,6 +20,7 @@ from mdmsdk._run.streams import perform_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+    from collections.abc import Set as AbstractSet
 
     from mdmsdk._run.budget import Budget
     from mdmsdk._run.gate import Turn
@@ -126,14 +127,24 @@ async def race(racers: Sequence[Racer]) -> None:
     async with anyio.create_task_group() as group:
         for index in range(len(racers)):
             group.start_soon(run, index)
-        while running and not failures:
-            late, wait = due(racers, running)
-            for index in late:
-                scopes[index].cancel()
-            await park.wait(wait)
+        await _finish(racers, running, failures, scopes, park)
         group.cancel_scope.cancel()
     if failures:
         raise failures[0]
+
+
+async def _finish(
+    racers: Sequence[Racer],
+    running: AbstractSet[int],
+    failures: Sequence[Exception],
+    scopes: Sequence[anyio.CancelScope],
+    park: Park,
+) -> None:
+    while running and not failures:
+        late, wait = due(racers, running)
+        for index in late:
+            scopes[index].cancel()
+        await park.wait(wait)
 
 
 async def blocking(function: Callable[[], T], budget: Budget, pool: Pool) -> T:

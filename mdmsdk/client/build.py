@@ -138,15 +138,19 @@ def renewed(
                 "the secrets of this client stand in no configuration",
                 hint="Pass the new ones, as refresh_secrets(password=...).",
             )
-        kind = type(provider.settings)
-        known = {name for name, field in kind.model_fields.items() if SecretStr in kinds_of(field.annotation)}
-        if unknown := secrets.keys() - known:
-            raise ConfigurationError(
-                f"no secrets of these settings are {', '.join(sorted(unknown))}",
-                hint=f"Those at hand are {', '.join(sorted(known))}. For all else make another client.",
-            )
-        values = {name: getattr(provider.settings, name) for name in provider.settings.model_fields_set}
-        return _made(type(provider), {**values, **secrets}, provider.name)
+        return _with_secrets(provider, secrets)
+
+
+def _with_secrets(provider: MdmProvider, secrets: Mapping[str, Any]) -> MdmProvider:
+    kind = type(provider.settings)
+    known = {name for name, field in kind.model_fields.items() if SecretStr in kinds_of(field.annotation)}
+    if unknown := secrets.keys() - known:
+        raise ConfigurationError(
+            f"no secrets of these settings are {', '.join(sorted(unknown))}",
+            hint=f"Those at hand are {', '.join(sorted(known))}. For all else make another client.",
+        )
+    values = {name: getattr(provider.settings, name) for name in provider.settings.model_fields_set}
+    return _made(type(provider), {**values, **secrets}, provider.name)
 
 
 def _made(
