@@ -31,8 +31,7 @@ PARALLEL = ("-n", "4")
 PRISM = "@stoplight/prism-cli@5"
 
 # What depends on the HTTP library; the rest is the same under both.
-OVER_HTTP = ["tests/core", "tests/transports", "tests/ise", "tests/vendors/intune/test_intune_contract.py"]
-OVER_HTTP += ["tests/vendors/workspaceone/test_workspaceone_contract.py", "tests/test_documented.py"]
+OVER_HTTP = ["tests/core", "tests/transports", "tests/ise"]
 
 # These make whole projects and run the suites of those; `nox -s mutants` has them.
 PROJECTS = ["tests/kit/test_quality.py", "tests/kit/test_scaffold.py"]

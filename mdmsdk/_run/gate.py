@@ -178,10 +178,10 @@ class Turn:
     def __init__(self, gate: Gate, lane: str) -> None:
         self._gate = gate
         self._park: Any = None
-        self.lane = lane
-        self.owner = gate.waits.current_owner()
-        self.used = False
-        self.lent = False
+        self.lane: str = lane
+        self.owner: Any = gate.waits.current_owner()
+        self.used: bool = False
+        self.lent: bool = False
 
     async def take(self, budget: Budget) -> None:
         """Wait for the turn and a place.

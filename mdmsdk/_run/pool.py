@@ -32,7 +32,7 @@ class Job:
         self._claim = [None]
         self.result: Any = None
         self.error: BaseException | None = None
-        self.over = False
+        self.over: bool = False
 
     def claimed(self) -> bool:
         """Take the right to run the function or to drop it; whoever comes second gets False."""

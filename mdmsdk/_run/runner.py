@@ -30,12 +30,12 @@ class Runner:
     def __init__(
         self, waits: ModuleType, provider: MdmProvider, server: str, policy: Policy, http: Any = None
     ) -> None:
-        self.plugin = Plugin(provider)
+        self.plugin: Plugin = Plugin(provider)
         self.server = server
         self.policy = policy
         self.is_twin = False
-        self.shared = Shared(waits, provider, http)
-        self.secrets = Secrets(secret_values(provider.settings))
+        self.shared: Shared = Shared(waits, provider, http)
+        self.secrets: Secrets = Secrets(secret_values(provider.settings))
 
     @property
     def provider(self) -> MdmProvider:

@@ -35,10 +35,13 @@ class State:
 
     def __init__(self, waits: ModuleType, limits: Limits, before: State | None = None) -> None:
         self.era: object = None
-        self.process = os.getpid()
-        self.stop = Stop()
-        self.pool = Pool(limits.concurrency, self.stop)
-        self.describing = Gate(waits, self.stop)
+        self.process: int = os.getpid()
+        self.stop: Stop = Stop()
+        self.pool: Pool = Pool(limits.concurrency, self.stop)
+        self.describing: Gate = Gate(waits, self.stop)
+        self.gate: Gate
+        self.breaker: Breaker
+        self.tokens: Tokens
         if before is None:
             self.gate = Gate(waits, self.stop, limits.concurrency, limits)
             self.breaker = Breaker()
@@ -64,9 +67,9 @@ class Shared:
 
     def __init__(self, waits: ModuleType, provider: MdmProvider, http: Any = None) -> None:
         self.waits = waits
-        self.closed = False
-        self.clock = Clock()
-        self.heard_at = 0.0
+        self.closed: bool = False
+        self.clock: Clock = Clock()
+        self.heard_at: float = 0.0
         self.given_http = http
         self.last: Response | None = None
         self._settings = provider.settings
