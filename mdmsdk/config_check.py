@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
-from mdmsdk.client.build import problems_of
+from mdmsdk.client.build import make_provider, problems_of
 from mdmsdk.config import Config, FederationSettings, read_tables
 from mdmsdk.errors import ConfigurationError, MdmError
 from mdmsdk.registry import load_provider
@@ -117,7 +117,7 @@ def _of_server(config: Config, name: str) -> Iterator[_Found]:
     yield from (((*here, *where), text, None) for where, text in _missing_files(values))
     if not (unread or found):
         try:
-            config.provider(name)
+            make_provider(kind, values)
         except MdmError as error:
             yield here, error.message, error.hint
 

@@ -264,6 +264,12 @@ class Device(FrozenModel):
         """The device with these changes to its compliance."""
         return self.model_copy(update={"compliance": self.compliance.model_copy(update=changes)})
 
+    def doubted(self, *reasons: str) -> Self:
+        """The device with these reasons why it cannot be a pass; what is worse than unknown stays."""
+        own = self.compliance
+        state = max(own.state, ComplianceState.UNKNOWN, key=lambda state: state.severity)
+        return self.judged(state=state, reasons=(*own.reasons, *reasons))
+
     def shown(self, kind: type[Key]) -> tuple[Key, ...]:
         """The identifiers of one kind that the record shows in readable form."""
         others = self.other_identifiers and tuple(key for key in self.other_identifiers if type(key) is kind)

@@ -10,18 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mdmsdk.errors import FilterIgnoredError
-from mdmsdk.models import ComplianceState, Device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from mdmsdk.errors import MdmError
     from mdmsdk.identifiers import Key
+    from mdmsdk.models import Device
     from mdmsdk.provider import MdmProvider
 
 __all__ = ["assign", "disguised", "proven", "shows"]
-
-_PASSES = frozenset({ComplianceState.COMPLIANT, ComplianceState.GRACE})
 
 
 def shows(provider: MdmProvider, key: Key, device: Device) -> bool | None:
@@ -111,6 +109,4 @@ def _unproven(provider: MdmProvider, key: Key, device: Device) -> Device:
     reason = f"the server's record does not show the {key.kind} that was asked for"
     if "trust_silent" in type(provider.settings).model_fields:
         reason += f' (setting trust_silent = ["{key.kind}"])'
-    compliance = device.compliance
-    state = ComplianceState.UNKNOWN if compliance.state in _PASSES else compliance.state
-    return device.judged(state=state, reasons=(*compliance.reasons, reason))
+    return device.doubted(reason)

@@ -341,7 +341,10 @@ class AsyncMdmFederation:
             for name in providers
             if any(name in scope for scope in scopes)
         }
-        await self._waits.race(list(askings.values()))
+        if len(askings) == 1:  # there is no other one, which would not be kept waiting for it
+            await next(iter(askings.values())).run()
+        else:
+            await self._waits.race(list(askings.values()))
         said = {name: asking.outcomes() for name, asking in askings.items()}
         return [
             tuple(

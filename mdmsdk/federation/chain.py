@@ -14,19 +14,16 @@ from mdmsdk.client.verdict import as_key
 from mdmsdk.errors import InvalidIdentifierError
 from mdmsdk.federation.merge import Status
 from mdmsdk.identifiers import Guid, Hostname, Key, Mac, Username
-from mdmsdk.models import ComplianceState
 from mdmsdk.proof import shows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mdmsdk.federation.merge import Outcome
-    from mdmsdk.models import Device
     from mdmsdk.provider import MdmProvider
 
 __all__ = ["as_chain", "goes_on", "held_against", "in_scope", "spoken"]
 
-_PASSES = frozenset({ComplianceState.COMPLIANT, ComplianceState.GRACE})
 _MOST = 16
 """Identifiers of one device; a certificate holds a few."""
 _WEAK = frozenset({Mac, Hostname, Username})
@@ -100,10 +97,4 @@ def held_against(
     surer = sorted({type(one).kind for one in before if type(one) not in _WEAK})
     if type(key) in _WEAK and surer and not fallback:
         doubts.append(_FALLBACK.format(key.kind, " and ".join(surer)))
-    return outcome.model_copy(update={"device": _doubted(device, doubts)}) if doubts else outcome
-
-
-def _doubted(device: Device, doubts: Sequence[str]) -> Device:
-    compliance = device.compliance
-    state = ComplianceState.UNKNOWN if compliance.state in _PASSES else compliance.state
-    return device.judged(state=state, reasons=(*compliance.reasons, *doubts))
+    return outcome.model_copy(update={"device": device.doubted(*doubts)}) if doubts else outcome
