@@ -1,4 +1,4 @@
-"""How many requests 1,000 unknown keys cost, with every provider that takes several at once."""
+"""How many requests 1,000 unknown keys cost, with every provider that speaks a protocol of its own."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from mdmsdk.identifiers import KEY_KINDS, Key
-from mdmsdk.provider import Capability
-from mdmsdk.registry import SIMULATORS, installed, load_provider
 from mdmsdk.simulator import Fleet
-from tests.vendors.relay import relayed
+from tests.vendors.relay import natives, relayed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,12 +68,6 @@ def _count(client: Modal, sent: list[Any], kind: str) -> int:
     return len(sent) * KEYS // count
 
 
-def batching() -> list[str]:
-    """The providers that take several keys at once."""
-    names = [plugin.name for plugin in installed(SIMULATORS)]
-    return [name for name in names if Capability.BATCH in load_provider(name).capabilities]
-
-
 def row(name: str) -> str:
     """The line of one provider in the table of the reference."""
     return f"| `{name}` | {', '.join(f'`{kind}` {count:,}' for kind, count in requests(name))} |"
@@ -83,7 +75,7 @@ def row(name: str) -> str:
 
 def main() -> None:
     """Print the table of the reference."""
-    for name in batching():
+    for name in natives():
         print(row(name), flush=True)
 
 

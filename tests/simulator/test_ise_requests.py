@@ -14,10 +14,11 @@ from mdmsdk.registry import load_provider, load_simulator
 from mdmsdk.simulator import Fleet, serve
 from mdmsdk.testing import open_client
 from tests.simulator.descriptions import Asked, Description
+from tests.vendors.relay import dialects
 
 SERVERS = [
     *(("ise", version) for version in (1, 2, 3)),
-    *((f"{name}-ise", 3) for name in ("ivanti-cloud", "ivanti-core", "jamf", "meraki", "workspaceone")),
+    *((name, 3) for name in dialects() if name != "ise"),
 ]
 SETTINGS: list[dict[str, Any]] = [
     {},

@@ -9,15 +9,40 @@ from typing import TYPE_CHECKING, Any
 from mdmsdk._run.library import lib
 from mdmsdk._run.trust import tls_context
 from mdmsdk.client.build import make_provider
-from mdmsdk.registry import load_simulator
-from mdmsdk.simulator import serve
+from mdmsdk.registry import SIMULATORS, installed, load_provider, load_simulator
+from mdmsdk.simulator import IseSimulator, serve
 from mdmsdk.testing import open_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from mdmsdk.simulator import Fleet
+    from mdmsdk.provider import Capability, MdmProvider
+    from mdmsdk.simulator import Fleet, RunningSimulator
     from mdmsdk.testing import Modal
+
+
+def _simulated(*, ise: bool) -> list[str]:
+    names = [plugin.name for plugin in installed(SIMULATORS)]
+    return [name for name in names if issubclass(load_simulator(name), IseSimulator) == ise]
+
+
+def natives(*capabilities: Capability) -> list[str]:
+    """The simulated providers with these capabilities that speak their vendor's own protocol."""
+    own = [name for name in _simulated(ise=False) if not name.endswith("-ise")]
+    return [name for name in own if load_provider(name).capabilities >= {*capabilities}]
+
+
+def dialects() -> list[str]:
+    """The simulated providers that speak Cisco ISE's protocol."""
+    return _simulated(ise=True)
+
+
+def unlimited(running: RunningSimulator[Any], **settings: Any) -> MdmProvider:
+    """A provider for a running simulator, without a rate limit."""
+    given = {**running.settings, **settings}
+    provider = make_provider(given.pop("provider"), given)
+    vars(provider).update(limits=replace(provider.limits, rate=None, total_rate=None))
+    return provider
 
 
 @contextmanager
@@ -40,10 +65,7 @@ def relayed(
         settings: beside those that the simulator gives.
     """
     with serve(load_simulator(name)(fleet, **(habits or {}))) as running:
-        given = {**running.settings, **settings}
-        given.pop("provider", None)
-        provider = make_provider(name, given)
-        vars(provider).update(limits=replace(provider.limits, rate=None, total_rate=None))
+        provider = unlimited(running, **settings)
         with lib.HTTPTransport(verify=tls_context(provider.settings.tls)) as onward:
 
             def answer(asked: Any) -> Any:

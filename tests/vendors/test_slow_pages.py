@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 
 from mdmsdk._run.library import lib
+from mdmsdk.provider import Capability
 from mdmsdk.simulator import Fleet
-from tests.vendors.relay import relayed
+from tests.vendors.relay import natives, relayed
 
 FLEET = Fleet.generate(60, seed=11)
-SIZES = ("perPage", "$top", "page-size", "limit", "rows", "pagesize", "page_size")
+SIZES = ("perPage", "$top", "page-size", "limit", "rows", "pagesize", "page_size", "take", "pageSize", "max")
 MOST = 20
 """Rows that these servers give in time."""
 
 
-@pytest.mark.parametrize("name", ["intune", "ivanti-cloud", "ivanti-core", "jamf", "meraki", "workspaceone"])
+@pytest.mark.parametrize("name", natives(Capability.INVENTORY))
 def test_a_list_in_pages_that_are_too_large_is_complete(name: str) -> None:
     asked: list[int] = []
     begun = False
