@@ -81,7 +81,7 @@ DOCUMENTED = [
             "paging",
             "wire",
         ),
-        ("registry", "progress"),
+        ("registry", "progress", "store"),
         ("ise", "testing", "simulator"),
     )
     for name in names

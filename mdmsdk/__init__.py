@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from mdmsdk.models import *
     from mdmsdk.provider import *
     from mdmsdk.settings import *
+    from mdmsdk.store import *
 
 __all__ = [
     "Answer",
     "AsyncMdmClient",
     "AsyncMdmFederation",
+    "AsyncStore",
     "AuthenticationError",
     "Capability",
     "ClientClosedError",
@@ -75,6 +77,9 @@ __all__ = [
     "ServerError",
     "ServerInfo",
     "ServerUnavailableError",
+    "Store",
+    "StoreError",
+    "StoreSettings",
     "TlsError",
     "TlsSettings",
     "TokenError",
@@ -105,6 +110,7 @@ _HOMES = (
     "client",
     "config",
     "federation",
+    "store",
 )
 
 

@@ -20,6 +20,7 @@ from mdmsdk.registry import load_provider
 from mdmsdk.secret_sources import read_secret
 from mdmsdk.settings import Rules, Settings
 from mdmsdk.silence import sealed
+from mdmsdk.store.settings import StoreSettings
 from mdmsdk.trust import is_trusted, own_folder
 from mdmsdk.words import nearest, one_line
 
@@ -80,6 +81,7 @@ class FederationSettings(Settings):
 class _File(Settings):
     servers: dict[str, dict[str, Any]] = Field(min_length=1)
     federation: FederationSettings = FederationSettings()
+    store: dict[str, Any] = {}  # noqa: RUF012 - frozen, and a copy for each
 
 
 def _raise(_: tuple[str, ...], error: SecretError) -> NoReturn:
@@ -94,12 +96,14 @@ class Config(Settings):
         servers: by name, the settings of each with its ``provider``.
         trusted: whether it may read secrets and files. One that was only found in the working directory may
             not: it may belong to somebody else, who would choose the command, and where the secret goes.
+        store: where values are kept that outlive a call; see `store_settings`.
     """
 
     path: Path
     trusted: bool
     servers: dict[str, dict[str, Any]] = Field(repr=False)
     federation: FederationSettings
+    store: dict[str, Any] = Field(default={}, repr=False)
 
     def names(self, only: Iterable[str] | None = None) -> list[str]:
         """The servers to ask, in order.
@@ -141,6 +145,19 @@ class Config(Settings):
                 known = kind if isinstance(kind, str) else None
                 error.locate(server=name, provider=known, operation="connect")
                 raise
+
+    def store_settings(self) -> StoreSettings:
+        """The settings of the store, with its secrets read; the memory of this process, where there are none.
+
+        Raises:
+            ConfigurationError: they are not usable, or a secret is unreadable.
+        """
+        with sealed():
+            settings = checked(StoreSettings, self.resolve(StoreSettings, self.store, _raise), "store")
+            if settings.kind != "sqlite" or settings.file.is_absolute():
+                return settings
+            url = f"sqlite://{(self.path.parent / settings.file).as_posix()}"
+            return settings.model_copy(update={"url": url})
 
     def _make(self, kind: str, settings: dict[str, Any]) -> MdmProvider:
         values = {name: value for name, value in settings.items() if name != "provider"}
@@ -274,7 +291,9 @@ def load_config(path: str | Path | None = None) -> Config:
 def _load(path: str | Path | None) -> Config:
     place, tables, trusted = read_tables(path)
     file = checked(_File, tables, str(place))
-    config = Config(path=place, trusted=trusted, servers=file.servers, federation=file.federation)
+    config = Config(
+        path=place, trusted=trusted, servers=file.servers, federation=file.federation, store=file.store
+    )
     config.names()
     return config
 

@@ -30,6 +30,7 @@
     ├── UnsupportedOperationError   this provider or server cannot do that
     ├── ServerUnavailableError      the circuit breaker is open; nothing was sent
     ├── PluginError                 .method; a plugin's method does not keep to the contract
+    ├── StoreError                  the store is out of reach, damaged or somebody else's; lookups go on
     └── ClientClosedError           the client was closed, before or meanwhile
 
 No message, ``repr`` or attribute ever holds a secret, a header or a whole body; all are single lines without
@@ -70,6 +71,7 @@ __all__ = [
     "SecretError",
     "ServerError",
     "ServerUnavailableError",
+    "StoreError",
     "TlsError",
     "TokenError",
     "TransportError",
@@ -413,6 +415,16 @@ class PluginError(MdmError):
     def __init__(self, message: str, *, method: str | None = None, **where: Unpack[Where]) -> None:
         super().__init__(message, **where)
         self.method = method
+
+
+class StoreError(MdmError):
+    """The store does not work: it is out of reach, full, damaged, or holds something else.
+
+    Lookups go on without it.
+    """
+
+    retryable: bool = True
+    hint: str = "Look at the table store of the configuration, and at what it names."
 
 
 class ClientClosedError(MdmError):

@@ -54,7 +54,7 @@ MODULES = [
     "models",
     "paging",
 ]
-MODULES += ["provider", "registry", "rules", "settings", "simulator", "testing", "wire"]
+MODULES += ["provider", "registry", "rules", "settings", "simulator", "store", "testing", "wire"]
 CODE = re.compile(r"`([^`\n]+)`")
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGE = Path(__file__).parents[1]
-TWINS = {"client/aio.py": "client/sync.py", "federation/aio.py": "federation/sync.py"}
+_HOMES = {"AsyncMdmClient": "client", "AsyncMdmFederation": "federation", "AsyncStore": "store"}
+TWINS = {f"{home}/aio.py": f"{home}/sync.py" for home in _HOMES.values()}
 _WORDS = [
     (r"\basync (def|with|for)\b", r"\1"),
     (r"\bawait ", ""),
@@ -52,7 +53,7 @@ def sync_twin(text: str) -> str:
         "mdmsdk._run": "waits_sync",
         "mdmsdk._run.facade": "Facade",
         "mdmsdk._run.waits_sync": "drive, iterate",
-        f"mdmsdk.{'client' if 'Client' in original.name else 'federation'}.aio": original.name,
+        f"mdmsdk.{_HOMES[original.name]}.aio": original.name,
     }
     if len(inner) > 2:  # noqa: PLR2004 - it has clients
         needed["mdmsdk.client.sync"] = "_Inner as _InnerClient"
@@ -98,6 +99,7 @@ def _member(node: ast.stmt, text: str, documented: str) -> Iterator[str]:
 def _call(node: ast.FunctionDef | ast.AsyncFunctionDef, result: str) -> str:
     """The call that a sync method passes on."""
     passed = [_passed(argument) for argument in node.args.args[1:]]
+    passed += [f"*{node.args.vararg.arg}"] if node.args.vararg else []
     passed += [f"{argument.arg}={_passed(argument)}" for argument in node.args.kwonlyargs]
     passed += [f"**{node.args.kwarg.arg}"] if node.args.kwarg else []
     arguments = ", ".join(passed)

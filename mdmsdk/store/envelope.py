@@ -1,0 +1,56 @@
+"""What is put around every value, so that nobody without the key can make, change, move or revive one."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Version, when it was written, when it ends: seconds since 1970, infinite where it has no end.
+_HEAD = struct.Struct(">Bdd")
+_VERSION = 1
+# RFC 2104, section 5: at least half of the hash. 128 bits are no guess, and a directory has many entries.
+_CODE = 16
+_BEGIN = _HEAD.size + _CODE
+# Seconds by which the clocks of machines that share a store may differ.
+_SKEW = 5.0
+
+
+class Envelope:
+    """Seals values, and opens those that were sealed with the same key under the same name.
+
+    Args:
+        secret: what the key is made from.
+        clock: what time it is, in seconds since 1970.
+    """
+
+    def __init__(self, secret: bytes, clock: Callable[[], float]) -> None:
+        self._key = hmac.digest(secret, b"mdmsdk store", hashlib.sha256)
+        self._clock = clock
+
+    def seal(self, name: bytes, value: bytes, expires: float | None) -> bytes:
+        """The entry for a value that ends after so many seconds."""
+        now = self._clock()
+        head = _HEAD.pack(_VERSION, now, math.inf if expires is None else now + expires)
+        return b"".join((head, self._code(name, head, value), value))
+
+    def open(self, name: bytes, entry: bytes) -> bytes | None:
+        """The value; None for what was not sealed here for this name, or is over."""
+        if len(entry) < _BEGIN:
+            return None
+        head, code, value = entry[: _HEAD.size], entry[_HEAD.size : _BEGIN], entry[_BEGIN:]
+        if not hmac.compare_digest(code, self._code(name, head, value)):
+            return None
+        version, written, ends = _HEAD.unpack(head)
+        # One from the future was written before somebody put the clock back: how old it is, nobody knows.
+        good = version == _VERSION and written - _SKEW <= self._clock() < ends
+        return value if good else None
+
+    def _code(self, name: bytes, head: bytes, value: bytes) -> bytes:
+        text = b"".join((len(name).to_bytes(4, "big"), name, head, value))
+        return hmac.digest(self._key, text, hashlib.sha256)[:_CODE]

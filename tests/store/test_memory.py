@@ -1,0 +1,63 @@
+"""The store in memory has a size."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from mdmsdk.errors import StoreError
+from mdmsdk.store import Store, StoreSettings
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def small(clock: Any) -> Any:
+    return Store(StoreSettings(max_size=MIB))
+
+
+def test_what_was_unused_the_longest_goes_first(small: Any, clock: Any) -> None:
+    for name in "abc":
+        small.set(name, bytes(300_000), expires=60)
+    assert small.get("a")
+    small.set("d", bytes(300_000), expires=60)
+    assert [small.get(name) is not None for name in "abcd"] == [True, False, True, True]
+
+
+def test_what_is_over_goes_before(small: Any, clock: Any) -> None:
+    small.set("lasting", bytes(300_000), expires=600)
+    small.set("short", bytes(300_000), expires=5)
+    small.set("lasting too", bytes(300_000), expires=600)
+    clock.now += 6
+    small.set("new", bytes(300_000), expires=600)
+    assert small.get("lasting")
+    assert small.get("lasting too")
+
+
+def test_what_has_no_end_is_never_dropped(small: Any) -> None:
+    for name in "abc":
+        small.set(name, bytes(300_000))
+    with pytest.raises(StoreError, match="full") as caught:
+        small.set("d", bytes(300_000))
+    assert "max_size" in (caught.value.hint or "")
+    assert all(small.get(name) for name in "abc")
+    small.set("a", bytes(300_000))  # it is not counted twice
+    small.delete("b")
+    small.set("d", bytes(300_000))
+
+
+def test_a_child_goes_its_own_way() -> None:
+    store = Store()
+    store.set("a", b"1")
+    store._inner._back._lock.acquire()  # type: ignore[attr-defined]  # as another thread may have it then
+    child = os.fork()
+    if not child:
+        good = store.get("a") == b"1"
+        store.set("a", b"2")
+        os._exit(not good)
+    _, status = os.waitpid(child, 0)
+    store._inner._back._lock.release()  # type: ignore[attr-defined]
+    assert status == 0
+    assert store.get("a") == b"1"
