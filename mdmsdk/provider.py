@@ -104,6 +104,8 @@ class Token:
             is final, and it is not sent a second time.
         extra: what `MdmProvider.authorize`, `logout` or the next `login` needs besides.
         rotates: what gets the next token is good for one use, and so belongs to one process.
+        single_use: good for one exchange, such as a Kerberos ticket with its authenticator. It is never kept
+            and never sent twice: each request, attempt and redirect begins with a login of its own.
 
     Raises:
         TokenError: the value holds characters that no header can carry.
@@ -115,6 +117,7 @@ class Token:
     static: bool = False
     extra: Any = field(default=None, repr=False)
     rotates: bool = False
+    single_use: bool = False
 
     def __post_init__(self) -> None:
         if not (self.value.isascii() and self.value.isprintable()):

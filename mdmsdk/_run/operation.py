@@ -209,13 +209,13 @@ class Operation:
         rules.check_destination(request.url, self._runner.provider.settings.base_url, self._plugin.trusts)
         token = await self.token(audience)
         try:
-            return await self._exchange(self._plugin.authorize(request, token))
+            return await self._exchange(request, token)
         except AuthenticationError as error:
             if not self._state.tokens.refuse(audience, token, error):
                 raise
         token = await self.token(audience)
         try:
-            return await self._exchange(self._plugin.authorize(request, token))
+            return await self._exchange(request, token)
         except AuthenticationError as error:
             self._state.tokens.refuse(audience, token, error)
             raise
@@ -231,8 +231,10 @@ class Operation:
         secrets.add(token.value, *secret_values(token.extra))
         return token
 
-    async def _exchange(self, request: Request) -> Response:
+    async def _exchange(self, request: Request, token: Token | None = None) -> Response:
         """Send when it is this request's turn, and follow redirects that may be followed."""
+        if token is not None:
+            request = self._plugin.authorize(request, token)
         for _ in range(rules.MAX_HOPS + 1):
             response = await self.exchange_once(request)
             if not rules.is_redirect(response):
@@ -244,6 +246,8 @@ class Operation:
                     self._runner.shared.clock.hear(response)
                 return response
             request = rules.next_hop(request, response, self._plugin.trusts)
+            if token is not None and token.single_use and request.audience is not None:
+                request = self._plugin.authorize(request, await self.token(request.audience))
         raise RedirectError(f"the server redirects more than {rules.MAX_HOPS} times")
 
     def _checked(self, request: Request, response: Response) -> Response:

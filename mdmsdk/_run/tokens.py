@@ -46,7 +46,10 @@ class _Entry:
 
 
 class Tokens:
-    """One credential per audience: got once, renewed early, never sent again once it was refused."""
+    """One credential per audience: got once, renewed early, never sent again once it was refused.
+
+    One for a single use is handed out and forgotten.
+    """
 
     def __init__(self, waits: ModuleType, stop: Stop) -> None:
         self._waits = waits
@@ -96,6 +99,9 @@ class Tokens:
                 return entry.token
             entry.token, entry.refusal, entry.refused_at = None, error, time.monotonic()
             raise
+        if token.single_use:  # whoever waits for the lock logs in as well
+            entry.token, entry.previous, entry.refusal, entry.inherited = None, None, None, False
+            return token
         life = _FOR_EVER if token.expires_in is None else min(token.expires_in, _FOR_EVER)
         entry.expires_at = began + life
         entry.renew_at = (

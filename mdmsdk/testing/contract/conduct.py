@@ -86,13 +86,13 @@ class Conduct(Stand):
     # --- logging in ---
 
     def test_logs_in_once_and_uses_the_token(self, fleet: Fleet) -> None:
-        logins = self.observed(fleet).logins
+        logins, sent = self.observed(fleet).logins, self.observed(fleet).sent
         assert logins, "nothing was logged in for: give each request an audience"
-        often = {
-            audience: count
-            for audience, count in Counter(one.audience for one in logins).items()
-            if count > 1
-        }
+        once = {one.token.value for one in logins if one.token and one.token.single_use}
+        credentials = (request.headers.get("Authorization", "").partition(" ")[2] for request in sent)
+        assert all(count == 1 for value, count in Counter(credentials).items() if value in once)
+        kept = [one.audience for one in logins if not (one.token and one.token.single_use)]
+        often = {audience: count for audience, count in Counter(kept).items() if count > 1}
         assert often == {}, "the token is good for one request only: look at Token.expires_in"
 
     def test_a_login_needs_no_token(self, fleet: Fleet) -> None:
