@@ -6,10 +6,12 @@ Nothing is imported but the one plugin that is asked for; a broken plugin harms 
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, is_dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points, metadata
 from inspect import isfunction
 from typing import Any
@@ -62,7 +64,13 @@ def _describe(point: EntryPoint) -> PluginInfo:
 
 
 def _load(group: str, name: str) -> Any:
-    named = [plugin for plugin in installed(group) if plugin.name == name]
+    # A search of everything that is installed is too dear for each client that an application makes.
+    return _loaded(group, name, tuple(sys.path))
+
+
+@cache  # keeps what loaded well; what did not is looked for again
+def _loaded(group: str, name: str, _places: tuple[str, ...]) -> Any:
+    named = [_describe(point) for point in entry_points(group=group, name=name)]
     if not named:
         known = [plugin.name for plugin in installed(group)]
         raise UnknownProviderError(

@@ -123,6 +123,11 @@ def perform(client: Any, call: str, key: str | None) -> Any:
     return [device.model_dump(mode="json", exclude={"server"}) for device in found]
 
 
+def load_yaml(text: str) -> Any:
+    """What a YAML document holds, read by libyaml where PyYAML has it: ten times as fast."""
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+
+
 @dataclass
 class _Serializer:
     """YAML as vcrpy writes it, below a first line that says what was recorded."""
@@ -139,7 +144,7 @@ class _Serializer:
 
     @staticmethod
     def deserialize(text: str) -> Any:
-        return yaml.safe_load(text)
+        return load_yaml(text)
 
     def _scrub(self, interaction: dict[str, Any]) -> dict[str, Any]:
         request, response = interaction["request"], interaction["response"]

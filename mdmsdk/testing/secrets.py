@@ -7,9 +7,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from mdmsdk.settings import secret_values
+from mdmsdk.testing.cassettes import load_yaml
 from mdmsdk.testing.scrub import SHORTEST
 from mdmsdk.testing.written import decoded, whole
 
@@ -59,7 +58,7 @@ def leaks(cassette: str, private: Iterable[tuple[str, str]]) -> list[str]:
         cassette: as it was written.
         private: names and values of what must not stand there, however it is written.
     """
-    texts = {form for text in _texts_in(yaml.safe_load(cassette)) for form in decoded(text)}
+    texts = {form for text in _texts_in(load_yaml(cassette)) for form in decoded(text)}
     shown = dict.fromkeys(
         f"the {name}"
         for name, value in dict.fromkeys(private)

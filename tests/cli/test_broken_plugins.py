@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mdmsdk.errors import ProviderLoadError
+from mdmsdk import registry
+from mdmsdk.errors import ProviderLoadError, UnknownProviderError
 from mdmsdk.registry import load_provider, load_simulator
 
 if TYPE_CHECKING:
@@ -129,6 +130,18 @@ def test_one_without_a_fault_is_loaded(plugin: Install) -> None:
     plugin("Provider.capabilities = frozenset({Capability.INVENTORY})")
     assert load_provider("broken").vendor == "Broken"
     assert load_simulator("broken").name == "broken"
+
+
+def test_what_is_installed_later_is_found_and_then_kept(
+    plugin: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UnknownProviderError):
+        load_provider("broken")
+    plugin()
+    loaded = load_provider("broken")
+    # Reading what is installed took longer than all else that a new client does.
+    monkeypatch.setattr(registry, "entry_points", lambda **_: pytest.fail("searched again"))
+    assert load_provider("broken") is loaded
 
 
 @pytest.mark.parametrize(

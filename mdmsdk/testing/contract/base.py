@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -71,7 +72,11 @@ class Stand:
 
     def alone(self, device: SimDevice, key: Key, running: RunningSimulator[Any]) -> bool:
         """Whether no other record of the fleet has this key, so that the answer is about this one."""
-        return sum(self.key(type(key), other, running) == key for other in running.simulator.fleet) == 1
+        kept: dict[Any, Counter[Key | None]] = vars(self).setdefault("_shared", {})
+        place = running, type(key)
+        if place not in kept:
+            kept[place] = Counter(self.key(type(key), other, running) for other in running.simulator.fleet)
+        return kept[place][key] == 1
 
     def is_record_of(self, found: Device, device: SimDevice) -> bool:
         """Whether an answer is about a record of the fleet; by default anything that only one device has."""
