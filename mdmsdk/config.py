@@ -156,7 +156,7 @@ class Config(Settings):
             settings = checked(StoreSettings, self.resolve(StoreSettings, self.store, _raise), "store")
             if settings.kind != "sqlite" or settings.file.is_absolute():
                 return settings
-            url = f"sqlite://{(self.path.parent / settings.file).as_posix()}"
+            url = f"sqlite://{(self.path.parent.absolute() / settings.file).as_posix()}"
             return settings.model_copy(update={"url": url})
 
     def _make(self, kind: str, settings: dict[str, Any]) -> MdmProvider:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from mdmsdk.config import Config, FederationSettings, read_tables
 from mdmsdk.errors import ConfigurationError, MdmError
 from mdmsdk.registry import load_provider
 from mdmsdk.silence import sealed
+from mdmsdk.store.settings import StoreSettings
 from mdmsdk.words import nearest
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ def check_config(path: str | Path | None = None) -> list[Problem]:
             if not line:
                 raise
             return [Problem("", int(line[1]), error.message, error.hint)]
-        problems = [*_of_file(tables)]
+        problems = [*_of_file(tables), *_of_store(place, tables, trusted=trusted)]
         servers = tables.get("servers")
         if isinstance(servers, dict) and all(isinstance(one, dict) for one in servers.values()):
             config = Config(path=place, trusted=trusted, servers=servers, federation=FederationSettings())
@@ -79,6 +81,7 @@ _Found = tuple[tuple[str, ...], str, str | None]
 class _Tables(BaseModel, extra="forbid"):
     servers: dict[str, dict[str, Any]] = Field(min_length=1)
     federation: FederationSettings = FederationSettings()
+    store: dict[str, Any] = {}
 
 
 def _of_file(tables: Mapping[str, Any]) -> Iterator[_Found]:
@@ -90,6 +93,28 @@ def _of_file(tables: Mapping[str, Any]) -> Iterator[_Found]:
     for name in order if isinstance(order, list) and isinstance(servers, dict) else ():
         if isinstance(name, str) and name not in servers:
             yield ("federation", "order"), f"there is no server {name}{nearest(name, servers)}", None
+
+
+def _of_store(place: Path, tables: Mapping[str, Any], *, trusted: bool) -> Iterator[_Found]:
+    """What keeps the store from being used; nothing is opened."""
+    table = tables.get("store")
+    if not isinstance(table, dict):
+        return
+    config = Config(path=place, trusted=trusted, servers={}, federation=FederationSettings())
+    unread: list[_Found] = []
+    values = config.resolve(
+        StoreSettings,
+        table,
+        lambda where, error: unread.append((("store", *where), error.message, error.hint)),
+    )
+    yield from unread
+    refused = {where for where, _, _ in unread}
+    for where, text in problems_of(StoreSettings, values):
+        if ("store", *where) not in refused:
+            yield ("store", *where), text, None
+    yield from ((("store", *where), text, None) for where, text in _missing_files(values))
+    if str(table.get("url")).startswith("redis") and not find_spec("redis"):
+        yield ("store", "url"), "redis is not installed", "Install it with: pip install 'mdmsdk[redis]'"
 
 
 def _of_server(config: Config, name: str) -> Iterator[_Found]:

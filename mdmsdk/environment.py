@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["PREFIX", "from_environment", "merged_tables"]
 
 PREFIX: Final = "MDMSDK_"
-_TABLES: Final = ("SERVERS__", "FEDERATION__")
+_TABLES: Final = ("SERVERS__", "FEDERATION__", "STORE__")
 _WORDS: Final = {"true": True, "false": False}
 
 

@@ -18,7 +18,7 @@ _VERSION = 1
 _CODE = 16
 _BEGIN = _HEAD.size + _CODE
 # Seconds by which the clocks of machines that share a store may differ.
-_SKEW = 5.0
+SKEW = 5.0
 
 
 class Envelope:
@@ -48,7 +48,7 @@ class Envelope:
             return None
         version, written, ends = _HEAD.unpack(head)
         # One from the future was written before somebody put the clock back: how old it is, nobody knows.
-        good = version == _VERSION and written - _SKEW <= self._clock() < ends
+        good = version == _VERSION and written - SKEW <= self._clock() < ends
         return value if good else None
 
     def _code(self, name: bytes, head: bytes, value: bytes) -> bytes:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from mdmsdk.errors import StoreError
+from mdmsdk.store.envelope import SKEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -126,7 +127,7 @@ class MemoryBackEnd:
         with self._alone:
             now = self._clock()
             held = self._leases.get(name)
-            if held and held[1] <= now < held[2]:
+            if held and held[1] - SKEW <= now < held[2]:
                 return None
             if len(self._leases) > self._many_leases:
                 self._forget_leases(now)
@@ -135,12 +136,12 @@ class MemoryBackEnd:
             return self._last_token
 
     def _forget_leases(self, now: float) -> None:
-        self._leases = {one: it for one, it in self._leases.items() if it[1] <= now < it[2]}
+        self._leases = {one: it for one, it in self._leases.items() if it[1] - SKEW <= now < it[2]}
         self._many_leases = 2 * len(self._leases) + _FEW_LEASES
 
     def _holds(self, fence: Fence, now: float) -> bool:
         held = self._leases.get(fence.name)
-        return bool(held and held[0] == fence.token and held[1] <= now < held[2])
+        return bool(held and held[0] == fence.token and held[1] - SKEW <= now < held[2])
 
     async def renew(self, fence: Fence, seconds: float) -> bool:
         """Hold a lease longer."""

@@ -16,5 +16,12 @@ if TYPE_CHECKING:
 
 def open_back_end(settings: StoreSettings, waits: ModuleType, clock: Callable[[], float]) -> BackEnd:
     """The back end that the settings name. Nothing is opened before it is used."""
-    del waits
+    if settings.kind == "sqlite":
+        from mdmsdk.store.sqlite import SqliteBackEnd
+
+        return SqliteBackEnd(settings.file, waits, clock)
+    if settings.kind == "redis":
+        from mdmsdk.store.redis import RedisBackEnd
+
+        return RedisBackEnd(settings, waits)
     return MemoryBackEnd(clock, settings.max_size)

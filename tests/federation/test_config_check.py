@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mdmsdk.config import load_config
 from mdmsdk.config_check import Problem, check_config
 from mdmsdk.errors import ConfigurationError
 
@@ -108,3 +109,37 @@ def test_a_found_one_reads_no_secrets(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("mdmsdk.config.is_trusted", lambda *_: False)
     (problem,) = check_config()
     assert (problem.place, "was found, not named" in problem.message) == ("servers.good.password", True)
+
+
+def test_the_store_is_checked_too(tmp_path: Path) -> None:
+    file = tmp_path / "mdm.toml"
+    file.write_text(
+        GOOD
+        + """
+[store]
+url = "redis://redis.example/0"
+ky = "x"
+max_size = 5
+password = { env = "NO_SUCH_VARIABLE" }
+ca_file = "nowhere.pem"
+"""
+    )
+    found = {problem.place: (problem.line, problem.message) for problem in check_config(file)}
+    assert found.keys() == {"store.url", "store.ky", "store.max_size", "store.password", "store.ca_file"}
+    assert found["store.url"] == (
+        8,
+        "url: redis:// sends all in clear text; rediss:// is wanted (redis:// for loopback only)",
+    )
+    assert "is key meant?" in found["store.ky"][1]
+    assert "NO_SUCH_VARIABLE" in found["store.password"][1]
+    file.write_text(GOOD + '[store]\nurl = "sqlite:store.db"\nkey = "short"\n')
+    (problem,) = check_config(file)
+    assert problem.message == "key: it has fewer than 16 characters and could be guessed"
+    file.write_text(GOOD + '[store]\nurl = "sqlite:store.db"\n')
+    (problem,) = check_config(file)
+    assert (problem.place, problem.line) == ("store", 6)
+    assert "key is missing" in problem.message
+    file.write_text(GOOD + '[store]\nurl = "sqlite:store.db"\nkey = "correct-horse-battery"\n')
+    assert check_config(file) == []
+    assert load_config(file).store_settings().file == tmp_path / "store.db"
+    assert not (tmp_path / "store.db").exists()

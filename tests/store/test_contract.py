@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_what_was_kept_is_there(store: Any) -> None:
@@ -31,33 +34,35 @@ def test_what_was_deleted_is_gone(store: Any) -> None:
 def test_a_value_ends(store: Any, clock: Any) -> None:
     store.set("short", b"1", expires=10)
     store.set("kept", b"2")
-    clock.now += 9.9
+    clock.forward(9.9)
     assert store.get("short") == b"1"
-    clock.now += 0.2
+    clock.forward(0.2)
     assert store.get("short") is None
     assert list(store.scan("")) == ["kept"]
     store.set("short", b"3")
-    clock.now += 10**9
+    clock.forward(10**9)
     assert store.get_many(["short", "kept"]) == [b"3", b"2"]
 
 
 def test_a_value_from_the_future_is_not_there(store: Any, clock: Any) -> None:
     store.set("a", b"1", expires=60)
-    clock.now -= 4
+    clock.put_back(4)
     assert store.get("a") == b"1"
-    clock.now -= 3600  # somebody put the clock back: it would live an hour longer
+    clock.put_back(3600)  # somebody put the clock back: it would live an hour longer
     assert store.get("a") is None
 
 
-def test_names_are_found_by_their_beginning(store: Any) -> None:
-    names = {f"walk/one/{number}" for number in range(2500)}
+def test_names_are_found_by_their_beginning(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mdmsdk.store.sqlite._AT_ONCE", 10)
+    monkeypatch.setattr("mdmsdk.store.redis._AT_ONCE", 10)
+    names = {f"walk/one/{number}" for number in range(30)}
     store.set_many(dict.fromkeys(names, b""))
     store.set_many({"walk/on": b"", "walk/one*": b"", "walk/[o]ne/": b"", "walk/onf": b"", "\udcff": b""})
     assert set(store.scan("walk/one/")) == names
     assert set(store.scan("walk/[o]")) == {"walk/[o]ne/"}
     assert set(store.scan("walk/one*")) == {"walk/one*"}
     assert set(store.scan("\udcff")) == {"\udcff"}
-    assert len(set(store.scan(""))) == 2505
+    assert len(set(store.scan(""))) == 35
 
 
 def test_names_may_be_deleted_during_a_scan(store: Any) -> None:
@@ -86,24 +91,25 @@ def test_one_has_the_lease(store: Any, clock: Any) -> None:
 
 def test_a_lease_ends_unless_it_is_renewed(store: Any, clock: Any) -> None:
     token = store.lease("walk", 10)
-    clock.now += 9
+    clock.forward(9)
     assert store.renew("walk", token, 10)
-    clock.now += 9
+    clock.forward(9)
     assert store.lease("walk", 10) is None
-    clock.now += 2
+    clock.forward(2)
     assert not store.renew("walk", token, 10)
     newer = store.lease("walk", 10)
     assert newer > token
     assert not store.renew("walk", token, 10)
     assert store.renew("walk", newer, 10)
-    clock.now -= 3600  # the clock is put back: it does not hold an hour longer
-    assert store.lease("walk", 10) > newer
+    clock.put_back(3600)
+    if clock.server is None:  # whose clock was not put back
+        assert store.lease("walk", 10) > newer  # it does not hold an hour longer
 
 
 def test_only_who_has_the_lease_writes(store: Any, clock: Any) -> None:
     token = store.lease("walk", 10)
     assert store.set_fenced("walk", token, {"a": b"1", "b": b"1"})
-    clock.now += 11
+    clock.forward(11)
     assert not store.set_fenced("walk", token, {"a": b"2", "b": b"2"})
     newer = store.lease("walk", 10)
     assert not store.set_fenced("walk", token, {"a": b"3"})

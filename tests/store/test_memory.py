@@ -30,7 +30,7 @@ def test_what_is_over_goes_before(small: Any, clock: Any) -> None:
     small.set("lasting", bytes(300_000), expires=600)
     small.set("short", bytes(300_000), expires=5)
     small.set("lasting too", bytes(300_000), expires=600)
-    clock.now += 6
+    clock.forward(6)
     small.set("new", bytes(300_000), expires=600)
     assert small.get("lasting")
     assert small.get("lasting too")

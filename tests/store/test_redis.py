@@ -1,0 +1,178 @@
+"""The store on a Redis server: it is away, refuses, is something else, or drops what it should keep."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mdmsdk.errors import StoreError
+from mdmsdk.store import Store, StoreSettings, health
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+KEY = "correct-horse-battery"
+HELD = 3.0  # seconds, of which a lookup may lose far less
+
+
+@pytest.fixture
+def own_server(redis_server: Any) -> Iterator[Any]:
+    """A server that a test may kill."""
+    server = type(redis_server)()
+    server.start()
+    yield server
+    server.kill()
+
+
+def test_it_is_killed_and_comes_back(
+    own_server: Any,
+    open_store: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = open_store(url=own_server.url, key=KEY)
+    store.set("a", b"1")
+    token = store.lease("walk", 60)
+    own_server.kill()
+    for _ in range(3):
+        began = time.monotonic()
+        with pytest.raises(StoreError, match="out of reach") as caught:
+            store.get("a")
+        assert time.monotonic() - began < HELD
+        assert "Redis server runs" in (caught.value.hint or "")
+    monkeypatch.setattr(health, "_REST", 0.0)
+    with pytest.raises(StoreError):
+        store.set_many({"b": b"2", "c": b"3"}, expires=60)
+    assert caplog.text.count("out of reach") == 1
+    own_server.start()
+    back = (store.wrapped._inner if store.mode == "sync" else store.wrapped)._back
+    back._health._rests_until = 0.0
+    assert store.get("a") is None  # it has forgotten everything
+    assert caplog.text.count("works again") == 1
+    assert not store.set_fenced("walk", token, {"a": b"2"})
+    assert store.lease("walk", 60) > token
+
+
+def test_a_server_that_hangs_costs_a_moment_once(open_store: Callable[..., Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = open_store(url=f"redis://127.0.0.1:{silent.getsockname()[1]}/0", key=KEY)
+        began = time.monotonic()
+        with pytest.raises(StoreError, match="out of reach"):
+            store.get("a")
+        assert time.monotonic() - began < HELD
+        began = time.monotonic()
+        for _ in range(100):
+            with pytest.raises(StoreError, match="out of reach"):
+                store.get("a")
+        assert time.monotonic() - began < HELD / 3
+
+
+def test_something_else_answers(open_store: Callable[..., Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            for _ in range(2):
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(1000)
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        store = open_store(url=f"redis://127.0.0.1:{listener.getsockname()[1]}/0", key=KEY)
+        with pytest.raises(StoreError):
+            store.get("a")
+
+
+def test_a_wrong_password_is_told_and_shown_nowhere(own_server: Any, open_store: Callable[..., Any]) -> None:
+    with own_server.client as client:
+        client.config_set("requirepass", "right-password")
+    wrong = open_store(url=own_server.url, key=KEY, password="wrong-password")
+    with pytest.raises(StoreError, match="refuses us") as caught:
+        wrong.get("a")
+    assert "wrong-password" not in f"{caught.value!r}{vars(caught.value)}{caught.value.__cause__}"
+    right = open_store(url=own_server.url, key=KEY, password="right-password")
+    right.set("a", b"1")
+    assert right.get("a") == b"1"
+
+
+def test_a_server_that_drops_anything_is_not_asked_to_keep(
+    own_server: Any, open_store: Callable[..., Any]
+) -> None:
+    with own_server.client as client:
+        client.config_set("maxmemory", "100mb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+    store = open_store(url=own_server.url, key=KEY)
+    store.set("a", b"1", expires=60)
+    assert store.get("a") == b"1"
+    with pytest.raises(StoreError, match="may drop") as caught:
+        store.set("b", b"1")
+    assert "maxmemory-policy" in (caught.value.hint or "")
+    assert store.get("a") == b"1"
+
+
+def test_a_full_server_is_told_and_reading_goes_on(own_server: Any, open_store: Callable[..., Any]) -> None:
+    store = open_store(url=own_server.url, key=KEY)
+    store.set("a", b"1")
+    with own_server.client as client:
+        client.config_set("maxmemory", "100kb")
+    with pytest.raises(StoreError, match="full"):
+        store.set("b", b"1")
+    assert store.get("a") == b"1"
+
+
+def test_what_somebody_else_keeps_there_is_not_ours(
+    redis_server: Any, open_store: Callable[..., Any]
+) -> None:
+    store = open_store(url=redis_server.url, key=KEY)
+    with redis_server.client as client:
+        client.rpush("mdmsdk:value:list", "a")
+        client.set("mdmsdk:value:text", "compliant")
+        client.set("other", "a")
+        assert store.get_many(["list", "text", "other"]) == [None, None, None]
+        store.set("list", b"1", expires=60)
+        assert store.get("list") == b"1"
+        assert client.get("other") == b"a"
+
+
+def test_no_secret_is_there(redis_server: Any, open_store: Callable[..., Any]) -> None:
+    store = open_store(url=redis_server.url, key=KEY)
+    store.set_many({"a": b"1", "b": b"2"})
+    store.lease("walk", 60)
+    with redis_server.client as client:
+        for key in client.scan_iter():
+            assert KEY.encode() not in key + client.get(key)
+
+
+def test_parent_and_child_go_on_after_a_fork(redis_server: Any) -> None:
+    settings: Any = {"url": redis_server.url, "key": KEY}
+    with Store(StoreSettings(**settings)) as store:
+        store.set("a", b"1")
+        child = os.fork()
+        if not child:
+            good = store.get("a") == b"1"
+            store.set("b", b"2")
+            os._exit(not good)
+        assert os.waitpid(child, 0)[1] == 0
+        assert store.get_many(["a", "b"]) == [b"1", b"2"]
+
+
+def test_one_event_loop_after_another(redis_server: Any) -> None:
+    import asyncio
+
+    from mdmsdk.store import AsyncStore
+
+    settings: Any = {"url": redis_server.url, "key": KEY}
+    store = AsyncStore(StoreSettings(**settings))
+    asyncio.run(store.set("a", b"1"))
+
+    async def last() -> bytes | None:
+        found = await store.get("a")
+        await store.aclose()
+        return found
+
+    assert asyncio.run(last()) == b"1"
