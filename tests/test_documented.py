@@ -33,6 +33,7 @@ from mdmsdk.registry import installed, load_provider
 from mdmsdk.settings import ComplianceSettings, LowerLimits, Policy, ProviderSettings, TlsSettings
 from mdmsdk.simulator.faults import FaultKind
 from mdmsdk.simulator.ise import IseHabits
+from mdmsdk.store import StoreSettings
 from mdmsdk.testing import plugin as pytest_plugin
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ def test_every_common_setting_is_told() -> None:
     assert missing_settings(LowerLimits, "settings.md", "limits.") == []
     assert missing_settings(TlsSettings, "settings.md", "tls.") == []
     assert missing_settings(FederationSettings, "settings.md", "federation.") == []
+    assert missing_settings(StoreSettings, "settings.md", "store.") == []
     assert missing_settings(ComplianceSettings, "settings.md", "compliance.") == []
 
 
