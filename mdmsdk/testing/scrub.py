@@ -6,6 +6,7 @@ still the one that is answered. Pseudonyms depend on a key that is not kept, so 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hmac
 import json
@@ -43,6 +44,7 @@ _WORDS = re.compile(r"true|false|null|none|unknown|yes|no|n/a", re.IGNORECASE)
 _MAC = re.compile(r"[0-9A-Fa-f]{2}([:-]?)(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")
 # Paths and accounts of Windows networks, `\\SERVER\share` and `DOMAIN\user`, in whatever field.
 _NETWORK = re.compile(r"\\\\[^\\\s].*|[\w.-]{2,}\\[\w.$@-]{2,}")
+_CREDENTIAL = re.compile(r"[\w-]+ ([A-Za-z0-9+/._~-]{16,}=*)", re.ASCII)
 # First parts of host names that say what a server does and not whose it is.
 _COMMON_HOSTS = frozenset({"localhost", "dashboard", "devices", "graph", "login", "portal", "test"})
 SHORTEST = 4  # a shorter text stands in too many other places to be replaced everywhere
@@ -109,14 +111,22 @@ class Pseudonyms:
         self._pattern = None
 
     def learn_secret(self, *values: str | None) -> None:
-        """Take in values that one word replaces, because even their form may tell something."""
+        """Take in values that one word replaces, because even their form may tell something.
+
+        In Base64, the word stands there in Base64 too, so that what is asked for at a replay is the same.
+        """
         for value in values:
             if value:
-                self._table[value] = REDACTED
+                self._table |= {_base64(value): _base64(REDACTED), value: REDACTED}
                 self._pattern = None
 
     def learn_body(self, text: str) -> None:
-        """Take in what the fields of a JSON, XML or form body hold, as their names suggest."""
+        """Take in what the fields of a JSON, XML or form body hold, as their names suggest.
+
+        A body that is a scheme and a credential, as for a header, is a login's answer.
+        """
+        if line := _CREDENTIAL.fullmatch(text.strip().strip('"').strip()):
+            self.learn_secret(line[1])
         for name, value in _leaves(text):
             if _NETWORK.fullmatch(value):
                 self.learn(value)
@@ -167,6 +177,10 @@ class Pseudonyms:
         while True:
             yield from hmac.digest(self._key, f"{counter}:{value}".encode(), "sha256")
             counter += 1
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 def _mac_forms(digits: str) -> list[str]:

@@ -24,11 +24,13 @@ _PATTERNS = {
         r"^\W*(?:proxy-)?(?:authorization|cookie|set-cookie|x-api-key|aw-tenant-code|x-cisco-meraki-api-key)\W*:",
         re.IGNORECASE | re.MULTILINE,
     ),
-    "a scheme with its credential": re.compile(r"\b(?:Bearer|Basic) (?![a-z-]+\b)[A-Za-z0-9+/=._~-]{12,}"),
+    "a scheme with its credential": re.compile(
+        r"\b(?:Bearer|Basic|[a-z]+-basic) (?![a-z-]+\b)[A-Za-z0-9+/=._~-]{12,}"
+    ),
     "a credential in a URL": re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/@:\"']+:[^\s/@\"']+@", re.IGNORECASE),
     "a secret field": re.compile(
         r"(?:access_token|refresh_token|id_token|client_secret|client_assertion|password|passwd|api_?key)"
-        r"[\"']?\s*[:=>]\s*[\"']?(?!redacted\b|null\b|none\b|<|&|\s|\")([^\s\"'<&,}]{4,})",
+        r"[\"']?\s*[:=>]\s*[\"']?(?!redacted\b|cmVkYWN0ZWQ=|null\b|none\b|<|&|\s|\")([^\s\"'<&,}]{4,})",
         re.IGNORECASE,
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from mdmsdk.ise import IseProvider
-from mdmsdk.testing import Pseudonyms, load_operations
+from mdmsdk.testing import Pseudonyms, find_secrets, load_operations
 from mdmsdk.testing.record import main
 from mdmsdk.testing.secrets import leaks
 
@@ -88,6 +89,23 @@ def test_a_server_is_not_named_without_its_scheme_either() -> None:
     assert "acmecorp" not in scrubbed.lower()
     assert "https%3A%2F%2Fmdm" not in pseudonyms.apply("u=https%3A%2F%2Facmecorp.mdm.example.net%3A8443")
     assert "acme" not in pseudonyms.apply("u=https%3A%2F%2Facmecorp.mdm.example.net%3A8443")
+
+
+def test_a_secret_in_base64_becomes_the_word_in_base64() -> None:
+    pseudonyms = Pseudonyms(b"key")
+    pseudonyms.learn_secret(SECRET)
+    encoded = base64.b64encode(SECRET.encode()).decode()
+    assert pseudonyms.apply(f'{{"password": "{encoded}"}}') == '{"password": "cmVkYWN0ZWQ="}'
+    assert find_secrets('{"password": "cmVkYWN0ZWQ="}') == []
+
+
+@pytest.mark.parametrize("written", ["{}", "{}\r\n", '"{}"'])
+def test_a_login_that_answers_with_a_credential_line_shows_nothing(written: str) -> None:
+    line = written.format("besng-basic " + base64.b64encode(b'provider="LOCAL",credentials="cw=="').decode())
+    assert find_secrets(line)
+    pseudonyms = Pseudonyms(b"key")
+    pseudonyms.learn_body(line)
+    assert pseudonyms.apply(line) == written.format("besng-basic redacted")
 
 
 # The simulator refuses what is not in the description, unless it is told to take it.
