@@ -42,6 +42,7 @@ __all__ = [
 FILE_NAME = "mdm.toml"
 _ENVIRONMENT = "the environment"
 _UNREAD = "not read"
+_WEEK = 10_080 * 60.0
 _EVERYBODY_MAY_READ = 0o004
 _log = logging.getLogger("mdmsdk.config")
 
@@ -57,6 +58,10 @@ class FederationSettings(Settings):
         patience: seconds that a lookup waits for further servers once one has answered.
         chain_fallback: whether a device that only its MAC address finds, after other identifiers were not
             found, may be compliant.
+        cache_ttl: seconds for which the records of a server are used again without asking; 0: ask always.
+        cache_negative_ttl: the same where a server does not know the device, at most `cache_ttl`.
+        cache_max_age: seconds for which records are used where a server fails; default: `cache_ttl`, so that
+            nothing older is.
         certificate_patterns: other forms of identifiers in certificates, see
             `mdmsdk.keys_from_certificate`.
     """
@@ -66,6 +71,10 @@ class FederationSettings(Settings):
     rules: Rules | None = None
     patience: float = Field(default=2.0, gt=0, le=300)
     chain_fallback: bool = False
+    # Cisco ISE: 1 to 10,080 minutes between two looks at a device.
+    cache_ttl: float = Field(default=60.0, ge=0, le=_WEEK)
+    cache_negative_ttl: float = Field(default=10.0, ge=0, le=_WEEK)
+    cache_max_age: float | None = Field(default=None, ge=0, le=_WEEK)
     certificate_patterns: tuple[str, ...] = ()
 
     @field_validator("certificate_patterns")

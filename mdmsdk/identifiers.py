@@ -174,6 +174,11 @@ class Key:
         key._hold(_checked(text))  # noqa: SLF001 - as __init__ does, but for the look that was just had
         return key
 
+    @property
+    def canonical(self) -> str:
+        """The text that is the same for all spellings of this identifier."""
+        return self._canonical
+
     def __eq__(self, other: object) -> bool:
         if type(other) is type(self):
             return self._canonical == other._canonical

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).parents[1]
 _HOMES = {"AsyncMdmClient": "client", "AsyncMdmFederation": "federation", "AsyncStore": "store"}
+_MADE = {f"type[{name}]": name for name in _HOMES}
 TWINS = {f"{home}/aio.py": f"{home}/sync.py" for home in _HOMES.values()}
 _WORDS = [
     (r"\basync (def|with|for)\b", r"\1"),
@@ -44,19 +45,18 @@ def sync_twin(text: str) -> str:
         f'    """{_docstring(original)}"""',
         "    _inner: _Inner",
     ]
-    for node in original.body:
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "type[AsyncMdmClient]":
-            inner.append(f"    {ast.unparse(node.target)} = _InnerClient")
-        members += _member(node, text, _docstring(original))
-    code = "\n".join(inner + [line for line in members if not line.lstrip().startswith('"""')])
     needed = {
         "mdmsdk._run": "waits_sync",
         "mdmsdk._run.facade": "Facade",
         "mdmsdk._run.waits_sync": "drive, iterate",
         f"mdmsdk.{_HOMES[original.name]}.aio": original.name,
     }
-    if len(inner) > 2:  # noqa: PLR2004 - it has clients
-        needed["mdmsdk.client.sync"] = "_Inner as _InnerClient"
+    for node in original.body:
+        if isinstance(node, ast.AnnAssign) and (made := _MADE.get(ast.unparse(node.annotation))):
+            inner.append(f"    {ast.unparse(node.target)} = _Inner{made[5:]}")
+            needed[f"mdmsdk.{_HOMES[made]}.sync"] = f"_Inner as _Inner{made[5:]}"
+        members += _member(node, text, _docstring(original))
+    code = "\n".join(inner + [line for line in members if not line.lstrip().startswith('"""')])
     lines = [f'"""{_docstring(module)}"""', "from __future__ import annotations", *_imports(module, code)]
     lines += [f"from {place} import {names}" for place, names in needed.items()]
     return "\n".join([*lines, *inner, *members]) + "\n"
@@ -119,9 +119,10 @@ def _call(node: ast.FunctionDef | ast.AsyncFunctionDef, result: str) -> str:
 
 def _passed(argument: ast.arg) -> str:
     """An argument as the async class takes it."""
-    if argument.annotation and "AsyncMdmClient" in ast.unparse(argument.annotation):
+    kind = ast.unparse(argument.annotation) if argument.annotation else ""
+    if "AsyncMdmClient" in kind:
         return f"[client._inner for client in {argument.arg}]"
-    return argument.arg
+    return f"{argument.arg}._inner if {argument.arg} else None" if "AsyncStore" in kind else argument.arg
 
 
 def _shown(value: str, kind: str) -> str:

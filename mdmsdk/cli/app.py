@@ -206,6 +206,13 @@ def lookup(
             help="A certificate, PEM or DER: its identifiers in order, as Cisco ISE asks.",
         ),
     ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Ask all servers now, whatever the cache has.")
+    ] = False,
+    max_age: Annotated[
+        float | None,
+        typer.Option("--max-age", metavar="SECONDS", min=0, help="Use nothing from the cache that is older."),
+    ] = None,
     config: Config = None,
     format_: Output = None,
 ) -> int:
@@ -218,14 +225,24 @@ def lookup(
             raise typer.BadParameter("names one device; leave keys and --input out.", param_hint="--cert")
         from mdmsdk.cli.servers import lookup_certificate
 
-        return lookup_certificate(config, format_, server or (), cert=cert)
+        return lookup_certificate(config, format_, server or (), cert=cert, fresh=fresh, max_age=max_age)
     if not keys and source is None:
         raise typer.BadParameter("give a KEY or --input.", param_hint="KEY")
     if column is not None and source is None:
         raise typer.BadParameter("is for the file of --input.", param_hint="--column")
     from mdmsdk.cli.servers import lookup
 
-    return lookup(config, format_, server or (), keys=keys or (), by=by, source=source, column=column)
+    return lookup(
+        config,
+        format_,
+        server or (),
+        keys=keys or (),
+        by=by,
+        source=source,
+        column=column,
+        fresh=fresh,
+        max_age=max_age,
+    )
 
 
 @command(app, "mdm noncompliant", "mdm noncompliant --server macs --reasons --format csv")

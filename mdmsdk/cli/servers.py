@@ -58,6 +58,8 @@ def lookup(
     by: str | None,
     source: str | None,
     column: str | None,
+    fresh: bool = False,
+    max_age: float | None = None,
 ) -> int:
     """Look up the keys given, then those of a file."""
     with (
@@ -67,11 +69,18 @@ def lookup(
         # A bar would only flicker over a few keys, and disturb who types them.
         by_hand = source == "-" and sys.stdin.isatty()
         bar = Bar("keys", total, wanted=not by_hand and (total is None or total > _FEW_KEYS))
-        return show_answers(federation.lookup_many(wanted), chosen, by=by, bar=bar)
+        answers = federation.lookup_many(wanted, fresh=fresh, max_age=max_age)
+        return show_answers(answers, chosen, by=by, bar=bar)
 
 
 def lookup_certificate(
-    config: Path | None, chosen: Format | None, names: Sequence[str], *, cert: Path
+    config: Path | None,
+    chosen: Format | None,
+    names: Sequence[str],
+    *,
+    cert: Path,
+    fresh: bool = False,
+    max_age: float | None = None,
 ) -> int:
     """Look up the device that a certificate names, by its identifiers in order."""
     try:
@@ -88,7 +97,8 @@ def lookup_certificate(
             "federation.certificate_patterns.",
         )
     with MdmFederation.from_config(config, servers=names or None) as federation:
-        return show_answers([federation.lookup(keys)], chosen, bar=Bar("keys", 1, wanted=False))
+        answer = federation.lookup(keys, fresh=fresh, max_age=max_age)
+        return show_answers([answer], chosen, bar=Bar("keys", 1, wanted=False))
 
 
 def show_answers(
@@ -121,6 +131,8 @@ def _judge(answer: Answer, tally: Tally) -> None:
     for outcome in answer.outcomes:
         if outcome.error and (outcome.status is Status.ERROR or (unasked and outcome.judges)):
             tally.error(outcome.error)
+    for note in answer.notes:
+        tally.remark(note, note)
     if answer.randomized and not answer.found:
         tally.remark(
             "randomized",

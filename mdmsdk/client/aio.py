@@ -15,6 +15,7 @@ from mdmsdk._run.budget import Budget, Hurry
 from mdmsdk._run.rules import fit_to_show
 from mdmsdk._run.runner import Runner
 from mdmsdk.client import verdict
+from mdmsdk.client.verdict import Records
 from mdmsdk.errors import (
     EndpointNotFoundError,
     IncompleteListError,
@@ -23,7 +24,6 @@ from mdmsdk.errors import (
     UnsupportedOperationError,
 )
 from mdmsdk.identifiers import Key
-from mdmsdk.models import Device, LookupResult, ServerInfo
 from mdmsdk.proof import proven
 from mdmsdk.provider import Capability
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from pydantic import SecretStr
 
+    from mdmsdk.models import Device, LookupResult, ServerInfo
     from mdmsdk.provider import MdmProvider, Page
     from mdmsdk.search import Found
     from mdmsdk.settings import Policy, PolicyChanges, Rules
@@ -229,8 +230,8 @@ class AsyncMdmClient:
         hurry = Hurry(None if deadline is None else self._budget(deadline))
         remaining = verdict.as_keys(keys)
         while given := list(islice(remaining, self.window)):
-            for result in await self._lookup_window(given, hurry):
-                yield result
+            for records in await self._look_up(given, hurry):
+                yield records.result()
 
     def noncompliant(self, *, rules: Rules | None = None) -> AsyncIterator[Device]:
         """The devices that do not comply, as they arrive, page by page.
@@ -312,33 +313,28 @@ class AsyncMdmClient:
             raise
         return [self._settled(device) for device in devices]
 
-    def _read_key(self, text: Key | str) -> Key | LookupResult:
+    def _read_key(self, text: Key | str) -> Key | Records:
         key = text
         try:
             key = verdict.as_key(text)
             self._require(key)
         except MdmError as error:
             given: object = key
-            return LookupResult(key=given if isinstance(given, str | Key) else repr(given)[:80], error=error)
+            return Records(given if isinstance(given, str | Key) else repr(given)[:80], error=error)
         return key
 
-    async def _lookup_window(self, given: Sequence[Key | str], hurry: Hurry) -> list[LookupResult]:
-        """One result for each key, all asked for at once."""
+    async def _look_up(self, given: Sequence[Key | str], hurry: Hurry) -> list[Records]:
+        """What the server has for each key, all asked for at once."""
         rows = [self._read_key(text) for text in given]
-        asked = list(dict.fromkeys(row for row in rows if not isinstance(row, LookupResult)))
+        asked = list(dict.fromkeys(row for row in rows if not isinstance(row, Records)))
         jobs = [
-            partial(self._lookup_chunk, chunk, hurry) for chunk in verdict.chunks(asked, self._batch_size)
+            partial(self._look_up_chunk, chunk, hurry) for chunk in verdict.chunks(asked, self._batch_size)
         ]
-        results = {result.key: result for chunk in await self._waits.gather(jobs) for result in chunk}
-        return [row if isinstance(row, LookupResult) else results[row] for row in rows]
+        found = {records.key: records for chunk in await self._waits.gather(jobs) for records in chunk}
+        return [row if isinstance(row, Records) else found[row] for row in rows]
 
-    async def _lookup_chunk(self, keys: Sequence[Key], hurry: Hurry) -> list[LookupResult]:
+    async def _look_up_chunk(self, keys: Sequence[Key], hurry: Hurry) -> list[Records]:
         began = time.monotonic()
-
-        def result(key: Key, device: Device | None, error: MdmError | None) -> LookupResult:
-            elapsed_ms = (time.monotonic() - began) * 1000
-            return LookupResult(key=key, device=device, error=error, elapsed_ms=elapsed_ms)
-
         found: Found
         budget = hurry.budget(self._runner.policy.deadline)
         try:
@@ -347,17 +343,18 @@ class AsyncMdmClient:
             else:
                 found = await self._with_info("find", "find_batch", keys, budget=budget)
         except MdmError as error:
-            return [result(key, None, error) for key in keys]
-        results = []
-        for key in keys:
-            try:
-                if isinstance(rows := found[key], MdmError):
-                    raise rows
-                results.append(result(key, verdict.pick(self._accept(key, rows)), None))
-            except MdmError as error:
-                error.locate(server=self.server, provider=self.provider.name, operation="find")
-                results.append(result(key, None, error))
-        return results
+            found = dict.fromkeys(keys, error)
+        elapsed_ms = (time.monotonic() - began) * 1000
+        return [self._records(key, found[key], elapsed_ms) for key in keys]
+
+    def _records(self, key: Key, rows: list[Device] | MdmError, elapsed_ms: float) -> Records:
+        try:
+            if isinstance(rows, MdmError):
+                raise rows
+            return Records(key, self._accept(key, rows), elapsed_ms=elapsed_ms)
+        except MdmError as error:
+            error.locate(server=self.server, provider=self.provider.name, operation="find")
+            return Records(key, error=error, elapsed_ms=elapsed_ms)
 
     async def _describe(
         self, operation: str, *, fresh: bool = False, budget: Budget | None = None

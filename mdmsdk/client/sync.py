@@ -3,13 +3,13 @@
 from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self, Unpack
 from mdmsdk.identifiers import Key
-from mdmsdk.models import Device, LookupResult, ServerInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Callable, Iterable
     from datetime import datetime
     from types import TracebackType
     from pydantic import SecretStr
+    from mdmsdk.models import Device, LookupResult, ServerInfo
     from mdmsdk.provider import MdmProvider
     from mdmsdk.settings import PolicyChanges, Rules
     from mdmsdk.wire import Response

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mdmsdk.errors import (
     ConfigurationError,
@@ -11,7 +11,7 @@ from mdmsdk.errors import (
     InvalidIdentifierError,
 )
 from mdmsdk.identifiers import Key, parse_key
-from mdmsdk.models import ComplianceState, Device
+from mdmsdk.models import ComplianceState, Device, LookupResult
 from mdmsdk.progress import Progress, Seen, row_identity
 from mdmsdk.rules import judge
 from mdmsdk.settings import ComplianceSettings
@@ -196,6 +196,20 @@ def pick(devices: Sequence[Device]) -> Device | None:
     chosen = min(devices, key=preference)
     rivals = rivals_of(chosen, devices)
     return judge_together(chosen, rivals, f"{len(rivals)} records share this identifier")
+
+
+class Records(NamedTuple):
+    """What one server has for a key: the records that are proven, or why there is no answer."""
+
+    key: Key | str
+    devices: Sequence[Device] = ()
+    error: MdmError | None = None
+    elapsed_ms: float = 0.0
+
+    def result(self) -> LookupResult:
+        """The answer for an application, with the one record that stands for the device."""
+        device = pick(self.devices)
+        return LookupResult(key=self.key, device=device, error=self.error, elapsed_ms=self.elapsed_ms)
 
 
 def rivals_of(chosen: Device, devices: Sequence[Device]) -> list[Device]:

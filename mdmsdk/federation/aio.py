@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from functools import partial
 from itertools import islice
@@ -19,12 +20,17 @@ from mdmsdk.errors import (
     MdmError,
     UnsupportedOperationError,
 )
-from mdmsdk.federation.chain import as_chain, goes_on, held_against, in_scope, spoken
+from mdmsdk.federation.cache import Cache
+from mdmsdk.federation.chain import as_chain, by_name, goes_on, held_against, renewed, spoken
 from mdmsdk.federation.lists import Lists
-from mdmsdk.federation.members import Asking, Broken, Question, not_asked
+from mdmsdk.federation.members import Broken, Question, not_asked
 from mdmsdk.federation.merge import Answer, Heartbeat, Merge, Outcome, merged
+from mdmsdk.federation.replies import identifiers_of
+from mdmsdk.federation.rounds import Round
+from mdmsdk.federation.shelf import Shelf
 from mdmsdk.identifiers import Key
-from mdmsdk.models import ComplianceState
+from mdmsdk.models import ComplianceState, Device
+from mdmsdk.store.aio import AsyncStore
 from mdmsdk.words import nearest
 
 if TYPE_CHECKING:
@@ -32,9 +38,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType, TracebackType
 
-    from mdmsdk.models import Device
+    from mdmsdk.federation.rounds import Said
     from mdmsdk.settings import PolicyChanges, Rules
 
+_REMEMBERED = 20_000
+"""Answers of which the merging and the rules are remembered, for as long as servers' words are the same."""
 _GROWTH = 4
 """How much larger each window of `lookup_many` is than the one before, up to what the servers take."""
 
@@ -48,6 +56,11 @@ class AsyncMdmFederation:
             noncompliant lists need the inventory of every server then.
         patience: seconds that a lookup waits for further servers once one has answered.
         chain_fallback: whether a MAC address alone is enough after other identifiers were not found.
+        cache_ttl: seconds for which the records of a server are used again without asking; 0: ask always.
+        cache_negative_ttl: the same where a server does not know the device, at most `cache_ttl`.
+        cache_max_age: seconds for which they are used where a server fails; default: `cache_ttl`, which is
+            not at all.
+        store: where answers are kept; default: in the memory of this process. Not closed with the federation.
 
     Attributes:
         clients: the servers by name, in order of preference.
@@ -58,6 +71,7 @@ class AsyncMdmFederation:
     broken: dict[str, Broken]
     _waits: ModuleType = waits_aio
     _client: type[AsyncMdmClient] = AsyncMdmClient
+    _store: type[AsyncStore] = AsyncStore
 
     def __init__(
         self,
@@ -67,6 +81,10 @@ class AsyncMdmFederation:
         rules: Rules | None = None,
         patience: float = 2.0,
         chain_fallback: bool = False,
+        cache_ttl: float = 0.0,
+        cache_negative_ttl: float = 10.0,
+        cache_max_age: float | None = None,
+        store: AsyncStore | None = None,
     ) -> None:
         self.clients, self.broken = {}, {}
         for client in clients:
@@ -82,6 +100,15 @@ class AsyncMdmFederation:
         self._rules = rules
         self._patience = patience
         self._fallback = chain_fallback
+        self._cache: Cache | None = None
+        self._own_store: AsyncStore | None = None
+        if cache_ttl:
+            if store is None:
+                store = self._own_store = self._store()
+            max_age = cache_ttl if cache_max_age is None else cache_max_age
+            shelf = Shelf(store, self._waits, ttl=cache_ttl, negative_ttl=cache_negative_ttl, max_age=max_age)
+            self._cache = Cache(shelf, self._waits)
+        self._answers: dict[tuple[Key | str, int], Answer] = {}
 
     @classmethod
     def from_config(cls, path: str | Path | None = None, *, servers: Iterable[str] | None = None) -> Self:
@@ -111,13 +138,19 @@ class AsyncMdmFederation:
         if broken and not made:
             raise next(iter(broken.values())).error
         how = config.federation
+        store = cls._store(config.store_settings()) if how.cache_ttl else None
         federation = cls(
             made,
             merge=how.merge,
             rules=how.rules,
             patience=how.patience,
             chain_fallback=how.chain_fallback,
+            cache_ttl=how.cache_ttl,
+            cache_negative_ttl=how.cache_negative_ttl,
+            cache_max_age=how.cache_max_age,
+            store=store,
         )
+        federation._own_store = store
         federation.broken, federation._order = broken, tuple(names)
         return federation
 
@@ -139,6 +172,8 @@ class AsyncMdmFederation:
         """Close all clients."""
         for client in self.clients.values():
             await client.aclose()
+        if self._own_store:
+            await self._own_store.aclose()
 
     def with_policy(self, **changes: Unpack[PolicyChanges]) -> AsyncMdmFederation:
         """The same servers and connections with another patience each; `changes` are fields of `Policy`.
@@ -180,6 +215,8 @@ class AsyncMdmFederation:
         servers: Iterable[str] | None = None,
         deadline: float | None = None,
         early: bool = False,
+        fresh: bool = False,
+        max_age: float | None = None,
     ) -> Answer:
         """What all servers together say about one device.
 
@@ -194,6 +231,8 @@ class AsyncMdmFederation:
             deadline: seconds for all of it; default: the ``policy.deadline`` of each server.
             early: do not wait for the others once a server says that the device does not comply, where the
                 strictest verdict counts; the answer is not complete then.
+            fresh: ask all servers now, and forget what the cache has under these keys, even if one fails.
+            max_age: use nothing from the cache that is older, in seconds.
 
         Raises:
             InvalidIdentifierError: the text is no key, or could be of several kinds.
@@ -203,48 +242,62 @@ class AsyncMdmFederation:
         whole = None if deadline is None else Budget.of_call(deadline)
         before: list[Key] = []
         outcomes: tuple[Outcome, ...] = ()
+        notes: dict[str, None] = {}
         while True:
             one = chain[len(before)]
-            question = Question(
+            last = len(before) + 1 == len(chain)
+            ask = partial(
+                Question,
                 [one],
                 self._patience,
                 whole=whole,
                 early=early and self._merge == "strictest",
+                max_age=max_age,
             )
+            question = ask(fresh=fresh or by_name(before))
             said = (await self._ask(question, names))[0]
+            if goes_on(said) and not last and question.kept:
+                again = ask(fresh=True)
+                said = renewed(said, (await self._ask(again, tuple(question.kept)))[0])
+                question.notes |= again.notes
+            notes |= question.notes
             if not goes_on(said):
                 outcomes = tuple(self._held_against(outcome, one, before) for outcome in said)
-                return self._answer(one, outcomes, before)
+                return self._answer(one, outcomes, before, notes)
             outcomes = spoken(outcomes or said, said)
-            if len(before) + 1 == len(chain):
-                return self._answer(one, outcomes, before)
+            if last:
+                return self._answer(one, outcomes, before, notes)
             before.append(one)
 
     async def find(
-        self, key: Key | str, *, servers: Iterable[str] | None = None, deadline: float | None = None
+        self,
+        key: Key | str,
+        *,
+        servers: Iterable[str] | None = None,
+        deadline: float | None = None,
+        fresh: bool = False,
+        max_age: float | None = None,
     ) -> list[Device]:
         """Every record that the servers have for a key, those of the preferred servers first.
+
+        Arguments are those of `lookup`.
 
         Raises:
             IncompleteListError: a server failed; `failures` holds what each of those ended with.
             UnsupportedOperationError: no server can search by this kind.
             InvalidIdentifierError: the text is no key, or could be of several kinds.
         """
-        one = as_key(key)
+        whole = None if deadline is None else Budget.of_call(deadline)
+        question = Question([as_key(key)], None, whole=whole, fresh=fresh, max_age=max_age)
         names = self._chosen(servers)
-        asked = in_scope(one, {name: self.clients[name].provider for name in names if name in self.clients})
-        jobs = [partial(self._find, name, one, deadline) for name in names if name in asked | {*self.broken}]
-        found: list[Device] = []
-        failures: list[MdmError] = []
-        for answer in await self._waits.gather(jobs):
-            if isinstance(answer, MdmError):
-                failures.append(answer)
-            else:
-                found += map(self._tightened, answer)
-        unable = [error for error in failures if isinstance(error, UnsupportedOperationError)]
-        if len(unable) == len(jobs):
+        said = (await self._ask_all(question, names))[0].values()
+        errors = [self.broken[name].error for name in names if name in self.broken]
+        errors += [reply.records.error for reply in said if reply.records.error]
+        unable = [error for error in errors if isinstance(error, UnsupportedOperationError)]
+        if unable and len(unable) == len(errors) == len(said):
             raise unable[0]
-        if failed := [error for error in failures if error not in unable]:
+        found = [self._tightened(device) for reply in said for device in reply.records.devices]
+        if failed := [error for error in errors if error not in unable]:
             raise _incomplete("find", failed, len(found))
         return found
 
@@ -254,6 +307,8 @@ class AsyncMdmFederation:
         *,
         servers: Iterable[str] | None = None,
         deadline: float | None = None,
+        fresh: bool = False,
+        max_age: float | None = None,
     ) -> AsyncIterator[Answer]:
         """One answer for each key, in the order given, as `lookup` gives it.
 
@@ -266,9 +321,9 @@ class AsyncMdmFederation:
         windows = [self.clients[name].window for name in names if name in self.clients] or [1]
         size, remaining = min(windows), as_keys(keys)
         while given := list(map(_read, islice(remaining, size))):
-            question = Question(given, self._patience, whole=whole, bulk=True)
+            question = Question(given, self._patience, whole=whole, bulk=True, fresh=fresh, max_age=max_age)
             for key, said in zip(given, await self._ask(question, names), strict=True):
-                yield self._answer(key, said, ())
+                yield self._answer(key, said, (), question.notes)
             size = min(size * _GROWTH, max(windows))
 
     async def noncompliant(self, *, servers: Iterable[str] | None = None) -> AsyncIterator[Device]:
@@ -301,6 +356,22 @@ class AsyncMdmFederation:
         if lists.failures:
             raise _incomplete("devices", lists.failures, lists.collected)
 
+    async def invalidate(self, device: Device | Key | str) -> None:
+        """Forget what the cache has of a device, on all servers, under every key that it was found by.
+
+        What servers are being asked meanwhile is not kept either.
+
+        Args:
+            device: any record of it, or one of its identifiers.
+
+        Raises:
+            StoreError: the cache cannot be told, and may go on giving what it has.
+            InvalidIdentifierError: the text is no key, or could be of several kinds.
+        """
+        if self._cache:
+            keys = identifiers_of(device) if isinstance(device, Device) else {as_key(device)}
+            await self._cache.invalidate(self.clients.values(), list(keys))
+
     async def reasons(self, device: Device, *, deadline: float | None = None) -> Device:
         """The device with its failure reasons in detail, from the server whose record it is.
 
@@ -331,30 +402,27 @@ class AsyncMdmFederation:
         return [self.clients.get(name) or self.broken[name] for name in self._chosen(servers)]
 
     async def _ask(self, question: Question, names: Sequence[str]) -> list[tuple[Outcome, ...]]:
-        """The outcomes for each key of a question."""
-        providers = {name: self.clients[name].provider for name in names if name in self.clients}
-        scopes = [
-            in_scope(key, providers) if isinstance(key, Key) else set(providers) for key in question.keys
-        ]
-        askings = {
-            name: Asking(self.clients[name], question)
-            for name in providers
-            if any(name in scope for scope in scopes)
-        }
-        if len(askings) == 1:  # there is no other one, which would not be kept waiting for it
-            await next(iter(askings.values())).run()
-        else:
-            await self._waits.race(list(askings.values()))
-        said = {name: asking.outcomes() for name, asking in askings.items()}
+        """The outcomes for each key of a question, of all servers in order."""
         return [
             tuple(
                 self.broken[name].outcome()
                 if name in self.broken
-                else (said[name][place] if name in scope else not_asked(self.clients[name]))
+                else (said[name].outcome if name in said else not_asked(self.clients[name]))
                 for name in names
             )
-            for place, scope in enumerate(scopes)
+            for said in await self._ask_all(question, names)
         ]
+
+    async def _ask_all(self, question: Question, names: Sequence[str]) -> Said:
+        """What the servers say about each key, by name; those that it is not for say nothing."""
+        clients = {name: self.clients[name] for name in names if name in self.clients}
+        asked = Round(question, clients, self._cache)
+        askings = await asked.askings()
+        if len(askings) == 1 and not question.kept:  # no other one would be kept waiting for it
+            await askings[0].run()
+        elif askings:
+            await self._waits.race(askings)
+        return asked.said()
 
     def _held_against(self, outcome: Outcome, key: Key, before: Sequence[Key]) -> Outcome:
         if outcome.server not in self.clients:
@@ -362,11 +430,22 @@ class AsyncMdmFederation:
         provider = self.clients[outcome.server].provider
         return held_against(outcome, key, before, provider, fallback=self._fallback)
 
-    def _answer(self, key: Key | str, outcomes: tuple[Outcome, ...], before: Sequence[Key]) -> Answer:
+    def _answer(
+        self, key: Key | str, outcomes: tuple[Outcome, ...], before: Sequence[Key], notes: Iterable[str] = ()
+    ) -> Answer:
+        plain = isinstance(key, Key) and not (before or notes)
+        known = self._answers.get((key, len(outcomes))) if plain else None
+        if known and all(map(operator.is_, known.outcomes, outcomes)):
+            return known
         device = merged(outcomes, self._merge)
         if device and self._rules:
             device = self._ruled(device, [one.device for one in outcomes if one.device])
-        return Answer(key=key, device=device, outcomes=outcomes, before=tuple(before))
+        answer = Answer(key=key, device=device, outcomes=outcomes, before=tuple(before), notes=tuple(notes))
+        if self._cache and plain and not (self._rules and self._rules.max_days_since_check_in):
+            if len(self._answers) >= _REMEMBERED:
+                self._answers.clear()
+            self._answers[key, len(outcomes)] = answer
+        return answer
 
     def _ruled(self, device: Device, known: Sequence[Device]) -> Device:
         """The device by the rules; which of them it breaks, any of its records may know."""
@@ -380,14 +459,6 @@ class AsyncMdmFederation:
         if self._rules is None:
             return device
         return tightened(device, self._rules, self.clients[device.server].server_time)
-
-    async def _find(self, name: str, key: Key, deadline: float | None) -> list[Device] | MdmError:
-        if name in self.broken:
-            return self.broken[name].error
-        try:
-            return await self.clients[name].find(key, deadline=deadline)
-        except MdmError as error:
-            return error
 
     async def _heartbeat(self, name: str) -> Heartbeat:
         if name in self.broken:

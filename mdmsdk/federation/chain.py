@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mdmsdk.federation.merge import Outcome
     from mdmsdk.provider import MdmProvider
 
-__all__ = ["as_chain", "goes_on", "held_against", "in_scope", "spoken"]
+__all__ = ["as_chain", "by_name", "goes_on", "held_against", "in_scope", "renewed", "spoken"]
 
 _MOST = 16
 """Identifiers of one device; a certificate holds a few."""
@@ -76,6 +76,17 @@ def spoken(before: Sequence[Outcome], now: Sequence[Outcome]) -> tuple[Outcome, 
         first if last.status is Status.UNSUPPORTED and first.status is Status.NOT_FOUND else last
         for first, last in zip(before, now, strict=True)
     )
+
+
+def by_name(before: Iterable[Key]) -> bool:
+    """Whether records are held against a user's name, which those that were kept may not show any more."""
+    return any(isinstance(one, Username) for one in before)
+
+
+def renewed(before: Sequence[Outcome], now: Iterable[Outcome]) -> tuple[Outcome, ...]:
+    """The outcomes, with those of the servers that were asked again."""
+    later = {outcome.server: outcome for outcome in now}
+    return tuple(later.get(outcome.server, outcome) for outcome in before)
 
 
 def held_against(

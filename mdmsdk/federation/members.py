@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mdmsdk._run.budget import Hurry
+from mdmsdk._run.budget import Budget, Hurry
+from mdmsdk.client.verdict import Records
 from mdmsdk.errors import DeadlineExceededError, MdmError
 from mdmsdk.federation.merge import Outcome, Status
-from mdmsdk.models import ComplianceState, LookupResult
+from mdmsdk.federation.replies import Reply
+from mdmsdk.models import ComplianceState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
-    from mdmsdk._run.budget import Budget
     from mdmsdk.client.aio import AsyncMdmClient
+    from mdmsdk.federation.cache import Cache
     from mdmsdk.identifiers import Key
 
 __all__ = ["Asking", "Broken", "Question", "not_asked"]
@@ -62,40 +65,57 @@ class Question:
 
     Args:
         keys: what to ask for.
-        patience: seconds that a server may take longer than the first one that answers.
+        patience: seconds that a server may take longer than the first one that answers; None for all that it
+            needs.
         whole: the time for all of it; None for as long as a policy gives each request.
         early: end at the first managed record that does not comply.
         bulk: there are many keys, so that a server that answers anything at all is waited for.
+        fresh: use nothing that was asked for before.
+        max_age: use nothing older, in seconds; None for what the cache allows.
+
+    Attributes:
+        notes: what went wrong beside the servers.
+        kept: the names of the servers that were not asked, as the cache had what they say.
+        began: when it was put, by the monotonic clock.
+        at: when the time for it is up.
     """
 
     def __init__(
         self,
         keys: Sequence[Key | str],
-        patience: float,
+        patience: float | None,
         *,
         whole: Budget | None = None,
         early: bool = False,
         bulk: bool = False,
+        fresh: bool = False,
+        max_age: float | None = None,
     ) -> None:
         self.keys = keys
         self.patience = patience
         self.whole = whole
         self.bulk = bulk
+        self.fresh = fresh
+        self.max_age = max_age
+        self.notes: dict[str, None] = {}
+        self.kept: set[str] = set()
+        self.began = time.monotonic()
+        self.at = whole.at if whole else math.inf
         self._early = early
         self._first: float | None = None
         self._settled = False
 
-    def note(self, results: Sequence[LookupResult]) -> None:
-        """Take into account that a server has given all its results."""
-        if self._first is None and any(result.error is None for result in results):
+    def note(self, replies: Collection[Reply]) -> None:
+        """Take into account that a server has given all its replies."""
+        if self._first is None and any(reply.records.error is None for reply in replies):
             self._first = time.monotonic()
-        self._settled = self._settled or (self._early and all(map(_is_settled, results)))
+        self._settled = self._settled or (self._early and all(map(_is_settled, replies)))
 
     def until(self, heard_at: float) -> float | None:
         """How long to wait for a server that last answered something at this time."""
         if self._settled:
             return 0.0
-        if self._first is None:
+        if self._first is None or self.patience is None:
             return None
         return self.patience + (max(self._first, heard_at) if self.bulk else self._first)
 
@@ -109,30 +129,56 @@ class Question:
         )
 
 
-def _is_settled(result: LookupResult) -> bool:
-    device = result.device
+def _is_settled(reply: Reply) -> bool:
+    device = reply.outcome.device
     return bool(device and device.registered and device.compliance.state is ComplianceState.NONCOMPLIANT)
 
 
 class Asking:
     """One server that is asked.
 
+    Args:
+        client: the server.
+        question: what all servers are asked.
+        keys: those of its keys for this server.
+        cache: where its answers are kept.
+
     Attributes:
-        results: what it gave so far, in the order of the keys.
+        replies: what it gave so far.
     """
 
-    def __init__(self, client: AsyncMdmClient, question: Question) -> None:
+    def __init__(
+        self, client: AsyncMdmClient, question: Question, keys: Iterable[Key | str], cache: Cache | None
+    ) -> None:
         self.client = client
-        self.results: list[LookupResult] = []
+        self.replies: dict[Key | str, Reply] = {}
         self._question = question
+        self._keys = list(dict.fromkeys(keys))
+        self._cache = cache
         self._hurry = Hurry(question.whole)
 
     async def run(self) -> None:
         """Ask for all keys."""
-        keys, size = self._question.keys, self.client.window
-        for start in range(0, len(keys), size):
-            self.results += await self.client._lookup_window(keys[start : start + size], self._hurry)  # noqa: SLF001
-        self._question.note(self.results)
+        size = self.client.window
+        for start in range(0, len(self._keys), size):
+            await self._ask(self._keys[start : start + size])
+        self._question.note(self.replies.values())
+
+    async def _ask(self, keys: Sequence[Key | str]) -> None:
+        if self._cache:
+            # Looking into the cache, waiting for another's question and asking have one deadline together.
+            self._hurry = Hurry(self._question.whole or self._whole(first=not self.replies))
+            self.replies |= await self._cache.ask(self.client, keys, self._hurry, self._question)
+        else:
+            asked_at = time.time()
+            for records in await self.client._look_up(keys, self._hurry):  # noqa: SLF001
+                self.replies[records.key] = Reply.of(self.client, records, asked_at)
+
+    def _whole(self, *, first: bool) -> Budget:
+        budget = Budget(self.client._runner.policy.deadline)  # noqa: SLF001
+        if first:
+            budget.at = self._question.began + budget.seconds
+        return budget
 
     def until(self) -> float | None:
         """How long to wait for it, as far as is known now."""
@@ -142,17 +188,10 @@ class Asking:
         """Note that nobody waits for it any longer."""
         self._hurry.left = True
 
-    def outcomes(self) -> list[Outcome]:
-        """One outcome for each key."""
-        provider = self.client.provider
-        missing = self._question.keys[len(self.results) :]
-        results = [*self.results, *(LookupResult(key=key, error=self._late()) for key in missing)]
-        return [
-            Outcome.of(self.client.server, provider.name, result, judges=provider.settings.judges)
-            for result in results
-        ]
-
-    def _late(self) -> MdmError:
+    def reply(self, key: Key | str) -> Reply:
+        """What it said about a key, or that it is late."""
+        if found := self.replies.get(key):
+            return found
         error = self._question.late()
         error.locate(server=self.client.server, provider=self.client.provider.name, operation="find")
-        return error
+        return Reply.of(self.client, Records(key, error=error), time.time())

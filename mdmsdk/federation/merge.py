@@ -132,11 +132,13 @@ class Answer(Verdict):
         device: the record that stands for the device; None if no server knows it.
         outcomes: one for each server, in order.
         before: the keys that were asked for before, and not found.
+        notes: what went wrong beside the servers, such as a cache that is out of reach.
     """
 
     device: Device | None
     outcomes: tuple[Outcome, ...]
     before: _Keys = ()
+    notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -6,23 +6,26 @@ from mdmsdk.client.sync import MdmClient
 from mdmsdk.federation.members import Broken
 from mdmsdk.federation.merge import Answer, Heartbeat, Merge
 from mdmsdk.identifiers import Key
+from mdmsdk.models import Device
+from mdmsdk.store.sync import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Iterable
     from pathlib import Path
     from types import TracebackType
-    from mdmsdk.models import Device
     from mdmsdk.settings import PolicyChanges, Rules
 from mdmsdk._run import waits_sync
 from mdmsdk._run.facade import Facade
 from mdmsdk._run.waits_sync import drive, iterate
 from mdmsdk.federation.aio import AsyncMdmFederation
-from mdmsdk.client.sync import _Inner as _InnerClient
+from mdmsdk.client.sync import _Inner as _InnerMdmClient
+from mdmsdk.store.sync import _Inner as _InnerStore
 
 
 class _Inner(AsyncMdmFederation):
     _waits = waits_sync
-    _client = _InnerClient
+    _client = _InnerMdmClient
+    _store = _InnerStore
 
 
 class MdmFederation(Facade):
@@ -34,6 +37,11 @@ class MdmFederation(Facade):
             noncompliant lists need the inventory of every server then.
         patience: seconds that a lookup waits for further servers once one has answered.
         chain_fallback: whether a MAC address alone is enough after other identifiers were not found.
+        cache_ttl: seconds for which the records of a server are used again without asking; 0: ask always.
+        cache_negative_ttl: the same where a server does not know the device, at most `cache_ttl`.
+        cache_max_age: seconds for which they are used where a server fails; default: `cache_ttl`, which is
+            not at all.
+        store: where answers are kept; default: in the memory of this process. Not closed with the federation.
 
     Attributes:
         clients: the servers by name, in order of preference.
@@ -60,6 +68,10 @@ class MdmFederation(Facade):
         rules: Rules | None = None,
         patience: float = 2.0,
         chain_fallback: bool = False,
+        cache_ttl: float = 0.0,
+        cache_negative_ttl: float = 10.0,
+        cache_max_age: float | None = None,
+        store: Store | None = None,
     ) -> None:
         self._adopt(
             _Inner(
@@ -68,6 +80,10 @@ class MdmFederation(Facade):
                 rules=rules,
                 patience=patience,
                 chain_fallback=chain_fallback,
+                cache_ttl=cache_ttl,
+                cache_negative_ttl=cache_negative_ttl,
+                cache_max_age=cache_max_age,
+                store=store._inner if store else None,
             )
         )
 
@@ -130,6 +146,8 @@ class MdmFederation(Facade):
         servers: Iterable[str] | None = None,
         deadline: float | None = None,
         early: bool = False,
+        fresh: bool = False,
+        max_age: float | None = None,
     ) -> Answer:
         """What all servers together say about one device.
 
@@ -144,24 +162,38 @@ class MdmFederation(Facade):
             deadline: seconds for all of it; default: the ``policy.deadline`` of each server.
             early: do not wait for the others once a server says that the device does not comply, where the
                 strictest verdict counts; the answer is not complete then.
+            fresh: ask all servers now, and forget what the cache has under these keys, even if one fails.
+            max_age: use nothing from the cache that is older, in seconds.
 
         Raises:
             InvalidIdentifierError: the text is no key, or could be of several kinds.
             ConfigurationError: there is no server of that name.
         """
-        return drive(self._inner.lookup(key, servers=servers, deadline=deadline, early=early))
+        return drive(
+            self._inner.lookup(
+                key, servers=servers, deadline=deadline, early=early, fresh=fresh, max_age=max_age
+            )
+        )
 
     def find(
-        self, key: Key | str, *, servers: Iterable[str] | None = None, deadline: float | None = None
+        self,
+        key: Key | str,
+        *,
+        servers: Iterable[str] | None = None,
+        deadline: float | None = None,
+        fresh: bool = False,
+        max_age: float | None = None,
     ) -> list[Device]:
         """Every record that the servers have for a key, those of the preferred servers first.
+
+        Arguments are those of `lookup`.
 
         Raises:
             IncompleteListError: a server failed; `failures` holds what each of those ended with.
             UnsupportedOperationError: no server can search by this kind.
             InvalidIdentifierError: the text is no key, or could be of several kinds.
         """
-        return drive(self._inner.find(key, servers=servers, deadline=deadline))
+        return drive(self._inner.find(key, servers=servers, deadline=deadline, fresh=fresh, max_age=max_age))
 
     def lookup_many(
         self,
@@ -169,6 +201,8 @@ class MdmFederation(Facade):
         *,
         servers: Iterable[str] | None = None,
         deadline: float | None = None,
+        fresh: bool = False,
+        max_age: float | None = None,
     ) -> Iterator[Answer]:
         """One answer for each key, in the order given, as `lookup` gives it.
 
@@ -176,7 +210,9 @@ class MdmFederation(Facade):
         only so many are in memory as the servers take at once. With `deadline`, a key whose turn comes after
         so many seconds ends with `DeadlineExceededError`.
         """
-        return iterate(self._inner.lookup_many(keys, servers=servers, deadline=deadline))
+        return iterate(
+            self._inner.lookup_many(keys, servers=servers, deadline=deadline, fresh=fresh, max_age=max_age)
+        )
 
     def noncompliant(self, *, servers: Iterable[str] | None = None) -> Iterator[Device]:
         """The devices that do not comply, of all servers at once, page by page, each device once.
@@ -197,6 +233,20 @@ class MdmFederation(Facade):
             IncompleteListError: as `noncompliant`; also if a server offers no inventory.
         """
         return iterate(self._inner.devices(servers=servers))
+
+    def invalidate(self, device: Device | Key | str) -> None:
+        """Forget what the cache has of a device, on all servers, under every key that it was found by.
+
+        What servers are being asked meanwhile is not kept either.
+
+        Args:
+            device: any record of it, or one of its identifiers.
+
+        Raises:
+            StoreError: the cache cannot be told, and may go on giving what it has.
+            InvalidIdentifierError: the text is no key, or could be of several kinds.
+        """
+        return drive(self._inner.invalidate(device))
 
     def reasons(self, device: Device, *, deadline: float | None = None) -> Device:
         """The device with its failure reasons in detail, from the server whose record it is.

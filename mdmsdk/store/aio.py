@@ -36,6 +36,7 @@ class AsyncStore:
     def __init__(self, settings: StoreSettings | None = None) -> None:
         settings = settings or StoreSettings()
         self._kind = settings.kind
+        self._personal = settings.personal or settings.kind == "memory"
         self._back: BackEnd = open_back_end(settings, self._waits, self._clock)
         key = settings.key.get_secret_value().encode() if settings.key else secrets.token_bytes()
         self._envelope = Envelope(key, self._clock)
@@ -53,6 +54,20 @@ class AsyncStore:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may see what is in it."""
+        return self._kind != "memory"
+
+    @property
+    def personal(self) -> bool:
+        """Whether users' names and phone numbers may be in it."""
+        return self._personal
+
+    def digest(self, text: str) -> str:
+        """A name for a text that must not stand in the store in clear; the same wherever the key is."""
+        return self._envelope.digest(text.encode("utf-8", "surrogatepass"))
 
     async def get(self, name: str) -> bytes | None:
         """The value; None if there is none, or it is over, or was not written with our key."""

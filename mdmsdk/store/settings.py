@@ -30,6 +30,8 @@ class StoreSettings(Settings):
         ca_file: with ``rediss://``, a PEM file with authorities to trust besides the operating system's.
         max_size: in memory, the bytes after which what has been unused the longest is dropped, if it has an
             end; what has none is never dropped.
+        personal: whether users' names, phone numbers and vendors' own records (``keep_raw``) may be kept in
+            other places than memory.
     """
 
     url: str = "memory:"
@@ -38,6 +40,7 @@ class StoreSettings(Settings):
     password: SecretStr | None = None
     ca_file: Path | None = None
     max_size: int = Field(default=64 * _MIB, ge=_MIB)
+    personal: bool = False
 
     @property
     def kind(self) -> Literal["memory", "sqlite", "redis"]:

@@ -44,6 +44,20 @@ class Store(Facade):
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may see what is in it."""
+        return self._inner.shared
+
+    @property
+    def personal(self) -> bool:
+        """Whether users' names and phone numbers may be in it."""
+        return self._inner.personal
+
+    def digest(self, text: str) -> str:
+        """A name for a text that must not stand in the store in clear; the same wherever the key is."""
+        return self._inner.digest(text)
+
     def get(self, name: str) -> bytes | None:
         """The value; None if there is none, or it is over, or was not written with our key."""
         return drive(self._inner.get(name))

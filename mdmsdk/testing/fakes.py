@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
 from mdmsdk.client import AsyncMdmClient, MdmClient
 from mdmsdk.client.verdict import as_key
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from mdmsdk.errors import MdmError
     from mdmsdk.federation import Merge
+    from mdmsdk.store import AsyncStore, Store
 
 __all__ = [
     "FakeAsyncMdmClient",
@@ -156,28 +157,43 @@ class FakeAsyncMdmClient(AsyncMdmClient):
         super().__init__(_FakeProvider(self.fake), server=server)
 
 
+class _Options(TypedDict, total=False):
+    """What federations take besides their servers."""
+
+    merge: Merge
+    rules: Rules | None
+    patience: float
+    chain_fallback: bool
+    cache_ttl: float
+    cache_negative_ttl: float
+    cache_max_age: float | None
+
+
+class _SyncOptions(_Options, total=False):
+    store: Store | None
+
+
+class _AsyncOptions(_Options, total=False):
+    store: AsyncStore | None
+
+
 class FakeMdmFederation(MdmFederation):
     """An `MdmFederation` over servers in memory.
 
     Args:
         servers: what each server knows, by its name, the preferred one first.
-        merge: as with the real one.
-        rules: as with the real one.
+        options: as with the real one.
 
     Attributes:
         fakes: the servers by name, to change what is true and what is wrong.
     """
 
     def __init__(
-        self,
-        servers: Mapping[str, FakeServer | Iterable[Device]],
-        *,
-        merge: Merge = "strictest",
-        rules: Rules | None = None,
+        self, servers: Mapping[str, FakeServer | Iterable[Device]], **options: Unpack[_SyncOptions]
     ) -> None:
-        clients = [FakeMdmClient(knows, server=name) for name, knows in servers.items()]
-        self.fakes: dict[str, FakeServer] = {client.server: client.fake for client in clients}
-        super().__init__(clients, merge=merge, rules=rules)
+        self.fakes: dict[str, FakeServer] = {name: _server(knows) for name, knows in servers.items()}
+        clients = [FakeMdmClient(fake, server=name) for name, fake in self.fakes.items()]
+        super().__init__(clients, **options)
 
 
 class FakeAsyncMdmFederation(AsyncMdmFederation):
@@ -185,20 +201,15 @@ class FakeAsyncMdmFederation(AsyncMdmFederation):
 
     Args:
         servers: what each server knows, by its name, the preferred one first.
-        merge: as with the real one.
-        rules: as with the real one.
+        options: as with the real one.
 
     Attributes:
         fakes: the servers by name, to change what is true and what is wrong.
     """
 
     def __init__(
-        self,
-        servers: Mapping[str, FakeServer | Iterable[Device]],
-        *,
-        merge: Merge = "strictest",
-        rules: Rules | None = None,
+        self, servers: Mapping[str, FakeServer | Iterable[Device]], **options: Unpack[_AsyncOptions]
     ) -> None:
-        clients = [FakeAsyncMdmClient(knows, server=name) for name, knows in servers.items()]
-        self.fakes: dict[str, FakeServer] = {client.server: client.fake for client in clients}
-        super().__init__(clients, merge=merge, rules=rules)
+        self.fakes: dict[str, FakeServer] = {name: _server(knows) for name, knows in servers.items()}
+        clients = [FakeAsyncMdmClient(fake, server=name) for name, fake in self.fakes.items()]
+        super().__init__(clients, **options)

@@ -36,6 +36,7 @@ from mdmsdk.testing import (
     FakeMdmFederation,
     FakeServer,
     Modal,
+    fakes,
 )
 
 if TYPE_CHECKING:
@@ -168,6 +169,13 @@ class TestManyServers:
         with federated(mdm_mode, servers, merge="first", rules=Rules(passcode_set=True)) as federation:
             answer = federation.lookup(MAC)
             assert (answer.device.id, answer.decision) == ("1", "noncompliant")
+
+
+@pytest.mark.parametrize(
+    ("options", "real"), [(fakes._SyncOptions, MdmFederation), (fakes._AsyncOptions, AsyncMdmFederation)]
+)
+def test_a_federation_takes_what_the_real_one_takes(options: type, real: type) -> None:
+    assert {"clients", *options.__annotations__} == inspect.signature(real).parameters.keys()
 
 
 PAIRS = [
