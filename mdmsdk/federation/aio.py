@@ -138,7 +138,10 @@ class AsyncMdmFederation:
         if broken and not made:
             raise next(iter(broken.values())).error
         how = config.federation
-        store = cls._store(config.store_settings()) if how.cache_ttl else None
+        store = cls._store(config.store_settings()) if how.cache_ttl or config.store else None
+        if store:
+            for client in made:
+                client.share_limits(store)
         federation = cls(
             made,
             merge=how.merge,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from mdmsdk.federation import MdmFederation
 from mdmsdk.ise import IseProvider
 from mdmsdk.provider import Limits
 from mdmsdk.settings import LowerLimits
@@ -89,13 +90,18 @@ sys.exit(any(os.waitpid(child, 0)[1] for child in children))
 """
 
 
-def run_four(tmp_path: Path, settings: dict[str, Any], limits: str, redis: str, each: int) -> None:
+def configuration(tmp_path: Path, settings: dict[str, Any], redis: str, *more: str) -> Path:
     lines = [f"{name} = {value!r}" for name, value in settings.items()]
     store = ["[store]", f"url = {redis!r}", f"key = {KEY!r}"]
-    policy = "policy = { deadline = 30, timeout = 10 }"
     file = tmp_path / "mdm.toml"
-    file.write_text("\n".join(["[servers.phones]", *lines, f"limits = {limits}", policy, *store]))
+    file.write_text("\n".join(["[servers.phones]", *lines, *more, *store]))
     file.chmod(0o600)
+    return file
+
+
+def run_four(tmp_path: Path, settings: dict[str, Any], limits: str, redis: str, each: int) -> None:
+    policy = "policy = { deadline = 30, timeout = 10 }"
+    file = configuration(tmp_path, settings, redis, f"limits = {limits}", policy)
     subprocess.run([sys.executable, "-c", MANY, file, MAC, str(each)], check=True)
 
 
@@ -231,3 +237,15 @@ def test_who_leaves_frees_his_place(redis_server: Any, counted: tuple[Counted, d
             assert await client.lookup(MAC, deadline=2.0)
 
     anyio.run(main)
+
+
+@pytest.mark.parametrize("cache", ["", "[federation]\ncache_ttl = 0"])
+def test_a_federation_counts_too(
+    counted: tuple[Counted, dict[str, Any]], redis_server: Any, tmp_path: Path, cache: str
+) -> None:
+    _, settings = counted
+    file = configuration(tmp_path, settings, redis_server.url, "limits = { rate = 50 }", cache)
+    with MdmFederation.from_config(file) as federation:
+        assert federation.lookup(MAC).device
+    with redis_server.client as client:
+        assert client.exists(f"mdmsdk:limits:ise {settings['base_url']}:lane:")
