@@ -198,9 +198,14 @@ class BlackBerryProvider(MdmProvider):
         paths = [f"/users/{_guid(user)}/userDevices" for user in users]
         ties = yield from together(*(self._get(path, "userdevices") for path in paths))
         guids = [_guid(tie.row("device")) for answer in ties for tie in answer.records("userDevices")]
-        found = yield from together(*(self._search(f"guid={guid}") for guid in dict.fromkeys(guids)))
-        records = [record for records in found for record in records]
+        records = yield from joined(*map(self._own_record, dict.fromkeys(guids)))
         return (yield from joined(*(self._complete(info, key, record, sole=True) for record in records)))
+
+    def _own_record(self, guid: str) -> Flow[list[Record]]:
+        records = yield from self._search(f"guid={guid}")
+        if any(_guid(record).lower() != guid.lower() for record in records):
+            raise FilterIgnoredError("the server answered with another device than the one asked for")
+        return records
 
     def _complete(self, info: ServerInfo, key: Key, record: Record, *, sole: bool) -> Flow[list[Device]]:
         """The device of a record, with what takes further requests; without, if it is another device."""
@@ -219,9 +224,9 @@ class BlackBerryProvider(MdmProvider):
     def _username(self, guid: str) -> Flow[Any]:
         flow = self._get(f"/users/{guid}", "userdetail")
         answer = yield from or_none(flow, UnknownUserError)
-        if answer is None:
+        if answer is None or not answer.has("guid"):
             return None
-        if (answer.text("guid") or guid).lower() != guid.lower():
+        if _guid(answer).lower() != guid.lower():
             raise FilterIgnoredError("the server answered with another user than the one asked for")
         return answer.key(Username, "username")
 

@@ -101,11 +101,10 @@ def about(record: Device, row: Device) -> bool:
     What names the hardware decides, where both show it, and must agree in all of it; an address alone may be
     a dock's, and decides only where nothing else does.
     """
-    if record.guid and row.matches(Guid(record.guid)):
-        return True
-    told = [row.matches(key) for kind in _HARDWARE for key in record.shown(kind)]
-    known = [match for match in told if match is not None]
-    return all(known) if known else any(row.matches(mac) for mac in record.shown(Mac))
+    told = {row.matches(key) for kind in _HARDWARE for key in record.shown(kind)}
+    if False in told:
+        return False
+    return True in told or any(row.matches(key) for kind in (Guid, Mac) for key in record.shown(kind))
 
 
 def settle(record: Device, rows: Sequence[Device], *, listed: bool = False) -> Device:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,7 +12,10 @@ from mdmsdk.identifiers import Guid, Imei, Key, Mac, Meid, Udid, Username
 from mdmsdk.models import ComplianceState, Device
 from mdmsdk.proof import proven
 from mdmsdk.testing import play
-from tests.vendors.blackberry.conftest import GUID, ISE, ISE_ROW, MAC, ROW, Server, info, make
+from tests.vendors.blackberry.conftest import GUID, ISE, ISE_ROW, MAC, ROW, USER, Server, info, make
+
+if TYPE_CHECKING:
+    from mdmsdk.wire import Request, Response
 
 PASS, FAIL, OPEN = ComplianceState.COMPLIANT, ComplianceState.NONCOMPLIANT, ComplianceState.UNKNOWN
 GOOD = {**ISE_ROW, "status": "true"}
@@ -82,7 +85,12 @@ def test_what_either_api_says_against_a_device_counts(
 
 @pytest.mark.parametrize(
     "change",
-    [{"serial_number": "SN0099"}, {"udid": "another"}, {"imei": "350000000000099"}],
+    [
+        {"serial_number": "SN0099"},
+        {"serial_number": "SN0099", "guid": GUID},
+        {"udid": "another"},
+        {"imei": "350000000000099"},
+    ],
     ids=lambda change: next(iter(change)),
 )
 def test_a_row_that_shows_another_device_proves_nothing(change: dict[str, str]) -> None:
@@ -191,6 +199,23 @@ class TestUsers:
         server.users[0]["guid"] = GUID
         with pytest.raises(FilterIgnoredError):
             look(server)
+
+    def test_another_device_of_the_same_user_is_no_answer_to_a_guid(self) -> None:
+        server = Server(row(guid=GUID.replace("3", "4")), ise=(GOOD,))
+        with pytest.raises(FilterIgnoredError):
+            look(server, Username("jane.doe"))
+
+    def test_a_user_without_a_guid_proves_no_name(self) -> None:
+        server = Server(ROW, ise=(GOOD,))
+        answer = server.__call__
+
+        def nameless(request: Request) -> Response | str:
+            return '{"username": "jane.doe"}' if request.url.endswith(USER) else answer(request)
+
+        provider = make(**ISE)
+        found = play(provider.find(info(ise=True), Username("jane.doe")), nameless, provider=provider)
+        (device,) = proven(provider, Username("jane.doe"), found)
+        assert (device.user, device.compliance.state) == (None, OPEN)
 
     def test_a_user_that_is_gone_leaves_the_device_without_a_name(self) -> None:
         other = f"{ROW['links'][0]['href']}".replace("11111111", "99999999")
