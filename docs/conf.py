@@ -81,7 +81,7 @@ DOCUMENTED = [
             "paging",
             "wire",
         ),
-        ("registry", "progress", "store"),
+        ("registry", "progress", "store", "directory"),
         ("ise", "testing", "simulator"),
     )
     for name in names

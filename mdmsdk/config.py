@@ -14,13 +14,14 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from mdmsdk.certificates import compile_patterns
 from mdmsdk.client import AsyncMdmClient, MdmClient
 from mdmsdk.client.build import checked, kinds_of, make_provider
+from mdmsdk.directory.settings import DirectorySettings
 from mdmsdk.environment import from_environment, merged_tables
 from mdmsdk.errors import ConfigurationError, MdmError, SecretError
 from mdmsdk.registry import load_provider
 from mdmsdk.secret_sources import read_secret
 from mdmsdk.settings import Rules, Settings
 from mdmsdk.silence import sealed
-from mdmsdk.store import AsyncStore, Store, StoreSettings
+from mdmsdk.store.settings import StoreSettings
 from mdmsdk.trust import is_trusted, own_folder
 from mdmsdk.words import nearest, one_line
 
@@ -62,6 +63,7 @@ class FederationSettings(Settings):
         cache_negative_ttl: the same where a server does not know the device, at most `cache_ttl`.
         cache_max_age: seconds for which records are used where a server fails; default: `cache_ttl`, so that
             nothing older is.
+        directory: whether lookups go by a directory of the servers' inventories, where one is complete.
         certificate_patterns: other forms of identifiers in certificates, see
             `mdmsdk.keys_from_certificate`.
     """
@@ -75,6 +77,7 @@ class FederationSettings(Settings):
     cache_ttl: float = Field(default=60.0, ge=0, le=_WEEK)
     cache_negative_ttl: float = Field(default=10.0, ge=0, le=_WEEK)
     cache_max_age: float | None = Field(default=None, ge=0, le=_WEEK)
+    directory: bool = False
     certificate_patterns: tuple[str, ...] = ()
 
     @field_validator("certificate_patterns")
@@ -91,6 +94,7 @@ class _File(Settings):
     servers: dict[str, dict[str, Any]] = Field(min_length=1)
     federation: FederationSettings = FederationSettings()
     store: dict[str, Any] = {}  # noqa: RUF012 - frozen, and a copy for each
+    directory: DirectorySettings = DirectorySettings()
 
 
 def _raise(_: tuple[str, ...], error: SecretError) -> NoReturn:
@@ -106,6 +110,7 @@ class Config(Settings):
         trusted: whether it may read secrets and files. One that was only found in the working directory may
             not: it may belong to somebody else, who would choose the command, and where the secret goes.
         store: where values are kept that outlive a call; see `store_settings`.
+        directory: how old the directory may be, and how often it is renewed.
     """
 
     path: Path
@@ -113,6 +118,7 @@ class Config(Settings):
     servers: dict[str, dict[str, Any]] = Field(repr=False)
     federation: FederationSettings
     store: dict[str, Any] = Field(default={}, repr=False)
+    directory: DirectorySettings = DirectorySettings()
 
     def names(self, only: Iterable[str] | None = None) -> list[str]:
         """The servers to ask, in order.
@@ -250,28 +256,20 @@ def connect_server(name: str, path: str | Path | None = None, *, http: Any = Non
     Raises:
         ConfigurationError: the file, the server's settings or a secret is not usable.
     """
-    read, store = _reader(name, path)
-    client = MdmClient(read(), server=name, http=http, renew=read)
-    if store:
-        client.share_limits(Store(store), close=True)
-    return client
+    read = _reader(name, path)
+    return MdmClient(read(), server=name, http=http, renew=read)
 
 
 def connect_server_async(name: str, path: str | Path | None = None, *, http: Any = None) -> AsyncMdmClient:
     """The same for async, where `http` is an async client; used with ``async with``."""
-    read, store = _reader(name, path)
-    client = AsyncMdmClient(read(), server=name, http=http, renew=read)
-    if store:
-        client.share_limits(AsyncStore(store), close=True)
-    return client
+    read = _reader(name, path)
+    return AsyncMdmClient(read(), server=name, http=http, renew=read)
 
 
-def _reader(name: str, path: str | Path | None) -> tuple[Callable[[], MdmProvider], StoreSettings | None]:
-    """What gives the provider of a server, and the store over which its limits are counted, if any."""
+def _reader(name: str, path: str | Path | None) -> Callable[[], MdmProvider]:
     config = load_config(path)
     config.names([name])
-    store = config.store_settings() if config.store else None
-    return partial(config.provider, name), store if store and store.kind == "redis" else None
+    return partial(config.provider, name)
 
 
 def find_config(path: str | Path | None = None) -> Path:
@@ -309,7 +307,12 @@ def _load(path: str | Path | None) -> Config:
     place, tables, trusted = read_tables(path)
     file = checked(_File, tables, str(place))
     config = Config(
-        path=place, trusted=trusted, servers=file.servers, federation=file.federation, store=file.store
+        path=place,
+        trusted=trusted,
+        servers=file.servers,
+        federation=file.federation,
+        store=file.store,
+        directory=file.directory,
     )
     config.names()
     return config

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from mdmsdk.client.build import make_provider, problems_of
 from mdmsdk.config import Config, FederationSettings, read_tables
+from mdmsdk.directory.settings import DirectorySettings
 from mdmsdk.errors import ConfigurationError, MdmError
 from mdmsdk.registry import load_provider
 from mdmsdk.silence import sealed
@@ -20,8 +21,6 @@ from mdmsdk.words import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from mdmsdk.provider import MdmProvider
 
 __all__ = ["Problem", "check_config"]
 
@@ -84,6 +83,7 @@ class _Tables(BaseModel, extra="forbid"):
     servers: dict[str, dict[str, Any]] = Field(min_length=1)
     federation: FederationSettings = FederationSettings()
     store: dict[str, Any] = {}
+    directory: DirectorySettings = DirectorySettings()
 
 
 def _of_file(tables: Mapping[str, Any]) -> Iterator[_Found]:
@@ -144,20 +144,9 @@ def _of_server(config: Config, name: str) -> Iterator[_Found]:
     yield from (((*here, *where), text, None) for where, text in _missing_files(values))
     if not (unread or found):
         try:
-            provider = make_provider(kind, values)
+            make_provider(kind, values)
         except MdmError as error:
             yield here, error.message, error.hint
-        else:
-            yield from _raised_limits(here, provider)
-
-
-def _raised_limits(here: tuple[str, ...], provider: MdmProvider) -> Iterator[_Found]:
-    """The limits that are above those of the vendor, which count."""
-    for limit, wanted in provider.settings.limits:
-        vendors = getattr(provider.limits, limit)
-        if wanted is not None and vendors is not None and wanted > vendors:
-            text = f"it is above what {provider.vendor} allows, and {vendors:g} counts"
-            yield (*here, "limits", limit), text, "Leave it out, or set less."
 
 
 def _missing_files(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mdmsdk.errors import EndpointNotFoundError, MdmError
+from mdmsdk.errors import MdmError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,18 +109,11 @@ def joined(*flows: Flow[Sequence[T]]) -> Flow[list[T]]:
     return [one for part in lists for one in part]
 
 
-def attempt(flow: Flow[T], *kinds: type[MdmError]) -> Flow[T | MdmError]:
-    """What a flow ends with, its failure included: among flows side by side, it does not end the others.
-
-    Args:
-        flow: what to do.
-        kinds: of failure, which are a result; default: all.
-    """
+def attempt(flow: Flow[T]) -> Flow[T | MdmError]:
+    """What a flow ends with, its failure included: among flows side by side, it does not end the others."""
     try:
         return (yield from flow)
     except MdmError as error:
-        if kinds and not isinstance(error, kinds):
-            raise
         return error
 
 
@@ -132,38 +125,26 @@ def or_none(flow: Flow[T], *absent: type[MdmError]) -> Flow[T | None]:
         return None
 
 
-def _is_missing(error: MdmError) -> bool:
-    return isinstance(error, EndpointNotFoundError)
-
-
 def newest(
-    ask: Callable[[V], Flow[T]],
-    versions: Sequence[V],
-    lacks: Callable[[MdmError], bool] = _is_missing,
-    *,
-    otherwise: MdmError | None = None,
+    ask: Callable[[V], Flow[T]], versions: Sequence[V], lacks: Callable[[MdmError], bool]
 ) -> Flow[tuple[V, T]]:
     """The newest version of an operation that a server has, and what that gives.
 
     Args:
         ask: asks in one version.
         versions: the newest first; at least one.
-        lacks: whether a failure may only mean that the server lacks the version; default: whether there is
-            no such address.
-        otherwise: what to raise where it has none of them; default: the failure of the oldest.
+        lacks: whether a failure may only mean that the server lacks the version.
 
     Raises:
-        MdmError: another failure, or that the server has none of the versions.
+        MdmError: another failure, or that of the oldest version.
     """
     version, *older = versions
     try:
         return version, (yield from ask(version))
     except MdmError as error:
-        if not lacks(error) or not (older or otherwise):
+        if not (older and lacks(error)):
             raise
-        if otherwise and not older:
-            raise otherwise from error
-    return (yield from newest(ask, older, lacks, otherwise=otherwise))
+    return (yield from newest(ask, older, lacks))
 
 
 def done(value: T) -> Flow[T]:

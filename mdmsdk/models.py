@@ -206,9 +206,11 @@ class Device(FrozenModel):
         other_identifiers: what the record shows beside the fields above, such as the IMEI of a second modem.
         unreadable: which of these fields, and which facts that could speak against the device, stand in the
             record in a form that cannot be read. No such record is a proof, or compliant.
+        place: where the server keeps the record, such as one of its networks, for `MdmProvider.find_in`; None
+            where that makes no difference.
 
-    Placeholders, such as the serial number "To be filled by O.E.M.", are None. The last two fields are for
-    the proof of answers (`mdmsdk.proof`) and are not part of dumps.
+    Placeholders, such as the serial number "To be filled by O.E.M.", are None. The last three fields are for
+    the proof of answers (`mdmsdk.proof`) and for asking again, and are not part of dumps.
     """
 
     server: str = ""
@@ -236,6 +238,7 @@ class Device(FrozenModel):
     raw: Any = Field(default=None, repr=False, exclude_if=lambda value: value is None)
     other_identifiers: tuple[Key, ...] = Field(default=(), exclude=True, repr=False)
     unreadable: frozenset[str] = Field(default=frozenset(), exclude=True, repr=False)
+    place: str | None = Field(default=None, exclude=True, repr=False)
 
     @classmethod
     def columns(cls) -> tuple[str, ...]:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from mdmsdk.errors import TokenError, UnsupportedOperationError
 from mdmsdk.flow import Flow, done
+from mdmsdk.identifiers import DeviceId
 from mdmsdk.refusals import Complaint, Refusal, check_status, check_with, retry_after_seconds
 from mdmsdk.search import Found, of_one, one_by_one
 from mdmsdk.settings import LowerLimits, ProviderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device, ServerInfo
@@ -51,6 +53,8 @@ class Capability(StrEnum):
     """A list of all devices."""
     REASONS = "reasons"
     """Failure reasons in detail, at the cost of more requests."""
+    CHANGES = "changes"
+    """A list of the devices that changed since a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +206,11 @@ class MdmProvider(ABC):
     certificate_names: ClassVar[frozenset[str]] = frozenset()
     """How certificates name this vendor, as ``MerakiSM`` in ``ID:MerakiSM:DeviceID:1234``. In a federation,
     an identifier that names a vendor is asked for at its servers, and at those that state nothing here."""
+    record_key: ClassVar[type[Key]] = DeviceId
+    """The kind that names one record of the server, by which a record is asked for that a list showed."""
+    listed: ClassVar[frozenset[type[Key]]] = frozenset()
+    """Kinds of which the list of all devices shows every identifier by which the server knows a device. What
+    a complete list does not show of such a kind, no device has."""
 
     def __init__(self, settings: ProviderSettings) -> None:
         """Keep the settings. No I/O here, ever."""
@@ -305,10 +314,37 @@ class MdmProvider(ABC):
             ConfigurationError: the settings name no source of compliance.
         """
 
+    def find_in(self, info: ServerInfo, place: str | None, keys: Sequence[Key]) -> Flow[Found]:
+        """`find_batch` for records by their own names (`record_key`), which were seen in one place.
+
+        Stated by a provider whose server has places, such as networks, that are asked one by one.
+
+        Args:
+            info: the answer to a heartbeat.
+            place: a `Device.place` that the provider gave, maybe long ago; None where there is none.
+            keys: at most ``limits.batch_size``, all of the kind `record_key`.
+        """
+        del place
+        return self.find_batch(info, keys)
+
     def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of all devices; with `Capability.INVENTORY`."""
         del info, cursor
         raise self._unsupported(Capability.INVENTORY)
+
+    def devices_since(self, info: ServerInfo, since: datetime | None, cursor: Any) -> Flow[Page[Device]]:
+        """One page of the devices that changed; with `Capability.CHANGES`.
+
+        They show every identifier that the server knows of them, even where that costs more requests than
+        `devices_page`.
+
+        Args:
+            info: the answer to a heartbeat.
+            since: by the server's own clock; None for all devices. Others may be among them, too.
+            cursor: None for the first page.
+        """
+        del info, since, cursor
+        raise self._unsupported(Capability.CHANGES)
 
     def reasons(self, info: ServerInfo, device: Device) -> Flow[Device]:
         """The device with its failure reasons filled in; with `Capability.REASONS`. May cost requests."""

@@ -26,6 +26,7 @@ import mdmsdk.errors
 from mdmsdk.cli.report import DEFECT, FAILED, INTERRUPTED, NOT_WRITTEN, OK, READER_GONE, UNKNOWN, WRONG
 from mdmsdk.client.build import kinds_of
 from mdmsdk.config import FederationSettings
+from mdmsdk.directory import DirectorySettings
 from mdmsdk.identifiers import KEY_KINDS
 from mdmsdk.ise import IseProvider, IseServiceSettings, IseSettings
 from mdmsdk.provider import Capability, Limits
@@ -154,6 +155,7 @@ def test_every_common_setting_is_told() -> None:
     assert missing_settings(TlsSettings, "settings.md", "tls.") == []
     assert missing_settings(FederationSettings, "settings.md", "federation.") == []
     assert missing_settings(StoreSettings, "settings.md", "store.") == []
+    assert missing_settings(DirectorySettings, "settings.md", "directory.") == []
     assert missing_settings(ComplianceSettings, "settings.md", "compliance.") == []
 
 

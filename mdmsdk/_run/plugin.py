@@ -277,7 +277,9 @@ _RESULTS: dict[str, Callable[[Any, tuple[Any, ...]], str | None]] = {
     "heartbeat": _wrong_kind(ServerInfo),
     "find": _wrong_rows,
     "find_batch": _wrong_batch,
+    "find_in": _wrong_batch,
     "noncompliant_page": _wrong_page,
     "devices_page": _wrong_page,
+    "devices_since": _wrong_page,
     "reasons": _wrong_kind(Device),
 }

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGE = Path(__file__).parents[1]
-_HOMES = {"AsyncMdmClient": "client", "AsyncMdmFederation": "federation", "AsyncStore": "store"}
+_HOMES = {
+    "AsyncMdmClient": "client",
+    "AsyncMdmFederation": "federation",
+    "AsyncStore": "store",
+    "AsyncDirectory": "directory",
+}
 _MADE = {f"type[{name}]": name for name in _HOMES}
 TWINS = {f"{home}/aio.py": f"{home}/sync.py" for home in _HOMES.values()}
 _WORDS = [
@@ -79,7 +84,7 @@ def _member(node: ast.stmt, text: str, documented: str) -> Iterator[str]:
         if not name.startswith("_"):
             yield "    @property"
             yield f"    def {name}(self) -> {kind}:"
-            (described,) = re.findall(rf"^ +{name}: (.+)$", documented, re.MULTILINE)
+            *_, described = re.findall(rf"^ +{name}: (.+)$", documented, re.MULTILINE)
             yield f'        """{described[0].upper()}{described[1:]}"""'
             yield f"        return {_shown(f'self._inner.{name}', kind)}"
     elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -122,15 +127,17 @@ def _passed(argument: ast.arg) -> str:
     kind = ast.unparse(argument.annotation) if argument.annotation else ""
     if "AsyncMdmClient" in kind:
         return f"[client._inner for client in {argument.arg}]"
-    if "AsyncStore" in kind:
-        return f"{argument.arg}._inner" + ("" if kind == "AsyncStore" else f" if {argument.arg} else None")
-    return argument.arg
+    if kind == "AsyncStore":
+        return f"{argument.arg}._inner"
+    return f"{argument.arg}._inner if {argument.arg} else None" if "AsyncStore" in kind else argument.arg
 
 
 def _shown(value: str, kind: str) -> str:
     """A value of the async class as the sync one gives it."""
     if kind in {"MdmClient", "MdmFederation"}:
         return f"{kind}._around({value})"
+    if kind.endswith(" | None") and f"Async{kind.removesuffix(' | None')}" in _HOMES:
+        return f"None if {value} is None else {kind.removesuffix(' | None')}._around({value})"
     if kind == "dict[str, MdmClient]":
         return f"{{name: MdmClient._around(client) for name, client in {value}.items()}}"
     return value

@@ -17,6 +17,7 @@ from mdmsdk._run.runner import Runner
 from mdmsdk.client import verdict
 from mdmsdk.client.verdict import Records
 from mdmsdk.errors import (
+    ConfigurationError,
     EndpointNotFoundError,
     IncompleteListError,
     MdmError,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from mdmsdk.provider import MdmProvider, Page
     from mdmsdk.search import Found
     from mdmsdk.settings import Policy, PolicyChanges, Rules
-    from mdmsdk.store.aio import AsyncStore
     from mdmsdk.wire import Response
 
 
@@ -153,20 +153,6 @@ class AsyncMdmClient:
             raise
         await self._runner.renew(provider)
 
-    def share_limits(self, store: AsyncStore, *, close: bool = False) -> None:
-        """Count what is sent to the server over all processes that share a store on Redis; else do nothing.
-
-        Servers are told apart by provider and ``base_url``. Where Redis is away, each process counts for
-        itself.
-
-        Args:
-            store: the store.
-            close: whether it is closed with this client.
-        """
-        name = f"{self.provider.name} {self.provider.settings.base_url}"
-        if limits := store._limits_of(name, close=close):  # noqa: SLF001
-            self._home.shared.share_limits(limits)
-
     def with_policy(self, **changes: Unpack[PolicyChanges]) -> AsyncMdmClient:
         """The same server and connections with another patience; `changes` are fields of `Policy`.
 
@@ -265,9 +251,14 @@ class AsyncMdmClient:
         """
         return self._list(self._reading("noncompliant", rules))
 
-    def devices(self) -> AsyncIterator[Device]:
-        """All devices, as they arrive; with `Capability.INVENTORY`. Raises as `noncompliant` does."""
-        return self._list(self._reading("devices"))
+    def devices(self, *, since: datetime | None = None) -> AsyncIterator[Device]:
+        """All devices, as they arrive; with `Capability.INVENTORY`. Raises as `noncompliant` does.
+
+        Args:
+            since: only those that changed since this time, by the server's own clock (`server_time`), and
+                maybe others; with `Capability.CHANGES`. Those that were deleted show in no such list.
+        """
+        return self._list(self._reading("devices") if since is None else self._changes(since))
 
     async def reasons(self, device: Device, *, deadline: float | None = None) -> Device:
         """The device with its failure reasons in detail; for providers with `Capability.REASONS`.
@@ -362,6 +353,17 @@ class AsyncMdmClient:
         elapsed_ms = (time.monotonic() - began) * 1000
         return [self._records(key, found[key], elapsed_ms) for key in keys]
 
+    async def _look_up_named(self, place: str | None, names: Sequence[Key], hurry: Hurry) -> list[Records]:
+        """The records of these names (`MdmProvider.record_key`), which were seen in one place."""
+        began, budget = time.monotonic(), hurry.budget(self._runner.policy.deadline)
+        found: Found
+        try:
+            found = await self._with_info("find", "find_in", place, names, budget=budget)
+        except MdmError as error:
+            found = dict.fromkeys(names, error)
+        elapsed_ms = (time.monotonic() - began) * 1000
+        return [self._records(name, found[name], elapsed_ms) for name in names]
+
     def _records(self, key: Key, rows: list[Device] | MdmError, elapsed_ms: float) -> Records:
         try:
             if isinstance(rows, MdmError):
@@ -438,6 +440,18 @@ class AsyncMdmClient:
             offenders = verdict.Offenders(self._rules, rules)
         return verdict.Reading(self._runner.policy.max_pages, operation, offenders)
 
+    def _changes(self, since: datetime | None) -> verdict.Reading:
+        """The list of the devices that changed, each with every identifier; None for all.
+
+        Raises:
+            UnsupportedOperationError: the provider cannot tell.
+            ConfigurationError: the time has no zone.
+        """
+        self._require_capability(Capability.CHANGES)
+        if since is not None and since.tzinfo is None:
+            raise ConfigurationError("since has no time zone", hint="Give a time as datetime.now(UTC) is.")
+        return verdict.Reading.of_changes(self._runner.policy.max_pages, since)
+
     async def _list(self, reading: verdict.Reading) -> AsyncIterator[Device]:
         while reading.more:
             devices, failure = await self._next_page(reading)
@@ -451,7 +465,8 @@ class AsyncMdmClient:
         devices: list[Device] = []
         try:
             budget = Budget(self._runner.policy.list_patience, patient=True)
-            page = await self._with_info(reading.operation, reading.method, reading.cursor, budget=budget)
+            given = (*reading.given, reading.cursor)
+            page = await self._with_info(reading.operation, reading.method, *given, budget=budget)
             for row in reading.take(page):
                 device = self._settled(self._judged(row))
                 if found := reading.pick(row, device, self.server_time):

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from mdmsdk.models import Device, LookupResult, ServerInfo
     from mdmsdk.provider import MdmProvider
     from mdmsdk.settings import PolicyChanges, Rules
-    from mdmsdk.store.sync import Store
     from mdmsdk.wire import Response
 from mdmsdk._run import waits_sync
 from mdmsdk._run.facade import Facade
@@ -104,18 +103,6 @@ class MdmClient(Facade):
         """
         return drive(self._inner.refresh_secrets(**secrets))
 
-    def share_limits(self, store: Store, *, close: bool = False) -> None:
-        """Count what is sent to the server over all processes that share a store on Redis; else do nothing.
-
-        Servers are told apart by provider and ``base_url``. Where Redis is away, each process counts for
-        itself.
-
-        Args:
-            store: the store.
-            close: whether it is closed with this client.
-        """
-        return self._inner.share_limits(store._inner, close=close)
-
     def with_policy(self, **changes: Unpack[PolicyChanges]) -> MdmClient:
         """The same server and connections with another patience; `changes` are fields of `Policy`.
 
@@ -190,9 +177,14 @@ class MdmClient(Facade):
         """
         return iterate(self._inner.noncompliant(rules=rules))
 
-    def devices(self) -> Iterator[Device]:
-        """All devices, as they arrive; with `Capability.INVENTORY`. Raises as `noncompliant` does."""
-        return iterate(self._inner.devices())
+    def devices(self, *, since: datetime | None = None) -> Iterator[Device]:
+        """All devices, as they arrive; with `Capability.INVENTORY`. Raises as `noncompliant` does.
+
+        Args:
+            since: only those that changed since this time, by the server's own clock (`server_time`), and
+                maybe others; with `Capability.CHANGES`. Those that were deleted show in no such list.
+        """
+        return iterate(self._inner.devices(since=since))
 
     def reasons(self, device: Device, *, deadline: float | None = None) -> Device:
         """The device with its failure reasons in detail; for providers with `Capability.REASONS`.

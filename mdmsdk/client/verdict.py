@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mdmsdk.errors import FilterIgnoredError, InvalidIdentifierError
-from mdmsdk.evidence import check_meant, offends
+from mdmsdk.errors import (
+    ConfigurationError,
+    FilterIgnoredError,
+    InvalidIdentifierError,
+)
 from mdmsdk.identifiers import Key, parse_key
 from mdmsdk.models import ComplianceState, Device, LookupResult
 from mdmsdk.progress import Progress, Seen, row_identity
@@ -23,10 +26,6 @@ if TYPE_CHECKING:
     from mdmsdk.provider import Page, ProviderSettings
     from mdmsdk.settings import Rules
 
-_SILENT_HINT = (
-    "Rules for other systems, or over facts that this vendor does not report, prove nothing about anybody: "
-    "look at what `mdm lookup` says of a device, and correct compliance.rules."
-)
 _PASSES = frozenset({ComplianceState.COMPLIANT, ComplianceState.GRACE})
 
 
@@ -125,8 +124,12 @@ class Coverage:
         Raises:
             ConfigurationError: the rules say nothing about any managed device.
         """
-        if self._managed:
-            check_meant({(f"{self._managed} managed devices", self._told)}, "the rules say", _SILENT_HINT)
+        if self._managed and not self._told:
+            raise ConfigurationError(
+                f"the rules say nothing about any of the {self._managed} managed devices of this server",
+                hint="Rules for other systems, or over facts that this vendor does not report, prove nothing "
+                "about anybody: look at what `mdm lookup` says of a device, and correct compliance.rules.",
+            )
 
 
 class Offenders:
@@ -147,7 +150,10 @@ class Offenders:
             self._coverage.look(row, now)
         if self._more:
             device = tightened(device, self._more, now)
-        return device if offends(device) else None
+        # One whose record cannot be read where it may say that the device left counts as one that is there.
+        left = not device.registered and not device.doubtful
+        guilty = device.compliance.state is ComplianceState.NONCOMPLIANT and not left
+        return device if guilty else None
 
     def check(self) -> None:
         """Accept that the list is at its end; raises as `Coverage.check` does."""
@@ -309,13 +315,26 @@ class Reading(Listing):
 
     Attributes:
         method: of the provider, that gives a page.
+        given: what it gets beside the cursor.
     """
 
     def __init__(self, max_pages: int, operation: str, offenders: Offenders | None = None) -> None:
         super().__init__(max_pages, noncompliant=operation == "noncompliant" and offenders is None)
         self.operation = operation
         self.method: str = "devices_page" if offenders else f"{operation}_page"
+        self.given: tuple[Any, ...] = ()
         self._offenders = offenders
+
+    @classmethod
+    def of_changes(cls, max_pages: int, since: datetime | None) -> Reading:
+        """The list of the devices that changed since a time; None for all."""
+        reading = cls(max_pages, "devices")
+        reading.method, reading.given = "devices_since", (since,)
+        return reading
+
+    def resume(self, cursor: Any, came: int) -> None:
+        """Go on where another reading of the same list had come to, with so many devices."""
+        self.cursor, self.collected, self._came = cursor, came, came
 
     def pick(self, row: Device, device: Device, now: datetime) -> Device | None:
         """The device if it belongs into the list; `row` is what the provider gave."""

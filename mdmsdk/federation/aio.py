@@ -13,6 +13,7 @@ from mdmsdk._run.budget import Budget
 from mdmsdk.client.aio import AsyncMdmClient
 from mdmsdk.client.verdict import as_key, as_keys, judge_together, rivals_of, tightened
 from mdmsdk.config import load_config
+from mdmsdk.directory.aio import AsyncDirectory
 from mdmsdk.errors import (
     ConfigurationError,
     IncompleteListError,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType, TracebackType
 
+    from mdmsdk.directory.settings import DirectorySettings
     from mdmsdk.federation.rounds import Said
     from mdmsdk.settings import PolicyChanges, Rules
 
@@ -60,18 +62,23 @@ class AsyncMdmFederation:
         cache_negative_ttl: the same where a server does not know the device, at most `cache_ttl`.
         cache_max_age: seconds for which they are used where a server fails; default: `cache_ttl`, which is
             not at all.
-        store: where answers are kept; default: in the memory of this process. Not closed with the federation.
+        store: where answers and the directory are kept; default: in the memory of this process. Not closed
+            with the federation.
+        directory: how old a directory may be; None for lookups without one.
 
     Attributes:
         clients: the servers by name, in order of preference.
         broken: those of the configuration that cannot be asked at all, by name; each is one failed outcome.
+        directory: which records show an identifier; None without one.
     """
 
     clients: dict[str, AsyncMdmClient]
     broken: dict[str, Broken]
+    directory: AsyncDirectory | None
     _waits: ModuleType = waits_aio
     _client: type[AsyncMdmClient] = AsyncMdmClient
     _store: type[AsyncStore] = AsyncStore
+    _directory: type[AsyncDirectory] = AsyncDirectory
 
     def __init__(
         self,
@@ -85,6 +92,7 @@ class AsyncMdmFederation:
         cache_negative_ttl: float = 10.0,
         cache_max_age: float | None = None,
         store: AsyncStore | None = None,
+        directory: DirectorySettings | None = None,
     ) -> None:
         self.clients, self.broken = {}, {}
         for client in clients:
@@ -102,9 +110,12 @@ class AsyncMdmFederation:
         self._fallback = chain_fallback
         self._cache: Cache | None = None
         self._own_store: AsyncStore | None = None
-        if cache_ttl:
-            if store is None:
-                store = self._own_store = self._store()
+        if store is None and (cache_ttl or directory):
+            store = self._own_store = self._store()
+        self.directory = None
+        if store and directory:
+            self.directory = self._directory(self.clients.values(), store, directory)
+        if store and cache_ttl:
             max_age = cache_ttl if cache_max_age is None else cache_max_age
             shelf = Shelf(store, self._waits, ttl=cache_ttl, negative_ttl=cache_negative_ttl, max_age=max_age)
             self._cache = Cache(shelf, self._waits)
@@ -138,10 +149,7 @@ class AsyncMdmFederation:
         if broken and not made:
             raise next(iter(broken.values())).error
         how = config.federation
-        store = cls._store(config.store_settings()) if how.cache_ttl or config.store else None
-        if store:
-            for client in made:
-                client.share_limits(store)
+        store = cls._store(config.store_settings()) if how.cache_ttl or how.directory else None
         federation = cls(
             made,
             merge=how.merge,
@@ -152,6 +160,7 @@ class AsyncMdmFederation:
             cache_negative_ttl=how.cache_negative_ttl,
             cache_max_age=how.cache_max_age,
             store=store,
+            directory=config.directory if how.directory else None,
         )
         federation._own_store = store
         federation.broken, federation._order = broken, tuple(names)
@@ -173,6 +182,8 @@ class AsyncMdmFederation:
 
     async def aclose(self) -> None:
         """Close all clients."""
+        if self.directory:
+            self.directory._closed = True  # noqa: SLF001 - it ends with its clients
         for client in self.clients.values():
             await client.aclose()
         if self._own_store:
@@ -419,6 +430,7 @@ class AsyncMdmFederation:
     async def _ask_all(self, question: Question, names: Sequence[str]) -> Said:
         """What the servers say about each key, by name; those that it is not for say nothing."""
         clients = {name: self.clients[name] for name in names if name in self.clients}
+        question.directory = self.directory
         asked = Round(question, clients, self._cache)
         askings = await asked.askings()
         if len(askings) == 1 and not question.kept:  # no other one would be kept waiting for it

@@ -130,7 +130,7 @@ class Cache:
         replies: dict[Key | str, Reply] = {key: reply for (_, key), reply in kept.fresh.items()}
         if rest := [key for key in own if key not in replies]:
             asked_at = self.shelf.clock()
-            records = await client._look_up(rest, hurry)  # noqa: SLF001
+            records = await question.look_up(client, rest, hurry)
             came = [Reply.of(client, one, asked_at) for one in records]
             replies |= {one.records.key: one for one in came}
             if kept.generations:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mdmsdk._run.budget import Budget, Hurry
 from mdmsdk.client.verdict import Records
+from mdmsdk.directory.routing import Route
 from mdmsdk.errors import DeadlineExceededError, MdmError
 from mdmsdk.federation.merge import Outcome, Status
 from mdmsdk.federation.replies import Reply
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from mdmsdk.client.aio import AsyncMdmClient
+    from mdmsdk.directory.aio import AsyncDirectory
     from mdmsdk.federation.cache import Cache
     from mdmsdk.identifiers import Key
 
@@ -75,7 +77,9 @@ class Question:
 
     Attributes:
         notes: what went wrong beside the servers.
-        kept: the names of the servers that were not asked, as the cache had what they say.
+        kept: the names of the servers that were not asked for a key, as the cache had what they say, or the
+            directory said that they do not know it.
+        directory: which records to ask for.
         began: when it was put, by the monotonic clock.
         at: when the time for it is up.
     """
@@ -97,6 +101,7 @@ class Question:
         self.bulk = bulk
         self.fresh = fresh
         self.max_age = max_age
+        self.directory: AsyncDirectory | None = None
         self.notes: dict[str, None] = {}
         self.kept: set[str] = set()
         self.began = time.monotonic()
@@ -104,6 +109,16 @@ class Question:
         self._early = early
         self._first: float | None = None
         self._settled = False
+
+    async def look_up(self, client: AsyncMdmClient, keys: Sequence[Key | str], hurry: Hurry) -> list[Records]:
+        """What a server has for some keys: the records that the directory names, or what it finds."""
+        if self.directory is None or not self.directory._routes(client.server):  # noqa: SLF001
+            return await client._look_up(keys, hurry)  # noqa: SLF001
+        route = Route(self.directory, client, hurry, fresh=self.fresh)
+        found = await route.look_up(keys)
+        if route.untold:
+            self.kept.add(client.server)
+        return found
 
     def note(self, replies: Collection[Reply]) -> None:
         """Take into account that a server has given all its replies."""
@@ -171,7 +186,7 @@ class Asking:
             self.replies |= await self._cache.ask(self.client, keys, self._hurry, self._question)
         else:
             asked_at = time.time()
-            for records in await self.client._look_up(keys, self._hurry):  # noqa: SLF001
+            for records in await self._question.look_up(self.client, keys, self._hurry):
                 self.replies[records.key] = Reply.of(self.client, records, asked_at)
 
     def _whole(self, *, first: bool) -> Budget:

@@ -7,19 +7,13 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic import SecretStr
-
 from mdmsdk.client.verdict import Records, tightened
 from mdmsdk.federation.merge import Outcome
 from mdmsdk.identifiers import KEY_KINDS, Key, Username
 from mdmsdk.models import Device
-from mdmsdk.registry import installed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from mdmsdk.client.aio import AsyncMdmClient
-    from mdmsdk.provider import MdmProvider
 
 _PERSONAL = ("user", "phone_number", "raw")
 _ASIDE = ("other_identifiers", "unreadable")
@@ -111,6 +105,8 @@ def _written(device: Device) -> dict[str, Any]:
         written["other_identifiers"] = [[one.kind, one.value] for one in device.other_identifiers]
     if device.unreadable:
         written["unreadable"] = sorted(device.unreadable)
+    if device.place is not None:
+        written["place"] = device.place
     return written
 
 
@@ -118,33 +114,4 @@ def _read(written: dict[str, Any]) -> Device:
     others = tuple(KEY_KINDS[kind](value) for kind, value in written.get("other_identifiers", ()))
     return Device.model_validate(
         {**written, "other_identifiers": others, "unreadable": frozenset(written.get("unreadable", ()))}
-    )
-
-
-def fingerprint(provider: MdmProvider, digest: Callable[[str], str]) -> str:
-    """What everything that a provider's replies depend on comes to: one other setting, another fingerprint.
-
-    How patient it is does not count. Secrets do, as somebody else may see other devices.
-
-    Args:
-        provider: of the server.
-        digest: turns a text into one that does not show it.
-    """
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, SecretStr):
-            return digest(value.get_secret_value())
-        return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)
-
-    settings = provider.settings.model_dump(exclude={"policy", "limits"})
-    kinds = [kind for kind in type(provider).__mro__ if kind is not object]
-    parts = [provider.name, list(map(str, kinds)), _versions(kinds), settings]
-    return digest(json.dumps(parts, default=plain, sort_keys=True))
-
-
-def _versions(kinds: Iterable[type]) -> list[str]:
-    """The versions of the distributions that classes of a provider are from."""
-    packages = {kind.__module__.partition(".")[0] for kind in kinds}
-    return sorted(
-        {f"{one.distribution} {one.version}" for one in installed() if one.target.split(".")[0] in packages}
     )

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from mdmsdk.errors import StoreError
-from mdmsdk.federation.replies import Reply, decode, encode, fingerprint
+from mdmsdk.federation.replies import Reply, decode, encode
+from mdmsdk.store.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence

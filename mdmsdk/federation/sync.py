@@ -3,6 +3,7 @@
 from __future__ import annotations
 from typing import TYPE_CHECKING, Self, Unpack
 from mdmsdk.client.sync import MdmClient
+from mdmsdk.directory.sync import Directory
 from mdmsdk.federation.members import Broken
 from mdmsdk.federation.merge import Answer, Heartbeat, Merge
 from mdmsdk.identifiers import Key
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Iterable
     from pathlib import Path
     from types import TracebackType
+    from mdmsdk.directory.settings import DirectorySettings
     from mdmsdk.settings import PolicyChanges, Rules
 from mdmsdk._run import waits_sync
 from mdmsdk._run.facade import Facade
@@ -20,12 +22,14 @@ from mdmsdk._run.waits_sync import drive, iterate
 from mdmsdk.federation.aio import AsyncMdmFederation
 from mdmsdk.client.sync import _Inner as _InnerMdmClient
 from mdmsdk.store.sync import _Inner as _InnerStore
+from mdmsdk.directory.sync import _Inner as _InnerDirectory
 
 
 class _Inner(AsyncMdmFederation):
     _waits = waits_sync
     _client = _InnerMdmClient
     _store = _InnerStore
+    _directory = _InnerDirectory
 
 
 class MdmFederation(Facade):
@@ -41,11 +45,14 @@ class MdmFederation(Facade):
         cache_negative_ttl: the same where a server does not know the device, at most `cache_ttl`.
         cache_max_age: seconds for which they are used where a server fails; default: `cache_ttl`, which is
             not at all.
-        store: where answers are kept; default: in the memory of this process. Not closed with the federation.
+        store: where answers and the directory are kept; default: in the memory of this process. Not closed
+            with the federation.
+        directory: how old a directory may be; None for lookups without one.
 
     Attributes:
         clients: the servers by name, in order of preference.
         broken: those of the configuration that cannot be asked at all, by name; each is one failed outcome.
+        directory: which records show an identifier; None without one.
     """
 
     _inner: _Inner
@@ -60,6 +67,11 @@ class MdmFederation(Facade):
         """Those of the configuration that cannot be asked at all, by name; each is one failed outcome."""
         return self._inner.broken
 
+    @property
+    def directory(self) -> Directory | None:
+        """Which records show an identifier; None without one."""
+        return None if self._inner.directory is None else Directory._around(self._inner.directory)
+
     def __init__(
         self,
         clients: Iterable[MdmClient],
@@ -72,6 +84,7 @@ class MdmFederation(Facade):
         cache_negative_ttl: float = 10.0,
         cache_max_age: float | None = None,
         store: Store | None = None,
+        directory: DirectorySettings | None = None,
     ) -> None:
         self._adopt(
             _Inner(
@@ -84,6 +97,7 @@ class MdmFederation(Facade):
                 cache_negative_ttl=cache_negative_ttl,
                 cache_max_age=cache_max_age,
                 store=store._inner if store else None,
+                directory=directory,
             )
         )
 

@@ -22,6 +22,7 @@ from mdmsdk.settings import ComplianceSettings, ProviderSettings, Rules
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from mdmsdk.directory import DirectorySettings
     from mdmsdk.errors import MdmError
     from mdmsdk.federation import Merge
     from mdmsdk.store import AsyncStore, Store
@@ -70,6 +71,7 @@ class _FakeProvider(MdmProvider):
     name = "fake"
     vendor = "Fake"
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.INVENTORY, Capability.REASONS})
+    listed: ClassVar[frozenset[type[Key]]] = frozenset(KEY_KINDS.values())
 
     def __init__(self, fake: FakeServer) -> None:
         compliance = ComplianceSettings(source="rules", rules=fake.rules) if fake.rules else None
@@ -164,6 +166,7 @@ class _Options(TypedDict, total=False):
     rules: Rules | None
     patience: float
     chain_fallback: bool
+    directory: DirectorySettings | None
     cache_ttl: float
     cache_negative_ttl: float
     cache_max_age: float | None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from anyio.from_thread import start_blocking_portal
 
 from mdmsdk.client import AsyncMdmClient, MdmClient
+from mdmsdk.directory import AsyncDirectory, Directory
 from mdmsdk.federation import AsyncMdmFederation, MdmFederation
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Modal:
 
     def __getattr__(self, name: str) -> Any:
         member = getattr(self.wrapped, name)
+        if isinstance(member, Directory | AsyncDirectory):
+            return self._of(member)
         return self._as_sync(member) if callable(member) and self.mode != "sync" else member
 
     def side_by_side(self, calls: list[Callable[[Self], Any]]) -> list[Any]:

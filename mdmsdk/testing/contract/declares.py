@@ -31,6 +31,7 @@ _METHODS = {
     Capability.BATCH: "find_batch",
     Capability.INVENTORY: "devices_page",
     Capability.REASONS: "reasons",
+    Capability.CHANGES: "devices_since",
 }
 
 

@@ -12,7 +12,7 @@ from mdmsdk.ise import IseDialect
 from mdmsdk.models import ComplianceState
 from mdmsdk.provider import Capability
 from mdmsdk.registry import load_provider
-from mdmsdk.testing.contract.base import Stand
+from mdmsdk.testing.contract.base import SAMPLES, Stand
 from mdmsdk.testing.modes import open_client
 
 if TYPE_CHECKING:
@@ -92,6 +92,33 @@ class Lists(Stand):
             with pytest.raises(UnsupportedOperationError):
                 list(client.devices())
             assert len(running.simulator.requests) == 0
+
+    def test_changes_hold_what_checked_in_since_with_every_identifier(
+        self, connect: Callable[..., Modal], running: RunningSimulator[Any], fleet: Fleet
+    ) -> None:
+        known = [device for device in fleet if running.simulator.identifiers(device)]
+        times = sorted(device.last_check_in for device in known if device.last_check_in)
+        since = times[len(times) // 2]
+        client = connect()
+        if Capability.CHANGES not in client.provider.capabilities:
+            with pytest.raises(UnsupportedOperationError):
+                list(client.devices(since=since))
+            assert len(running.simulator.requests) == 0
+            return
+        lately = {one.id for one in known if one.last_check_in and one.last_check_in > since}
+        listed: dict[Any, Device] = {}
+        for habits in ({}, self.paging):
+            running.simulator.behave(**habits)
+            listed = {self.truth_of(found, fleet): found for found in client.devices(since=since)}
+            assert lately <= listed.keys(), "devices are missing that checked in since"
+            assert len(listed) < len(known), "the list leaves nothing out"
+        kind = client.provider.record_key
+        for found in list(listed.values())[:SAMPLES]:
+            record = client.lookup(found.shown(kind)[0])
+            for other in client.provider.listed:
+                assert set(record.shown(other)) <= set(found.shown(other)), (
+                    f"{other.kind} is not listed in full"
+                )
 
 
 def _assert_kept(

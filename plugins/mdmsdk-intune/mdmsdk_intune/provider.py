@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import replace
+from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from urllib.parse import quote
@@ -11,7 +12,7 @@ from urllib.parse import quote
 from mdmsdk.batch import in_envelopes
 from mdmsdk.errors import EndpointNotFoundError, FilterIgnoredError
 from mdmsdk.flow import done, joined, or_none, send, together
-from mdmsdk.identifiers import DeviceId, Guid, Hostname, Imei, Key, Mac, Serial, Username
+from mdmsdk.identifiers import DeviceId, Guid, Hostname, Imei, Key, Mac, Meid, Serial, Udid, Username
 from mdmsdk.ise import IseDescription
 from mdmsdk.models import Device, ServerInfo
 from mdmsdk.paging import collect_links, walk_links
@@ -36,6 +37,7 @@ from mdmsdk_intune.settings import IntuneSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from mdmsdk.flow import Flow
     from mdmsdk.paging import Link
@@ -71,12 +73,17 @@ class IntuneProvider(IntuneIseProvider):
     name = "intune"
     settings_type: ClassVar[type[IntuneSettings]] = IntuneSettings
     keys: ClassVar[frozenset[type[Key]]] = frozenset({Mac, Guid, *_FILTERS})
-    capabilities: ClassVar = frozenset({Capability.BATCH, Capability.INVENTORY, Capability.REASONS})
+    capabilities: ClassVar = frozenset(
+        {Capability.BATCH, Capability.INVENTORY, Capability.REASONS, Capability.CHANGES}
+    )
     # Microsoft Graph, "Service-specific throttling limits", Intune devices: 2000 requests in 20 seconds for
     # each application and tenant.
     limits = Limits(rate=100.0, burst=100, batch_size=BATCH_SIZE)
     # Microsoft Graph, "managedDevice": wiFiMacAddress; ethernetMacAddress is not there for every device.
     partial: ClassVar[Mapping[type[Key], int]] = {Mac: 1}
+    record_key = Guid
+    # In the list of changes. Compliance Retrieval may know a device by an address that Graph does not show.
+    listed: ClassVar[frozenset[type[Key]]] = frozenset({Mac, Serial, Imei, Meid, Udid})
 
     settings: IntuneSettings
 
@@ -88,9 +95,15 @@ class IntuneProvider(IntuneIseProvider):
         if not settings.graphs:
             less = IntuneIseProvider
             vars(self).update(
-                keys=less.keys, capabilities=less.capabilities, limits=less.limits, partial=less.partial
+                keys=less.keys,
+                capabilities=less.capabilities,
+                limits=less.limits,
+                partial=less.partial,
+                listed=less.listed,
             )
-        elif not settings.retrieves:
+        elif settings.retrieves:
+            vars(self).update(listed=self.listed - {Mac})
+        else:
             vars(self).update(keys=self.keys - {Mac})
 
     def heartbeat(self) -> Flow[ServerInfo]:
@@ -226,21 +239,41 @@ class IntuneProvider(IntuneIseProvider):
         """
         if not self.settings.graphs:
             return (yield from super().noncompliant_page(info, cursor))
-        return (yield from self._page(info, _LISTED, cursor))
+        filters = [f"complianceState eq {_quoted(state)}" for state in _LISTED]
+        return (yield from self._page(info, filters, cursor, details=self.settings.list_details))
 
     def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of all devices; their compliance is Graph's alone."""
         if not self.settings.graphs:
             return (yield from super().devices_page(info, cursor))
-        return (yield from self._page(info, ("",), cursor))
+        return (yield from self._page(info, ("",), cursor, details=self.settings.list_details))
 
-    def _page(self, info: ServerInfo, states: Sequence[str], cursor: Link | None) -> Flow[Page[Device]]:
-        page, following = yield from walk_links(partial(self._list, info), states, cursor, noun="state")
+    # Microsoft Graph, "managedDevice": lastSyncDateTime and enrolledDateTime support the filters lt and gt. A
+    # device that is new and has not checked in yet has the second alone.
+    def devices_since(self, info: ServerInfo, since: datetime | None, cursor: Any) -> Flow[Page[Device]]:
+        """One page of the devices that checked in or were enrolled since; with Ethernet addresses and UDIDs.
+
+        These cost a batch for every 20 devices.
+        """
+        if since is None:
+            return (yield from self._page(info, ("",), cursor, details=True))
+        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        filters = [f"{name} gt {moment}" for name in ("lastSyncDateTime", "enrolledDateTime")]
+        return (yield from self._page(info, filters, cursor, details=True))
+
+    def _page(
+        self, info: ServerInfo, filters: Sequence[str], cursor: Link | None, *, details: bool
+    ) -> Flow[Page[Device]]:
+        read = partial(self._list, info, details=details)
+        page, following = yield from walk_links(read, filters, cursor, noun="filter")
         return replace(page, next_cursor=following, moved=following is None or following.name is None)
 
-    def _list(self, info: ServerInfo, state: str, link: str | None) -> Flow[tuple[Page[Device], str | None]]:
-        """One page of the devices in a state, or of all for an empty one."""
-        options = {"filter": f"complianceState eq {_quoted(state)}"} if state else {}
+    def _list(
+        self, info: ServerInfo, text: str, link: str | None, *, details: bool
+    ) -> Flow[tuple[Page[Device], str | None]]:
+        """One page of the devices that a filter lets through, or of all for an empty one."""
+        options = {"filter": text} if text else {}
+        state = text.partition("complianceState eq ")[2].strip("'")
 
         def begin(size: int) -> Flow[Response]:
             return send(self._devices(**options, select=FIELDS, top=size))
@@ -257,7 +290,7 @@ class IntuneProvider(IntuneIseProvider):
                 raise FilterIgnoredError(f"Graph lists devices in other states than {state}")
             # Nobody evaluates a device any more that is on its way out.
             rows = [row for row in rows if not is_leaving(row)]
-        if self.settings.list_details:
+        if details:
             rows = yield from self._in_envelopes(together(*map(self._with_details, rows)))
         items = [self._to_device(info, row, answer) for row in rows]
         return Page(items, sent=sent), next_link(answer, self.settings.base_url)

@@ -82,6 +82,8 @@ class IvantiProvider(MdmProvider):
     vendor = "Ivanti"
     certificate_names: ClassVar[frozenset[str]] = frozenset({"Mobileiron"})
     keys: ClassVar[frozenset[type[Key]]] = frozenset({Mac, Udid, Guid, Serial, Imei})
+    listed = keys  # lists and searches give the same rows
+    record_key = Guid
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.INVENTORY, Capability.BATCH})
 
     product: ClassVar[str]

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from mdmsdk.errors import (
+    EndpointNotFoundError,
     FilterIgnoredError,
     MdmError,
     ResponseError,
     UnsupportedOperationError,
 )
-from mdmsdk.flow import attempt, newest
+from mdmsdk.flow import attempt
 from mdmsdk.identifiers import Mac
 from mdmsdk.rows import Row
 from mdmsdk.search import Search, find_with, one_by_one, spoils_one
@@ -36,7 +37,6 @@ __all__ = ["Lookup"]
 _MOST_OTHERS: Final = 100
 """Records about other devices in the answer to a search; a search for names that is loose gives a few."""
 _BAD_REQUEST: Final = 400
-_NO_MATCH: Final = "this Jamf Pro server has no search for the second MAC addresses of computers"
 _NO_MATCH_HINT: Final = (
     "The search of the Classic API is deprecated and gone here, or something before the server hides "
     '/JSSResource. Set secondary_macs to "sweep" to read through all computers instead, or to "off".'
@@ -62,10 +62,14 @@ class Lookup:
 
     def find(self, provider: MdmProvider) -> Flow[Found]:
         """For each key its devices, yet without a verdict."""
-        most = max(len(realm.fields[self.kind]) for realm in self.realms)
-        longest, ask = LONGEST // most, self._ask
+        fields = max(len(realm.fields[self.kind]) for realm in self.realms)
         how = Search(
-            ask=ask, spellings=spellings, at_once=True, longest=longest, size=listed, splits=self._splits
+            ask=self._ask,
+            spellings=spellings,
+            at_once=True,
+            longest=LONGEST,
+            size=lambda texts: fields * listed(texts),
+            splits=self._splits,
         )
         found = yield from find_with(provider, how, self.asked)
         missing = [key for key, answer in found.items() if answer == []]
@@ -127,9 +131,11 @@ class Lookup:
         return {mac: [device for device in devices if mac in device.mac_addresses] for mac in macs}
 
     def _match(self, mac: Key) -> Flow[list[Device]]:
-        path = f"/JSSResource/computers/match/{quote(mac.value, '')}"
-        none = UnsupportedOperationError(_NO_MATCH, hint=_NO_MATCH_HINT)
-        _, answer = yield from newest(self.inventory.get, [path], otherwise=none)
+        try:
+            answer = yield from self.inventory.get(f"/JSSResource/computers/match/{quote(mac.value, '')}")
+        except EndpointNotFoundError as error:
+            message = "this Jamf Pro server has no search for the second MAC addresses of computers"
+            raise UnsupportedOperationError(message, hint=_NO_MATCH_HINT) from error
         # The search looks for texts, anywhere.
         rows = classic_rows(Row(answer.json(), "an answer"), "computers")
         own = [row for row in rows if mac in row.macs("mac_address", "alt_mac_address")]

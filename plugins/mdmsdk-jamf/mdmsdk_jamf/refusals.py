@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from mdmsdk.errors import MalformedResponseError
 from mdmsdk.refusals import Complaint, Refusal, oauth_check
 
 if TYPE_CHECKING:
@@ -77,10 +78,13 @@ REFUSALS: Final = (
 )
 
 
-def complaint(response: Response, row: Row) -> Complaint:
+def complaint(_: Response, row: Row) -> Complaint:
     """The code and the field of an error answer, never its texts, which may quote what was asked."""
-    del response
-    cause = next(iter(row.rows("errors")), row)
+    try:
+        causes = row.rows("errors")
+    except MalformedResponseError:
+        causes = []
+    cause = causes[0] if causes else row
     field = cause.text("field") or ""
     return Complaint(cause.text("code") or "", field if re.fullmatch(r"[\w.]{1,60}", field) else "")
 

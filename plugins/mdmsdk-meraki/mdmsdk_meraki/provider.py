@@ -13,10 +13,10 @@ from mdmsdk.errors import (
     IncompleteListError,
     MalformedResponseError,
 )
-from mdmsdk.evidence import offends
 from mdmsdk.flow import done, joined, send, together
 from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
 from mdmsdk.logins import api_key, refresh, secret_text
+from mdmsdk.models import ComplianceState, Device
 from mdmsdk.paging import Link, walk_links
 from mdmsdk.proof import shows
 from mdmsdk.provider import Capability, Limits, Page, basic_token
@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mdmsdk.flow import Flow
-    from mdmsdk.models import Device, ServerInfo
+    from mdmsdk.models import ServerInfo
     from mdmsdk.provider import Token
     from mdmsdk.rows import Row
     from mdmsdk.search import Found
     from mdmsdk.wire import Response
     from mdmsdk_meraki.records import Record
+    from mdmsdk_meraki.settings import MerakiSettings
 
 __all__ = ["MerakiProvider"]
 
@@ -75,6 +76,12 @@ class MerakiProvider(MerakiScope):
     limits: ClassVar[Limits] = Limits(rate=10, burst=5, total_rate=100, concurrency=20, batch_size=_BATCH)
     refusals = REFUSALS
     domains = DOMAINS  # the API redirects to shards
+    listed: ClassVar[frozenset[type[Key]]] = frozenset({Mac, Serial, Udid, Guid})
+
+    def __init__(self, settings: MerakiSettings) -> None:
+        super().__init__(settings)
+        if settings.wired_macs:  # which no list shows
+            vars(self).update(listed=self.listed - {Mac})
 
     def complaint(self, _: Response, row: Row) -> Complaint:
         """The first of the server's own texts."""
@@ -98,11 +105,21 @@ class MerakiProvider(MerakiScope):
 
     def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
         """The records of keys of one kind: a request for each network and portion; one for each IMEI."""
-        scope, kind = Scope.of(info), type(keys[0])
+        scope = Scope.of(info)
+        return (yield from self._find(scope, scope.networks, keys))
+
+    def find_in(self, info: ServerInfo, place: str | None, keys: Sequence[Key]) -> Flow[Found]:
+        """The records of these ids in one network: one request."""
+        scope = Scope.of(info)
+        networks = [network for network in scope.networks if network.id == place]
+        return (yield from self._find(scope, networks or scope.networks, keys))
+
+    def _find(self, scope: Scope, networks: Sequence[Network], keys: Sequence[Key]) -> Flow[Found]:
+        kind = type(keys[0])
         one = Search(ask=partial(self._by_person_data, scope), spellings=_spellings, most=1)
         if kind is Imei:
             return (yield from find_with(self, one, keys))
-        ask = partial(self._by_filter, scope, scope.networks)
+        ask = partial(self._by_filter, scope, networks)
         many = Search(ask=ask, spellings=_spellings, at_once=True, longest=_LONGEST_QUERY, size=_length)
         found = yield from find_with(self, many, keys)
         if kind is not Mac or not self.settings.wired_macs:
@@ -120,13 +137,18 @@ class MerakiProvider(MerakiScope):
         name = _FILTERS[type(next(iter(texts)))]
         values = [value for spellings in texts.values() for value in spellings]
 
-        def read(rows: list[Record]) -> list[Device]:
-            devices = [self._device(scope, row) for row in rows]
+        def read(network: Network, rows: list[Record]) -> list[Device]:
+            devices = [self._device(scope, network, row) for row in rows]
             if devices and all(shows(self, key, device) is False for device in devices for key in texts):
                 raise FilterIgnoredError(f"the server answered about other devices than the {name} asked for")
             return devices
 
-        return joined(*(self.pages(self.devices(network, **{name: values}), read) for network in networks))
+        return joined(
+            *(
+                self.pages(self.devices(network, **{name: values}), partial(read, network))
+                for network in networks
+            )
+        )
 
     # "List the SM devices associated with a key",
     # https://developer.cisco.com/meraki/api-v1/get-network-pii-sm-devices-for-key/: ids by network. It is the
@@ -168,15 +190,15 @@ class MerakiProvider(MerakiScope):
         source, scope, so_far = self.settings.compliance, Scope.of(info), cursor or Listed()
         if source is None or source.rules:
             raise ConfigurationError("no tags decide about compliance", hint=NO_SOURCE)
-        rows, link = yield from self._walk(scope, so_far.link)
+        network, rows, link = yield from self._walk(scope, so_far.link)
         there = [row for row in rows if row.managed is not False]
         if lost := [row.required("id") for row in there if row.tags(source.field) is None]:
             raise MalformedResponseError(
                 f"the device {lost[0]} has no readable {source.field}: nobody can tell which devices comply",
                 hint="If it sends none at all, choose another source in the setting compliance.",
             )
-        devices = [self._device(scope, row) for row in there]
-        guilty = [*filter(offends, devices)]
+        devices = [self._device(scope, network, row) for row in there]
+        guilty = [one for one in devices if one.compliance.state is ComplianceState.NONCOMPLIANT]
         fit = so_far.fit or any(Tags(source, row.tags(source.field) or ()).fit for row in rows)
         if link:
             return Page(guilty, Listed(link, fit), sent=[row.text("id") for row in rows], moved=not link.name)
@@ -187,21 +209,24 @@ class MerakiProvider(MerakiScope):
     def devices_page(self, info: ServerInfo, cursor: Link | None) -> Flow[Page[Device]]:
         """One page of one network."""
         scope = Scope.of(info)
-        rows, link = yield from self._walk(scope, cursor)
-        return Page([self._device(scope, row) for row in rows], link, moved=bool(link and link.name is None))
+        network, rows, link = yield from self._walk(scope, cursor)
+        devices = [self._device(scope, network, row) for row in rows]
+        return Page(devices, link, moved=bool(link and link.name is None))
 
-    def _walk(self, scope: Scope, cursor: Link | None) -> Flow[tuple[list[Record], Link | None]]:
-        """One page of the walk through all networks."""
+    def _walk(self, scope: Scope, cursor: Link | None) -> Flow[tuple[Network, list[Record], Link | None]]:
+        """One page of the walk through all networks, with the network."""
 
-        def read(network: Network, url: str | None) -> Flow[tuple[list[Record], str | None]]:
-            return self.page(self.devices(network), url)
+        def read(network: Network, url: str | None) -> Flow[tuple[tuple[Network, list[Record]], str | None]]:
+            rows, following = yield from self.page(self.devices(network), url)
+            return (network, rows), following
 
-        return walk_links(read, scope.networks, cursor, noun="network")
+        (network, rows), link = yield from walk_links(read, scope.networks, cursor, noun="network")
+        return network, rows, link
 
-    def _device(self, scope: Scope, row: Record) -> Device:
-        return row.device(
-            judge(self.settings.compliance, row, scope.policies), keep_raw=self.settings.keep_raw
-        )
+    def _device(self, scope: Scope, network: Network, row: Record) -> Device:
+        verdict = judge(self.settings.compliance, row, scope.policies)
+        device = row.device(verdict, keep_raw=self.settings.keep_raw)
+        return device.model_copy(update={"place": network.id})
 
 
 # How the API compares serial numbers and UDIDs is not described, so they are asked for in either case.
