@@ -1,7 +1,7 @@
-"""All measurements, or those named: ``python -m benchmarks lookups judge imports memory load keys``."""
+"""All measurements, or those named: ``python -m benchmarks lookups judge imports memory load keys store``."""
 
 import importlib
 import sys
 
-for name in sys.argv[1:] or ("imports", "lookups", "judge", "load", "keys", "memory"):
+for name in sys.argv[1:] or ("imports", "lookups", "judge", "load", "keys", "memory", "store"):
     importlib.import_module(f"benchmarks.{name}").main()

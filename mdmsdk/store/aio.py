@@ -71,7 +71,9 @@ class AsyncStore:
 
     async def get(self, name: str) -> bytes | None:
         """The value; None if there is none, or it is over, or was not written with our key."""
-        return (await self.get_many((name,)))[0]
+        wanted = _as_bytes(name)
+        (entry,) = await self._back.read((wanted,))
+        return None if entry is None else self._envelope.open(wanted, entry)
 
     async def get_many(self, names: Iterable[str]) -> list[bytes | None]:
         """The values in the order of the names, None where there is none."""

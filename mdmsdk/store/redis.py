@@ -90,6 +90,7 @@ class RedisBackEnd:
         self._era: object = None
         self._process = 0
         self._client: Any = None
+        self._native = False
         self._drops_all: bool | None = None
 
     def _connected(self) -> Any:
@@ -97,9 +98,9 @@ class RedisBackEnd:
         era = self._waits.era()
         if self._client is None or self._era != era or self._process != os.getpid():
             self._era, self._process = era, os.getpid()
-            asynchronous = isinstance(era, asyncio.AbstractEventLoop)
-            module: Any = redis.asyncio if asynchronous else redis
-            again = redis.asyncio.retry.Retry if asynchronous else Retry
+            self._native = isinstance(era, asyncio.AbstractEventLoop)
+            module: Any = redis.asyncio if self._native else redis
+            again = redis.asyncio.retry.Retry if self._native else Retry
             # Once more at once: what the server closed meanwhile, and after it was restarted.
             options = {**self._options, "retry": again(NoBackoff(), 1)}
             self._client = module.Redis.from_url(self._url, **options)
@@ -114,13 +115,16 @@ class RedisBackEnd:
         call = partial(getattr(client, method), *arguments, **named)
         return await self._perform(call)
 
-    async def _perform(self, call: Any) -> Any:
+    async def _perform(self, call: Any, *known: type[Exception]) -> Any:
+        """What a call of the client gives; errors of these classes are the caller's to explain."""
         try:
-            if isinstance(self._client, redis.asyncio.Redis):
+            if self._native:
                 result = await call()
             else:
                 result = await self._waits.blocking(call, Budget(_PATIENCE), self._pool)
         except (redis.RedisError, OSError, DeadlineExceededError) as error:
+            if known and type(error) in known:
+                raise
             raise self._explained(error) from None
         self._health.works()
         return result
@@ -149,10 +153,22 @@ class RedisBackEnd:
 
     async def read(self, names: Sequence[bytes]) -> list[bytes | None]:
         """The entries. What is no plain value there is somebody else's, and counts as not there."""
-        if not names:
-            return []
+        if len(names) <= 1:
+            return [await self._get(_VALUE + name) for name in names]
         entries: list[bytes | None] = await self._do("mget", [_VALUE + name for name in names])
         return entries
+
+    async def _get(self, key: bytes) -> bytes | None:
+        """As MGET does, for which redis-py takes much longer."""
+        self._health.check()
+        call = self._connected().get
+        try:
+            entry: bytes | None = await self._perform(partial(call, key), errors.ResponseError)
+        except errors.ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise self._explained(error) from None
+            return None
+        return entry
 
     async def write(
         self, entries: Mapping[bytes, bytes], expires: float | None, fence: Fence | None = None
@@ -234,8 +250,8 @@ class RedisBackEnd:
     async def close(self) -> None:
         """Close the connections."""
         client, self._client = self._client, None
-        if isinstance(client, redis.asyncio.Redis):
-            if self._era == self._waits.era():
+        if self._native:
+            if client and self._era == self._waits.era():
                 await client.aclose()
         elif client is not None:
             client.close()
