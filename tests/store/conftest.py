@@ -59,31 +59,47 @@ class RedisServer:
     """The real server, on a port of its own, with nothing kept on disk."""
 
     def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port = listener.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *options: str) -> None:
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it, again on the port that it had; the first time on another one if somebody was faster."""
+        again = self.port
+        for _ in range(5):
+            if not again:
+                with socket.create_server(("127.0.0.1", 0)) as listener:
+                    self.port = listener.getsockname()[1]
+            command = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port)]
+            command += ["--save", "", "--appendonly", "no"]
+            self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+            if self._answers(self._process):
+                return
+            self.kill()
+        pytest.fail("redis-server does not answer")
+
+    def _answers(self, process: subprocess.Popen[bytes]) -> bool:
         import redis
 
-        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port)]
-        command += ["--save", "", "--appendonly", "no", *options]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        for _ in range(200):
+        for _ in range(500):
+            if process.poll() is not None:
+                return False
             try:
                 self.client.ping()
-            except redis.ConnectionError:
+            except redis.RedisError:
                 time.sleep(0.02)
             else:
-                return
-        pytest.fail("redis-server does not answer")
+                return process.poll() is None
+        return False
 
     @property
     def client(self) -> Any:
         import redis
 
-        return redis.Redis(port=self.port)
+        return redis.Redis(port=self.port, socket_timeout=5)
 
     def kill(self) -> None:
         if self._process:
