@@ -21,7 +21,7 @@ from mdmsdk.registry import load_provider
 from mdmsdk.secret_sources import read_secret
 from mdmsdk.settings import Rules, Settings
 from mdmsdk.silence import sealed
-from mdmsdk.store.settings import StoreSettings
+from mdmsdk.store import AsyncStore, Store, StoreSettings
 from mdmsdk.trust import is_trusted, own_folder
 from mdmsdk.words import nearest, one_line
 
@@ -256,20 +256,28 @@ def connect_server(name: str, path: str | Path | None = None, *, http: Any = Non
     Raises:
         ConfigurationError: the file, the server's settings or a secret is not usable.
     """
-    read = _reader(name, path)
-    return MdmClient(read(), server=name, http=http, renew=read)
+    read, store = _reader(name, path)
+    client = MdmClient(read(), server=name, http=http, renew=read)
+    if store:
+        client.share_limits(Store(store), close=True)
+    return client
 
 
 def connect_server_async(name: str, path: str | Path | None = None, *, http: Any = None) -> AsyncMdmClient:
     """The same for async, where `http` is an async client; used with ``async with``."""
-    read = _reader(name, path)
-    return AsyncMdmClient(read(), server=name, http=http, renew=read)
+    read, store = _reader(name, path)
+    client = AsyncMdmClient(read(), server=name, http=http, renew=read)
+    if store:
+        client.share_limits(AsyncStore(store), close=True)
+    return client
 
 
-def _reader(name: str, path: str | Path | None) -> Callable[[], MdmProvider]:
+def _reader(name: str, path: str | Path | None) -> tuple[Callable[[], MdmProvider], StoreSettings | None]:
+    """What gives the provider of a server, and the store over which its limits are counted, if any."""
     config = load_config(path)
     config.names([name])
-    return partial(config.provider, name)
+    store = config.store_settings() if config.store else None
+    return partial(config.provider, name), store if store and store.kind == "redis" else None
 
 
 def find_config(path: str | Path | None = None) -> Path:

@@ -22,6 +22,8 @@ from mdmsdk.words import nearest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from mdmsdk.provider import MdmProvider
+
 __all__ = ["Problem", "check_config"]
 
 _TABLE = re.compile(r"\s*\[\[?(?P<path>[^\]]+)\]\]?\s*(?:#.*)?$")
@@ -144,9 +146,20 @@ def _of_server(config: Config, name: str) -> Iterator[_Found]:
     yield from (((*here, *where), text, None) for where, text in _missing_files(values))
     if not (unread or found):
         try:
-            make_provider(kind, values)
+            provider = make_provider(kind, values)
         except MdmError as error:
             yield here, error.message, error.hint
+        else:
+            yield from _raised_limits(here, provider)
+
+
+def _raised_limits(here: tuple[str, ...], provider: MdmProvider) -> Iterator[_Found]:
+    """The limits that are above those of the vendor, which count."""
+    for limit, wanted in provider.settings.limits:
+        vendors = getattr(provider.limits, limit)
+        if wanted is not None and vendors is not None and wanted > vendors:
+            text = f"it is above what {provider.vendor} allows, and {vendors:g} counts"
+            yield (*here, "limits", limit), text, "Leave it out, or set less."
 
 
 def _missing_files(values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -1,24 +1,86 @@
-"""The verdict on a device from its vendor's word and from all else that the record says. Pure.
+"""The verdict on a device from its vendor's word and from all else that its record says. Pure.
 
 Some vendors call a device compliant and lock it out in the same record, or list rules that it breaks. A
-provider states the flags that speak against a device as `Fact`s; `weigh` joins them with the word.
+provider states the flags that speak against a device as `Fact`s; `weigh` joins them with the word. Where the
+vendor has no word and something else decides, such as membership in a group, tags or rules, `conclude` makes
+the verdict, and `check_meant` finds a source that says nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mdmsdk.errors import ConfigurationError
 from mdmsdk.models import Compliance, ComplianceState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
+    from mdmsdk.models import Device
     from mdmsdk.rows import Row
 
-__all__ = ["Fact", "weigh"]
+__all__ = ["Fact", "Meant", "check_meant", "conclude", "offends", "weigh"]
 
 _LONGEST_WORD = 80
+Meant = AbstractSet[tuple[str, bool | None]]
+"""What a source of compliance was seen to say, by part of a server, such as a kind of device: True where it
+tells of a device, False where it should and does not, None where it is for others."""
+
+
+def conclude(
+    against: Collection[str],
+    doubts: Collection[str],
+    *,
+    vendor_state: str | None = None,
+    source: str | None = None,
+) -> Compliance:
+    """The verdict of a source that gives reasons; compliant only where it gives none.
+
+    Args:
+        against: why it does not comply.
+        doubts: else, why nobody vouches for it; where there is neither, it complies.
+        vendor_state: what the vendor says, in its own words.
+        source: what decides.
+    """
+    state = ComplianceState.UNKNOWN if doubts else ComplianceState.COMPLIANT
+    return Compliance(
+        state=ComplianceState.NONCOMPLIANT if against else state,
+        reasons=tuple(against or doubts),
+        vendor_state=vendor_state,
+        source=source,
+    )
+
+
+def offends(device: Device) -> bool:
+    """Whether a device belongs into the list of those that do not comply.
+
+    One that left does not. One whose record cannot be read where it may say so counts as one that is there.
+    """
+    there = device.registered or bool(device.doubtful)
+    return there and device.compliance.state is ComplianceState.NONCOMPLIANT
+
+
+def check_meant(meant: Meant, says: str, hint: str) -> None:
+    """Accept that these were all devices of a server.
+
+    A group that nobody is in, tags that no device has, rules over facts that nobody reports: each gives a
+    list of offenders that is empty and complete, and proves nothing.
+
+    Args:
+        meant: what the source was seen to say about them.
+        says: the source and a verb, for the message: "the rules say".
+        hint: what to do about it.
+
+    Raises:
+        ConfigurationError: the source tells of none of them, or of none of a part.
+    """
+    silent = sorted({part for part, means in meant if means is False and (part, True) not in meant})
+    if silent or (meant and all(means is None for _, means in meant)):
+        all_ = "the devices of this server, which are " + " and ".join(sorted({part for part, _ in meant}))
+        what = f"any of the {' or '.join(silent)}" if silent else all_
+        raise ConfigurationError(f"{says} nothing about {what}", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mdmsdk.errors import MdmError
+from mdmsdk.errors import EndpointNotFoundError, MdmError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,11 +109,18 @@ def joined(*flows: Flow[Sequence[T]]) -> Flow[list[T]]:
     return [one for part in lists for one in part]
 
 
-def attempt(flow: Flow[T]) -> Flow[T | MdmError]:
-    """What a flow ends with, its failure included: among flows side by side, it does not end the others."""
+def attempt(flow: Flow[T], *kinds: type[MdmError]) -> Flow[T | MdmError]:
+    """What a flow ends with, its failure included: among flows side by side, it does not end the others.
+
+    Args:
+        flow: what to do.
+        kinds: of failure, which are a result; default: all.
+    """
     try:
         return (yield from flow)
     except MdmError as error:
+        if kinds and not isinstance(error, kinds):
+            raise
         return error
 
 
@@ -125,26 +132,38 @@ def or_none(flow: Flow[T], *absent: type[MdmError]) -> Flow[T | None]:
         return None
 
 
+def _is_missing(error: MdmError) -> bool:
+    return isinstance(error, EndpointNotFoundError)
+
+
 def newest(
-    ask: Callable[[V], Flow[T]], versions: Sequence[V], lacks: Callable[[MdmError], bool]
+    ask: Callable[[V], Flow[T]],
+    versions: Sequence[V],
+    lacks: Callable[[MdmError], bool] = _is_missing,
+    *,
+    otherwise: MdmError | None = None,
 ) -> Flow[tuple[V, T]]:
     """The newest version of an operation that a server has, and what that gives.
 
     Args:
         ask: asks in one version.
         versions: the newest first; at least one.
-        lacks: whether a failure may only mean that the server lacks the version.
+        lacks: whether a failure may only mean that the server lacks the version; default: whether there is
+            no such address.
+        otherwise: what to raise where it has none of them; default: the failure of the oldest.
 
     Raises:
-        MdmError: another failure, or that of the oldest version.
+        MdmError: another failure, or that the server has none of the versions.
     """
     version, *older = versions
     try:
         return version, (yield from ask(version))
     except MdmError as error:
-        if not (older and lacks(error)):
+        if not lacks(error) or not (older or otherwise):
             raise
-    return (yield from newest(ask, older, lacks))
+        if otherwise and not older:
+            raise otherwise from error
+    return (yield from newest(ask, older, lacks, otherwise=otherwise))
 
 
 def done(value: T) -> Flow[T]:

@@ -46,9 +46,10 @@ _MILLISECONDS_FROM = 100_000_000_000  # as seconds the year 5138, as millisecond
 class Row:
     """One record, or an object inside it. Each method reads the first of the named members that is there.
 
-    A member that is absent, None, blank or one of the words in `nothing` is not there. One of a type that
-    makes no sense is unreadable: the method gives None, and the member's name goes into `unreadable` where
-    that matters. A subclass may state `nothing` and `normal`.
+    A name with dots leads through objects inside the record, as ``hardware.serialNumber``, where there is no
+    member of the whole name. A member that is absent, None, blank or one of the words in `nothing` is not
+    there. One of a type that makes no sense is unreadable: the method gives None, and the member's name goes
+    into `unreadable` where that matters. A subclass may state `nothing` and `normal`.
 
     Args:
         document: the record as JSON or another parser gave it.
@@ -70,6 +71,7 @@ class Row:
             raise MalformedResponseError(f"the server sent {what} with a member twice")
         self._unreadable: set[str] = set() if unreadable is None else unreadable
         self._document = document
+        self._inside: dict[str, Row] = {}
 
     @staticmethod
     def normal(name: str) -> str:
@@ -89,9 +91,16 @@ class Row:
     def _find(self, names: tuple[str, ...]) -> tuple[str, Any]:
         for name in names:
             value = self._members.get(self.normal(name))
+            if value is None and "." in name:
+                value = self._beyond(*name.split(".", 1))
             if value is not None and not (isinstance(value, str) and value.strip().lower() in self.nothing):
                 return name, value
         return names[0], None
+
+    def _beyond(self, name: str, rest: str) -> Any:
+        if name not in self._inside:
+            self._inside[name] = self.row(name)
+        return self._inside[name]._find((rest,))[1]  # noqa: SLF001 - of this very class
 
     def has(self, *names: str) -> bool:
         """Whether one of the members is there, readable or not."""

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from mdmsdk.models import Compliance, ComplianceState, seen_within
+from mdmsdk.evidence import conclude
+from mdmsdk.models import seen_within
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from mdmsdk.models import Device
+    from mdmsdk.models import Compliance, Device
     from mdmsdk.settings import Rules
 
 __all__ = ["SOURCE", "judge", "system_of"]
@@ -89,17 +90,11 @@ def judge(rules: Rules, device: Device, now: datetime | None) -> Compliance:
             else ()
         ),
     ]
-    broken = tuple(reason for kept, reason in found if kept is False)
-    if broken:
-        return Compliance(state=ComplianceState.NONCOMPLIANT, reasons=broken, source=SOURCE)
-    unknown = tuple(f"Not known: {fact}." for kept, fact in found if kept is None)
-    if not found:
-        unknown = (NO_RULE,)
+    broken = [reason for kept, reason in found if kept is False]
+    unknown = [f"Not known: {fact}." for kept, fact in found if kept is None] if found else [NO_RULE]
     if not device.registered:
-        unknown += (_NOT_MANAGED,)
-    if unknown:
-        return Compliance(reasons=unknown, source=SOURCE)
-    return Compliance(state=ComplianceState.COMPLIANT, source=SOURCE)
+        unknown.append(_NOT_MANAGED)
+    return conclude(broken, unknown, source=SOURCE)
 
 
 # Of the rules that are for a device, or may be: whether it keeps one, and the reason if it does not, or what

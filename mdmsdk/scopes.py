@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from mdmsdk.errors import ConfigurationError
+from mdmsdk.words import safe_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,25 +34,38 @@ Chosen = Annotated[
 """A setting with numbers or names, one or several of them."""
 
 
-def choose(wanted: Sequence[str], known: Mapping[str, str], noun: str, hint: str) -> tuple[str, ...]:
+def choose(
+    wanted: Sequence[str | int],
+    known: Mapping[str, str],
+    noun: str,
+    hint: str,
+    *,
+    names_first: bool = False,
+) -> tuple[str, ...]:
     """The numbers of those parts of a server that are wanted; of all if none is named.
 
     Args:
-        wanted: numbers or names, from the settings; names in any case.
+        wanted: from the settings: texts, which are numbers or names, names in any case; or numbers.
         known: the names of the parts that the account sees, by number.
         noun: what a part is, for messages.
         hint: what to do if one of them is not there.
+        names_first: take a text for a name, and for a number only where no part has it as its name.
 
     Raises:
-        ConfigurationError: the account sees none, not one that is wanted, or two of its name.
+        ConfigurationError: the account sees none, not one that is wanted, or two of its name; names that are
+            like it are shown first.
     """
     chosen = []
     for one in wanted or ([] if known else ["at all"]):
-        found = (
-            [one] if one in known else [n for n, name in known.items() if name.casefold() == one.casefold()]
-        )
+        word, names = str(one), {} if isinstance(one, int) else known
+        exact = [number for number, name in names.items() if name == word] if names_first else []
+        same = [number for number, name in names.items() if name.casefold() == word.casefold()]
+        found = exact or ([word] if word in known else same)
         if len(found) != 1:
-            listed = ", ".join(f"{name} ({number})" for number, name in [*known.items()][:_SHOWN]) or "none"
+            folded = [name.casefold() for name in known.values()]
+            near = [] if found else get_close_matches(word.casefold(), folded, cutoff=0.4)
+            shown = sorted(known.items(), key=lambda part: part[1].casefold() not in near)[:_SHOWN]
+            listed = ", ".join(safe_words(f"{name} ({number})") for number, name in shown) or "none"
             raise ConfigurationError(f"the account sees no single {noun} {one}; it sees: {listed}", hint=hint)
         chosen += found
     return tuple(dict.fromkeys(chosen or known))

@@ -26,6 +26,7 @@ LAYERS = [
         "rules",
         "evidence",
         "scopes",
+        "membership",
         "batch",
         "progress",
         "damage",

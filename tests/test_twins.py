@@ -52,7 +52,10 @@ def test_every_file_with_async_code_has_a_twin_or_is_none() -> None:
     both |= {PACKAGE / "federation" / name for name in ("lists.py", "members.py")}
     both |= {PACKAGE / "federation" / name for name in ("cache.py", "flights.py", "rounds.py", "shelf.py")}
     both |= {PACKAGE / "doctor" / name for name in ("agreement.py", "examination.py", "way.py")}
-    both |= {PACKAGE / "store" / name for name in ("back_end.py", "memory.py", "redis.py", "sqlite.py")}
+    both |= {
+        PACKAGE / "store" / name
+        for name in ("back_end.py", "limits.py", "memory.py", "redis.py", "sqlite.py")
+    }
     both |= {PACKAGE / "directory" / name for name in ("ledger.py", "routing.py", "walking.py")}
     packages = {"_run", "client", "directory", "doctor", "federation", "store"}
     performing = [path for path in Path(PACKAGE).rglob("*.py") if path.parent.name in packages]

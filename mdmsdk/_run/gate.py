@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mdmsdk.errors import DeadlineExceededError, ServerUnavailableError
 
@@ -25,6 +25,30 @@ if TYPE_CHECKING:
 _LOOK_AGAIN = 0.5
 
 
+class SharedLimits(Protocol):
+    """Counts what all processes send to one server."""
+
+    def place(self) -> str:
+        """A new name for a place among the requests under way."""
+        ...
+
+    async def admit(self, place: str, lane: str, limits: Limits, seconds: float) -> float | None:
+        """Count a request that takes at most so many seconds; None if it may go, else how long to wait."""
+        ...
+
+    def forget(self, place: str) -> None:
+        """Note that a place is free; `settle` tells the others, or the next request that is admitted."""
+        ...
+
+    async def settle(self) -> None:
+        """Tell the others which places are free."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what belongs to it."""
+        ...
+
+
 class _Lane:
     """One rate limit, by the generic cell rate algorithm (ITU-T I.371): a time stamp is the whole bucket."""
 
@@ -32,12 +56,17 @@ class _Lane:
         self._interval = 1 / rate if rate else 0.0
         self._slack = self._interval * (burst - 1)
         self._next = 0.0
+        self._not_before = 0.0
         # No plain dict: where the first ones are taken out, finding the next takes ever longer there.
         self.queue: OrderedDict[Turn, None] = OrderedDict()
 
     def due(self, ahead: int) -> float:
         """When one may go that has so many others before it."""
-        return self._next + ahead * self._interval - self._slack
+        return max(self._next + ahead * self._interval - self._slack, self._not_before)
+
+    def hold(self, until: float) -> None:
+        """Let nobody go before then."""
+        self._not_before = until
 
     def book(self, now: float) -> None:
         """Note that one goes."""
@@ -68,6 +97,7 @@ class Gate:
         self.stop = stop
         self._concurrency = concurrency
         self._limits = limits
+        self.shared: SharedLimits | None = None
         self._all = _Lane(limits.total_rate if limits else None, 1)
         self._lanes: dict[str, _Lane] = {}
         self._held_until = 0.0
@@ -78,7 +108,7 @@ class Gate:
     def anew(self, stop: Stop) -> Gate:
         """The same rates, as far as they are used up, with nobody under way or waiting."""
         gate = Gate(self.waits, stop, self._concurrency, self._limits)
-        gate._held_until = self._held_until
+        gate._held_until, gate.shared = self._held_until, self.shared
         gate._all.book_as(self._all)
         for name, lane in list(self._lanes.items()):
             gate._lanes[name] = gate._lane()
@@ -129,6 +159,25 @@ class Gate:
             following.wake()
         return None
 
+    async def admit(self, turn: Turn, seconds: float) -> float | None:
+        """Have a turn counted over all processes; None if it may go, else how long to wait."""
+        if self.shared is None or self._limits is None:
+            return None
+        turn.place = self.shared.place()  # before it is asked for: whoever is stopped meanwhile frees it
+        wait = await self.shared.admit(turn.place, turn.lane, self._limits, seconds)
+        if wait is not None:
+            turn.place = ""
+        return wait
+
+    def step_back(self, turn: Turn, seconds: float) -> None:
+        """Let a turn that has to wait for other processes be the first of its lane again."""
+        self.leave(turn)
+        with self._lock:
+            lane = self._lanes[turn.lane]
+            lane.hold(time.monotonic() + seconds)
+            lane.queue[turn] = None
+            lane.queue.move_to_end(turn, last=False)
+
     def _check_deadline(self, due: float, now: float, budget: Budget) -> None:
         if due >= budget.at:
             raise DeadlineExceededError(
@@ -154,7 +203,10 @@ class Gate:
                     lane.give_back()
                     self._all.give_back()
             self._under_way.discard(turn)
+            place, turn.place = turn.place, ""
             waiting = self._heads()
+        if place and self.shared:
+            self.shared.forget(place)
         for head in waiting:
             head.wake()
 
@@ -171,9 +223,10 @@ class Turn:
         owner: whose it is; where that has ended without a word, the turn is free.
         used: whether it has served, so that it cannot be given back.
         lent: whether a thread of the pool has it, and calls `done` at its end.
+        place: its place among those of all processes, where these are counted.
     """
 
-    __slots__ = ("_gate", "_park", "lane", "lent", "owner", "used")
+    __slots__ = ("_gate", "_park", "lane", "lent", "owner", "place", "used")
 
     def __init__(self, gate: Gate, lane: str) -> None:
         self._gate = gate
@@ -182,14 +235,25 @@ class Turn:
         self.owner: Any = gate.waits.current_owner()
         self.used: bool = False
         self.lent: bool = False
+        self.place: str = ""
 
-    async def take(self, budget: Budget) -> None:
-        """Wait for the turn and a place.
+    async def take(self, budget: Budget, seconds: float = 0.0) -> None:
+        """Wait for the turn and a place, here and among all processes.
+
+        Args:
+            budget: the time there is for it.
+            seconds: how long it is needed at most.
 
         Raises:
             DeadlineExceededError: they do not come in time.
             ClientClosedError: the client is closed meanwhile.
         """
+        await self._take_here(budget)
+        while (wait := await self._gate.admit(self, seconds)) is not None:
+            self._gate.step_back(self, wait)
+            await self._take_here(budget)
+
+    async def _take_here(self, budget: Budget) -> None:
         if self._gate.enter(self, budget) is None:
             return
         self._park, stop = self._gate.waits.Park(), self._gate.stop

@@ -264,12 +264,24 @@ class Operation:
 
     async def exchange_once(self, request: Request) -> Response:
         """Send once, when it is this request's turn, and take any answer."""
+        limits = self._runner.shared.limits
+        if limits is None:
+            return await self._exchange_once(request)
+        try:
+            response = await self._exchange_once(request)
+        except MdmError:
+            await limits.settle()
+            raise
+        await limits.settle()
+        return response
+
+    async def _exchange_once(self, request: Request) -> Response:
         shared, state, budget, policy = self._runner.shared, self._state, self._budget, self._policy
         turn = state.gate.turn(request.lane)
         most = policy.timeout
         left = seconds = most
         try:
-            await turn.take(budget)
+            await turn.take(budget, most)
             left = budget.remaining()
             seconds = min(most, left)
             http = shared.http()

@@ -92,3 +92,5 @@ class Runner:
         finally:
             if http := self.shared.take_http():
                 await self.shared.waits.close(http)
+            if self.shared.limits:
+                await self.shared.limits.aclose()

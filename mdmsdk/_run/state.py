@@ -14,6 +14,7 @@ from mdmsdk._run.tokens import Tokens
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from mdmsdk._run.gate import SharedLimits
     from mdmsdk.provider import Limits, MdmProvider, Token
     from mdmsdk.settings import ProviderSettings
     from mdmsdk.wire import Response
@@ -63,6 +64,7 @@ class Shared:
         clock: what time it is for the server.
         last: the server's last answer, with the setting ``keep_raw``.
         heard_at: when the server last answered a request, by the monotonic clock.
+        limits: counts what all processes send, where that is done.
     """
 
     def __init__(self, waits: ModuleType, provider: MdmProvider, http: Any = None) -> None:
@@ -70,6 +72,7 @@ class Shared:
         self.closed: bool = False
         self.clock: Clock = Clock()
         self.heard_at: float = 0.0
+        self.limits: SharedLimits | None = None
         self.given_http = http
         self.last: Response | None = None
         self._settings = provider.settings
@@ -98,6 +101,11 @@ class Shared:
         self.now.tokens.drain()
         same = (before.tls, before.proxy) == (settings.tls, settings.proxy)
         return None if same or self.given_http else self.take_http()
+
+    def share_limits(self, limits: SharedLimits) -> None:
+        """Count what is sent together with all other processes."""
+        self.limits = limits
+        self._state.gate.shared = limits
 
     def note(self, response: Response) -> None:
         """Remember an answer for debugging, where the settings say so."""

@@ -127,9 +127,9 @@ def _passed(argument: ast.arg) -> str:
     kind = ast.unparse(argument.annotation) if argument.annotation else ""
     if "AsyncMdmClient" in kind:
         return f"[client._inner for client in {argument.arg}]"
-    if kind == "AsyncStore":
-        return f"{argument.arg}._inner"
-    return f"{argument.arg}._inner if {argument.arg} else None" if "AsyncStore" in kind else argument.arg
+    if "AsyncStore" in kind:
+        return f"{argument.arg}._inner" + ("" if kind == "AsyncStore" else f" if {argument.arg} else None")
+    return argument.arg
 
 
 def _shown(value: str, kind: str) -> str:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mdmsdk.provider import MdmProvider, Page
     from mdmsdk.search import Found
     from mdmsdk.settings import Policy, PolicyChanges, Rules
+    from mdmsdk.store.aio import AsyncStore
     from mdmsdk.wire import Response
 
 
@@ -152,6 +153,20 @@ class AsyncMdmClient:
             error.locate(server=self.server, provider=self.provider.name, operation="refresh_secrets")
             raise
         await self._runner.renew(provider)
+
+    def share_limits(self, store: AsyncStore, *, close: bool = False) -> None:
+        """Count what is sent to the server over all processes that share a store on Redis; else do nothing.
+
+        Servers are told apart by provider and ``base_url``. Where Redis is away, each process counts for
+        itself.
+
+        Args:
+            store: the store.
+            close: whether it is closed with this client.
+        """
+        name = f"{self.provider.name} {self.provider.settings.base_url}"
+        if limits := store._limits_of(name, close=close):  # noqa: SLF001
+            self._home.shared.share_limits(limits)
 
     def with_policy(self, **changes: Unpack[PolicyChanges]) -> AsyncMdmClient:
         """The same server and connections with another patience; `changes` are fields of `Policy`.

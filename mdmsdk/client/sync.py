@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mdmsdk.models import Device, LookupResult, ServerInfo
     from mdmsdk.provider import MdmProvider
     from mdmsdk.settings import PolicyChanges, Rules
+    from mdmsdk.store.sync import Store
     from mdmsdk.wire import Response
 from mdmsdk._run import waits_sync
 from mdmsdk._run.facade import Facade
@@ -102,6 +103,18 @@ class MdmClient(Facade):
             ConfigurationError: they cannot be read or used, and the client goes on with the old ones.
         """
         return drive(self._inner.refresh_secrets(**secrets))
+
+    def share_limits(self, store: Store, *, close: bool = False) -> None:
+        """Count what is sent to the server over all processes that share a store on Redis; else do nothing.
+
+        Servers are told apart by provider and ``base_url``. Where Redis is away, each process counts for
+        itself.
+
+        Args:
+            store: the store.
+            close: whether it is closed with this client.
+        """
+        return self._inner.share_limits(store._inner, close=close)
 
     def with_policy(self, **changes: Unpack[PolicyChanges]) -> MdmClient:
         """The same server and connections with another patience; `changes` are fields of `Policy`.

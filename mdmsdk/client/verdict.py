@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mdmsdk.errors import (
-    ConfigurationError,
-    FilterIgnoredError,
-    InvalidIdentifierError,
-)
+from mdmsdk.errors import FilterIgnoredError, InvalidIdentifierError
+from mdmsdk.evidence import check_meant, offends
 from mdmsdk.identifiers import Key, parse_key
 from mdmsdk.models import ComplianceState, Device, LookupResult
 from mdmsdk.progress import Progress, Seen, row_identity
@@ -26,6 +23,10 @@ if TYPE_CHECKING:
     from mdmsdk.provider import Page, ProviderSettings
     from mdmsdk.settings import Rules
 
+_SILENT_HINT = (
+    "Rules for other systems, or over facts that this vendor does not report, prove nothing about anybody: "
+    "look at what `mdm lookup` says of a device, and correct compliance.rules."
+)
 _PASSES = frozenset({ComplianceState.COMPLIANT, ComplianceState.GRACE})
 
 
@@ -124,12 +125,8 @@ class Coverage:
         Raises:
             ConfigurationError: the rules say nothing about any managed device.
         """
-        if self._managed and not self._told:
-            raise ConfigurationError(
-                f"the rules say nothing about any of the {self._managed} managed devices of this server",
-                hint="Rules for other systems, or over facts that this vendor does not report, prove nothing "
-                "about anybody: look at what `mdm lookup` says of a device, and correct compliance.rules.",
-            )
+        if self._managed:
+            check_meant({(f"{self._managed} managed devices", self._told)}, "the rules say", _SILENT_HINT)
 
 
 class Offenders:
@@ -150,10 +147,7 @@ class Offenders:
             self._coverage.look(row, now)
         if self._more:
             device = tightened(device, self._more, now)
-        # One whose record cannot be read where it may say that the device left counts as one that is there.
-        left = not device.registered and not device.doubtful
-        guilty = device.compliance.state is ComplianceState.NONCOMPLIANT and not left
-        return device if guilty else None
+        return device if offends(device) else None
 
     def check(self) -> None:
         """Accept that the list is at its end; raises as `Coverage.check` does."""

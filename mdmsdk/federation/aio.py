@@ -149,7 +149,11 @@ class AsyncMdmFederation:
         if broken and not made:
             raise next(iter(broken.values())).error
         how = config.federation
-        store = cls._store(config.store_settings()) if how.cache_ttl or how.directory else None
+        needed = how.cache_ttl or how.directory or config.store
+        store = cls._store(config.store_settings()) if needed else None
+        if store:
+            for client in made:
+                client.share_limits(store)
         federation = cls(
             made,
             merge=how.merge,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self, cast
 
 from mdmsdk._run import waits_aio
 from mdmsdk.store.back_end import Fence
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from types import ModuleType, TracebackType
 
+    from mdmsdk._run.gate import SharedLimits
     from mdmsdk.store.back_end import BackEnd
+    from mdmsdk.store.redis import RedisBackEnd
 
 
 class AsyncStore:
@@ -135,6 +137,14 @@ class AsyncStore:
     async def aclose(self) -> None:
         """Give files and connections back."""
         await self._back.close()
+
+    def _limits_of(self, server: str, *, close: bool) -> SharedLimits | None:
+        """Counts what all that share the store send to a server; None where only Redis could."""
+        if self._kind != "redis":
+            return None
+        from mdmsdk.store.limits import RedisLimits
+
+        return RedisLimits(cast("RedisBackEnd", self._back), server, self if close else None)
 
     def _sealed(self, values: Mapping[str, bytes], expires: float | None) -> dict[bytes, bytes]:
         names = {_as_bytes(name): value for name, value in values.items()}

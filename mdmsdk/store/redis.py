@@ -247,6 +247,10 @@ class RedisBackEnd:
         after, keys = await self._do("scan", cursor or 0, match=pattern, count=_AT_ONCE)
         return [key.removeprefix(_VALUE) for key in keys], after or None
 
+    async def run(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """What a Lua script gives."""
+        return await self._do("eval", script, len(keys), *keys, *arguments)
+
     async def close(self) -> None:
         """Close the connections."""
         client, self._client = self._client, None

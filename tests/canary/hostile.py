@@ -191,6 +191,7 @@ def variants(provider: str, base_url: str, files: dict[str, str]) -> list[dict[s
         ],
         "intune": entra,
         "intune-ise": entra,
+        "soti": [{**client, **user}],
         "jamf-ise": [{**user, "instance": "/networkIntegrationEndpoint/7"}],
     }
     return [{"base_url": base_url, **login} for login in known.get(provider, [user])]

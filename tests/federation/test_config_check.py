@@ -143,3 +143,11 @@ ca_file = "nowhere.pem"
     assert check_config(file) == []
     assert load_config(file).store_settings().file == tmp_path / "store.db"
     assert not (tmp_path / "store.db").exists()
+
+
+def test_limits_above_the_vendors_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "mdm.toml"
+    file.write_text(GOOD + "[servers.good.limits]\nrate = 1000\nconcurrency = 1000\n")
+    (problem,) = check_config(file)  # the protocol has no rate
+    assert (problem.place, problem.line) == ("servers.good.limits.concurrency", 8)
+    assert "10 counts" in problem.message

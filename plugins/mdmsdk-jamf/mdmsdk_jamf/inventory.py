@@ -87,7 +87,6 @@ def read_page(payload: Any) -> tuple[list[Row], int]:
         MalformedResponseError: it is no page of a list.
     """
     page = Row(payload, "a page of a list")
-    total = page.required("totalCount")
-    if not total.isdecimal():
+    if (total := page.whole("totalCount")) is None:
         raise MalformedResponseError("Jamf Pro does not say how many records a list has")
-    return page.records("results"), int(total)
+    return page.records("results"), total

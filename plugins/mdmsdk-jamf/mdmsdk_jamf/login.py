@@ -7,10 +7,10 @@ Overview", https://developer.jamf.com/jamf-pro/docs/jamf-pro-api-overview.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mdmsdk.errors import AuthenticationError, EndpointNotFoundError, PermissionDeniedError
-from mdmsdk.flow import send
+from mdmsdk.flow import newest, send
 from mdmsdk.logins import basic, client_credentials
 from mdmsdk.provider import Token
 from mdmsdk.rows import Row
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["client_token", "user_token"]
 
 
+# The second one is that of the first releases with API clients (10.49); it is not described any more.
+_PATHS: Final = ("/api/v1/oauth/token", "/api/oauth/token")
+
+
 # An API client's token lives as long as its settings say, from 60 seconds on, and cannot be prolonged.
 def client_token(settings: JamfSettings) -> Flow[Token]:
     """The token of an API client (OAuth 2.0 client credentials).
@@ -32,13 +36,11 @@ def client_token(settings: JamfSettings) -> Flow[Token]:
         TokenError: the client is unknown, disabled, or its secret is wrong.
         EndpointNotFoundError: no such server, or one older than API clients.
     """
-    url = settings.base_url + "/api/v1/oauth/token"
-    try:
-        return (yield from client_credentials(url, settings, check=check_client))
-    except EndpointNotFoundError:
-        # The path of the first releases with API clients (10.49); it is not described any more.
-        url = settings.base_url + "/api/oauth/token"
-        return (yield from client_credentials(url, settings, check=check_client))
+
+    def ask(path: str) -> Flow[Token]:
+        return client_credentials(settings.base_url + path, settings, check=check_client)
+
+    return (yield from newest(ask, _PATHS))[1]
 
 
 def user_token(settings: JamfSettings, previous: Token | None) -> Flow[Token]:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from mdmsdk.errors import (
-    EndpointNotFoundError,
     FilterIgnoredError,
     MdmError,
     ResponseError,
     UnsupportedOperationError,
 )
-from mdmsdk.flow import attempt
+from mdmsdk.flow import attempt, newest
 from mdmsdk.identifiers import Mac
 from mdmsdk.rows import Row
 from mdmsdk.search import Search, find_with, one_by_one, spoils_one
@@ -37,6 +36,7 @@ __all__ = ["Lookup"]
 _MOST_OTHERS: Final = 100
 """Records about other devices in the answer to a search; a search for names that is loose gives a few."""
 _BAD_REQUEST: Final = 400
+_NO_MATCH: Final = "this Jamf Pro server has no search for the second MAC addresses of computers"
 _NO_MATCH_HINT: Final = (
     "The search of the Classic API is deprecated and gone here, or something before the server hides "
     '/JSSResource. Set secondary_macs to "sweep" to read through all computers instead, or to "off".'
@@ -62,14 +62,10 @@ class Lookup:
 
     def find(self, provider: MdmProvider) -> Flow[Found]:
         """For each key its devices, yet without a verdict."""
-        fields = max(len(realm.fields[self.kind]) for realm in self.realms)
+        most = max(len(realm.fields[self.kind]) for realm in self.realms)
+        longest, ask = LONGEST // most, self._ask
         how = Search(
-            ask=self._ask,
-            spellings=spellings,
-            at_once=True,
-            longest=LONGEST,
-            size=lambda texts: fields * listed(texts),
-            splits=self._splits,
+            ask=ask, spellings=spellings, at_once=True, longest=longest, size=listed, splits=self._splits
         )
         found = yield from find_with(provider, how, self.asked)
         missing = [key for key, answer in found.items() if answer == []]
@@ -131,11 +127,9 @@ class Lookup:
         return {mac: [device for device in devices if mac in device.mac_addresses] for mac in macs}
 
     def _match(self, mac: Key) -> Flow[list[Device]]:
-        try:
-            answer = yield from self.inventory.get(f"/JSSResource/computers/match/{quote(mac.value, '')}")
-        except EndpointNotFoundError as error:
-            message = "this Jamf Pro server has no search for the second MAC addresses of computers"
-            raise UnsupportedOperationError(message, hint=_NO_MATCH_HINT) from error
+        path = f"/JSSResource/computers/match/{quote(mac.value, '')}"
+        none = UnsupportedOperationError(_NO_MATCH, hint=_NO_MATCH_HINT)
+        _, answer = yield from newest(self.inventory.get, [path], otherwise=none)
         # The search looks for texts, anywhere.
         rows = classic_rows(Row(answer.json(), "an answer"), "computers")
         own = [row for row in rows if mac in row.macs("mac_address", "alt_mac_address")]

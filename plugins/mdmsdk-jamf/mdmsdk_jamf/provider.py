@@ -18,7 +18,8 @@ from mdmsdk.errors import (
     PermissionDeniedError,
     VersionMismatchError,
 )
-from mdmsdk.flow import send, together
+from mdmsdk.evidence import offends
+from mdmsdk.flow import attempt, newest, or_none, send, together
 from mdmsdk.identifiers import Guid, Hostname, Username
 from mdmsdk.models import ComplianceState, ServerInfo
 from mdmsdk.paging import page_of, walk
@@ -32,22 +33,23 @@ from mdmsdk_jamf.records import DEPRECATED, REALMS, VERSIONS
 from mdmsdk_jamf.refusals import REFUSALS, complaint
 from mdmsdk_jamf.settings import JamfSettings
 from mdmsdk_jamf.sources import source_of
-from mdmsdk_jamf.sources.base import JamfDescription
+from mdmsdk_jamf.sources.base import NO_SOURCE, JamfDescription
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mdmsdk.evidence import Meant
     from mdmsdk.flow import Flow
     from mdmsdk.identifiers import Key
+    from mdmsdk.membership import Verdict
     from mdmsdk.models import Device
     from mdmsdk.paging import Place
     from mdmsdk.provider import Page, Token
-    from mdmsdk.refusals import Complaint, Refusal
+    from mdmsdk.refusals import Refusal
     from mdmsdk.search import Found
-    from mdmsdk.wire import Response
     from mdmsdk_jamf.records import Record
-    from mdmsdk_jamf.sources import Source
-    from mdmsdk_jamf.sources.base import Run, Seen, Verdict
+    from mdmsdk_jamf.sources import JamfSource
+    from mdmsdk_jamf.sources.searches import Run
 
 __all__ = ["JamfProvider", "Reading"]
 
@@ -57,10 +59,7 @@ _SAMPLE: Final = 100
 """Rows of each inventory by which the heartbeat sees whether the source of compliance says anything."""
 _FEW_STATES: Final = 16
 """The same where the states have to be asked for one by one."""
-_NO_SOURCE_HINT: Final = (
-    "Jamf Pro has no compliance state of its own. Set compliance, for example to "
-    '{ source = "smart-group", computers = "Compliant Macs", mobile_devices = "Compliant devices" }.'
-)
+_TOO_OLD: Final = "Update Jamf Pro to 10.39 or later, or look at what stands between here and this server."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ class Reading:
     """The cursor of a list: how far it was read, and what is known of its source of compliance by then."""
 
     place: Place | None = None
-    seen: Seen = frozenset()
+    meant: Meant = frozenset()
     runs: tuple[Run, ...] = ()
 
 
@@ -84,6 +83,7 @@ class JamfProvider(MdmProvider):
     # "Jamf Pro API Scalability Best Practices": no limiter, but at most five connections at once.
     limits: ClassVar[Limits] = Limits(concurrency=5, batch_size=1000)
     refusals: Sequence[Refusal] = REFUSALS
+    complaint = staticmethod(complaint)
     may_be_empty = r"/v1/(health-check|auth/invalidate-token)$"
     # "Filtering with RSQL": texts are compared without case, beyond ASCII, too; accents may go with it.
     loose: ClassVar[frozenset[type[Key]]] = frozenset({Hostname, Username})
@@ -111,10 +111,6 @@ class JamfProvider(MdmProvider):
             url = self.settings.base_url + "/api/v1/auth/invalidate-token"
             yield from send(token.on(Request("POST", url, audience=None)))
 
-    def complaint(self, response: Response, row: Row) -> Complaint:
-        """The code and the field that an error answer names."""
-        return complaint(response, row)
-
     # --- server ---
 
     def heartbeat(self) -> Flow[ServerInfo]:
@@ -132,7 +128,9 @@ class JamfProvider(MdmProvider):
             yield from send(Request("GET", self.settings.base_url + "/api/v1/health-check", audience=None))
         payload = (yield from Inventory(self.settings).get("/api/v1/jamf-pro-version")).json()
         version = Row(payload, "a version").required("version")
-        api_version, count = yield from self._find_inventory(version)
+        too_old = f"Jamf Pro {version} has none of the inventory versions {', '.join(VERSIONS)}"
+        otherwise = VersionMismatchError(too_old, hint=_TOO_OLD)
+        api_version, count = yield from newest(self._count, VERSIONS, otherwise=otherwise)
         named = yield from self._source().resolve()
         info = ServerInfo(
             provider=self.name,
@@ -158,30 +156,19 @@ class JamfProvider(MdmProvider):
             return (f"{said}: update Jamf Pro to 11.30 or later, which has v4.",)
         return ()
 
-    def _find_inventory(self, version: str) -> Flow[tuple[str, int | None]]:
-        """The newest version of the inventory that this server has, and how many computers it holds."""
-        for candidate in VERSIONS:
-            try:
-                return candidate, (yield from Inventory(self.settings, candidate).count())
-            except EndpointNotFoundError:
-                continue
-            except PermissionDeniedError:
-                return candidate, None  # it is there; what needs it will name the privilege
-        raise VersionMismatchError(
-            f"Jamf Pro {version} has none of the inventory versions {', '.join(VERSIONS)}",
-            hint="Update Jamf Pro to 10.39 or later, or look at what stands between here and this server.",
-        )
+    def _count(self, version: str) -> Flow[int | None]:
+        """How many computers there are; None without the privilege, which what needs it will name."""
+        return or_none(Inventory(self.settings, version).count(), PermissionDeniedError)
 
     def _check_source(self, info: ServerInfo) -> Flow[None]:
         """Look whether the source of compliance says anything about the first devices of each inventory."""
         source = self._source()
         size = _FEW_STATES if source.one_by_one else _SAMPLE
-        try:
-            parts = yield from together(*(self._read(info, [name], None, size) for name in REALMS))
-        except MdmError:
+        parts = yield from attempt(together(*(self._read(info, [name], None, size) for name in REALMS)))
+        if isinstance(parts, MdmError):
             return  # whatever fails here fails where it is needed, too, with a better word
-        if all(read.place is None or any(means for _, means in read.seen) for _, read in parts):
-            source.check(frozenset().union(*(read.seen for _, read in parts)))
+        if all(read.place is None or any(means for _, means in read.meant) for _, read in parts):
+            source.check({each for _, read in parts for each in read.meant})
 
     # --- lookups ---
 
@@ -215,14 +202,12 @@ class JamfProvider(MdmProvider):
                 any managed device; the latter at the end of the list.
         """
         if self.settings.compliance is None:
-            raise ConfigurationError("there is no source of compliance", hint=_NO_SOURCE_HINT)
+            raise ConfigurationError("there is no source of compliance", hint=NO_SOURCE)
         realms = list(JamfDescription.of(info).named or REALMS)  # what is not named has no offenders
         devices, read = yield from self._read(info, realms, cursor)
         if read.place is None:
-            self._source().check(read.seen)
-        failed = [one for one in devices if one.compliance.state is ComplianceState.NONCOMPLIANT]
-        there = [one for one in failed if one.registered or "managed" in one.unreadable]
-        return page_of(there, read.place and read)
+            self._source().check(read.meant)
+        return page_of([*filter(offends, devices)], read.place and read)
 
     def devices_page(self, info: ServerInfo, cursor: Reading | None) -> Flow[Page[Device]]:
         """One page of all computers and mobile devices, also of those that are no longer managed."""
@@ -240,13 +225,12 @@ class JamfProvider(MdmProvider):
         records, place = yield from walk(search, realms, before.place, size, noun=where, ordered=True)
         verdicts = yield from source.judge(JamfDescription.of(info).named, records)
         devices = list(map(self._judged, records, verdicts))
-        seen = source.see(records, [device.compliance for device in devices])
-        return devices, Reading(place, before.seen | seen, source.runs)
+        return devices, Reading(place, before.meant | source.see(records, devices), source.runs)
 
     # --- records ---
 
-    def _source(self, runs: tuple[Run, ...] = ()) -> Source:
-        return source_of(self.settings, Inventory(self.settings).get, runs)
+    def _source(self, runs: tuple[Run, ...] = ()) -> JamfSource:
+        return source_of(Inventory(self.settings), runs)
 
     def _judged(self, record: Record, verdict: Verdict) -> Device:
         """The device of a record with its compliance.

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from mdmsdk.identifiers import Guid, Hostname, Imei, Key, Mac, Meid, Serial, Udid, Username
+from mdmsdk.membership import Judged
 from mdmsdk.models import Device
 from mdmsdk.rows import Row
 
@@ -31,7 +32,7 @@ class Realm:
         fields: what to search for each kind of key.
         read: makes a device of a record.
         groups: where the record lists its groups.
-        reported: the field, in the section "general", of the last inventory report.
+        reported: the field of the last inventory report.
         partner_path: the name of the realm in the paths for conditional access.
         params: what every request for its records has besides.
     """
@@ -55,7 +56,7 @@ def spellings(key: Key) -> Sequence[str]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Record:
+class Record(Judged):
     """One record of an inventory, as it came.
 
     Attributes:
@@ -63,9 +64,7 @@ class Record:
     """
 
     realm: Realm
-    id: str
     row: Row
-    device: Device
     answered: datetime | None
 
     @classmethod
@@ -75,7 +74,9 @@ class Record:
         Raises:
             MalformedResponseError: it has no id, or sections that are none.
         """
-        return cls(realm, row.required(realm.id_field), row, realm.read(row), answered)
+        number, site = row.required(realm.id_field), row.text("general.siteId", "general.site.id")
+        evaluated = _reported(row, realm.reported)
+        return cls(realm.name, number, realm.read(row), evaluated, site, realm, row, answered)
 
     @property
     def number(self) -> int | str:
@@ -83,60 +84,49 @@ class Record:
         return int(self.id) if self.id.isascii() and self.id.isdigit() else self.id
 
     @property
-    def general(self) -> Row:
-        """The section that every record has."""
-        return self.row.row("general")
-
-    @property
-    def site(self) -> str | None:
-        """The id of the device's site; -1 for none."""
-        return self.general.text("siteId") or self.general.row("site").text("id")
-
-    @property
     def reported_at(self) -> datetime | None:
-        """When the device last sent its inventory, by which alone Jamf Pro judges it; None for never."""
-        return self.general.time(self.realm.reported)
-
-    @property
-    def never_reported(self) -> bool:
-        """Whether it readably says so: without a moment of the last report, or with a sentinel for one."""
-        if not self.general.has(self.realm.reported):
-            return True
-        try:
-            datetime.fromisoformat(self.general.text(self.realm.reported) or "")
-        except ValueError:
-            return False
-        return self.reported_at is None
+        """When the device last sent its inventory; None for never."""
+        return self.row.time(self.realm.reported)
 
 
-def _managed(row: Row) -> bool:
+def _reported(row: Row, name: str) -> bool | None:
+    """Whether a device has sent its inventory, by which alone Jamf Pro judges it; None if unreadable."""
+    if row.time(name) or not row.has(name):
+        return row.has(name)
+    try:
+        datetime.fromisoformat(row.text(name) or "")
+    except ValueError:
+        return None
+    return False  # a sentinel
+
+
+def _managed(row: Row, name: str) -> bool:
     # A record that does not say it readably says not that the device left, either.
-    return row.doubt("managed", row.flag("managed")) is True
+    return row.doubt("managed", row.flag(name)) is True
 
 
 # Version 4 has lastContact and lastCheckIn where the earlier ones have lastContactTime. Which of management
 # id and UDID stands in a certificate as GUID is the administrator's choice: $MANAGEMENTID or $UDID.
 def _read_computer(row: Row) -> Device:
-    general, hardware, system = (row.row(name) for name in ("general", "hardware", "operatingSystem"))
-    user = row.row("userAndLocation")
-    contacts = map(general.time, ("lastContact", "lastCheckIn", "lastContactTime"))
+    contacts = map(row.time, ("general.lastContact", "general.lastCheckIn", "general.lastContactTime"))
+    macs = ("hardware.macAddress", "hardware.altMacAddress")
+    shown = row.identifiers(
+        guid="general.managementId", udid="udid", serial="hardware.serialNumber", mac=macs
+    )
+    shown["other_identifiers"] += tuple(row.keys(Guid, "udid"))
     return Device(
+        **shown,
         id=row.text("id"),
-        name=general.key(Hostname, "name"),
-        guid=general.key(Guid, "managementId"),
-        udid=row.key(Udid, "udid"),
-        serial_number=hardware.key(Serial, "serialNumber"),
-        mac_addresses=hardware.macs("macAddress", "altMacAddress"),
-        user=user.key(Username, "username", "email"),
-        phone_number=user.text("phone"),
-        manufacturer=hardware.text("make"),
-        model=hardware.text("model"),
-        os=system.text("name") or "macOS",  # Jamf Pro manages no other computers
-        os_version=system.text("version"),
-        registered=_managed(general.row("remoteManagement")),
+        name=row.key(Hostname, "general.name"),
+        user=row.key(Username, "userAndLocation.username", "userAndLocation.email"),
+        phone_number=row.text("userAndLocation.phone"),
+        manufacturer=row.text("hardware.make"),
+        model=row.text("hardware.model"),
+        os=row.text("operatingSystem.name") or "macOS",  # Jamf Pro manages no other computers
+        os_version=row.text("operatingSystem.version"),
+        registered=_managed(row, "general.remoteManagement.managed"),
         disk_encrypted=_computer_encrypted(row),
-        last_check_in=max(filter(None, contacts), default=general.time("reportDate")),
-        other_identifiers=tuple(row.keys(Guid, "udid")),
+        last_check_in=max(filter(None, contacts), default=row.time("general.reportDate")),
         unreadable=row.unreadable,
     )
 
@@ -149,10 +139,9 @@ _ENCRYPTED: Final = {
 
 def _computer_encrypted(record: Row) -> bool | None:
     row = Row(record.document)  # with an account of its own: what cannot be read here leaves this open
-    disk, system = row.row("diskEncryption"), row.row("operatingSystem")
-    boot = disk.row("bootPartitionEncryptionDetails")
-    state, whole = boot.word("partitionFileVault2State"), system.word("fileVault2Status")
-    told = {disk.veto("fileVault2Enabled"), _ENCRYPTED.get(state or ""), _ENCRYPTED.get(whole or "")}
+    state = row.word("diskEncryption.bootPartitionEncryptionDetails.partitionFileVault2State") or ""
+    whole = row.word("operatingSystem.fileVault2Status") or ""
+    told = {row.veto("diskEncryption.fileVault2Enabled"), _ENCRYPTED.get(state), _ENCRYPTED.get(whole)}
     # Others than the partition that it starts from may be all that is encrypted.
     if False in told or (True not in told and whole == "SOME_ENCRYPTED"):
         return False
@@ -165,33 +154,34 @@ _BOTH_LAYERS: Final = 3
 
 
 def _read_mobile(row: Row) -> Device:
-    general, hardware, security = (row.row(name) for name in ("general", "hardware", "security"))
-    network, user = row.row("network"), row.row("userAndLocation")
-    lines = [network, *row.rows("serviceSubscriptions")]
-    imeis = list(dict.fromkeys(key for line in lines for key in line.keys(Imei, "imei", "imei2")))
-    meids = list(dict.fromkeys(key for line in lines for key in line.keys(Meid, "meid")))
-    encrypted = True if security.number("hardwareEncryption") == _BOTH_LAYERS else None
+    shown = row.identifiers(
+        *row.rows("serviceSubscriptions"),
+        guid="general.managementId",
+        udid="general.udid",
+        serial="hardware.serialNumber",
+        imei=("network.imei", "network.imei2", "imei", "imei2"),
+        meid=("network.meid", "meid"),
+        mac="hardware.wifiMacAddress",
+    )
+    shown["other_identifiers"] += tuple(row.keys(Guid, "general.udid"))
+    encrypted = True if row.number("security.hardwareEncryption") == _BOTH_LAYERS else None
+    if row.has("security.dataProtected"):
+        encrypted = row.flag("security.dataProtected")
     return Device(
+        **shown,
         id=row.text("mobileDeviceId"),
-        name=general.key(Hostname, "displayName"),
-        guid=general.key(Guid, "managementId"),
-        udid=general.key(Udid, "udid"),
-        serial_number=hardware.key(Serial, "serialNumber"),
-        imei=imeis[0].value if imeis else None,
-        meid=meids[0].value if meids else None,
-        mac_addresses=hardware.macs("wifiMacAddress"),
-        user=user.key(Username, "username", "emailAddress"),
-        phone_number=network.text("phoneNumber") or user.text("phoneNumber"),
+        name=row.key(Hostname, "general.displayName"),
+        user=row.key(Username, "userAndLocation.username", "userAndLocation.emailAddress"),
+        phone_number=row.text("network.phoneNumber", "userAndLocation.phoneNumber"),
         manufacturer="Apple",  # Jamf Pro manages no other maker's mobile devices, and does not name it
-        model=hardware.text("model"),
+        model=row.text("hardware.model"),
         os=row.text("deviceType"),
-        os_version=general.text("osVersion"),
-        registered=_managed(general),
-        disk_encrypted=security.flag("dataProtected") if security.has("dataProtected") else encrypted,
-        passcode_set=security.flag("passcodePresent"),
-        jailbroken=security.flag("jailBreakDetected"),
-        last_check_in=general.time("lastContactDate") or general.time("lastInventoryUpdateDate"),
-        other_identifiers=(*general.keys(Guid, "udid"), *imeis[1:], *meids[1:]),
+        os_version=row.text("general.osVersion"),
+        registered=_managed(row, "general.managed"),
+        disk_encrypted=encrypted,
+        passcode_set=row.flag("security.passcodePresent"),
+        jailbroken=row.flag("security.jailBreakDetected"),
+        last_check_in=row.time("general.lastContactDate") or row.time("general.lastInventoryUpdateDate"),
         unreadable=row.unreadable,
     )
 
@@ -219,7 +209,7 @@ COMPUTERS: Final = Realm(
     },
     read=_read_computer,
     groups="groupMemberships",
-    reported="reportDate",
+    reported="general.reportDate",
     partner_path="computer",
 )
 # In the STRICT default, one damaged record fails the whole page; versions before 11.29 have no other and
@@ -244,7 +234,7 @@ MOBILE_DEVICES: Final = Realm(
     },
     read=_read_mobile,
     groups="groups",
-    reported="lastInventoryUpdateDate",
+    reported="general.lastInventoryUpdateDate",
     partner_path="mobile",
     params={"exception-handling": "LENIENT"},
 )

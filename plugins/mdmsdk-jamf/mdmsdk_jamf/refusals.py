@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from mdmsdk.errors import MalformedResponseError
 from mdmsdk.refusals import Complaint, Refusal, oauth_check
 
 if TYPE_CHECKING:
@@ -78,13 +77,10 @@ REFUSALS: Final = (
 )
 
 
-def complaint(_: Response, row: Row) -> Complaint:
+def complaint(response: Response, row: Row) -> Complaint:
     """The code and the field of an error answer, never its texts, which may quote what was asked."""
-    try:
-        causes = row.rows("errors")
-    except MalformedResponseError:
-        causes = []
-    cause = causes[0] if causes else row
+    del response
+    cause = next(iter(row.rows("errors")), row)
     field = cause.text("field") or ""
     return Complaint(cause.text("code") or "", field if re.fullmatch(r"[\w.]{1,60}", field) else "")
 

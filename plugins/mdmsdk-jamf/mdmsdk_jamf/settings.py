@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from mdmsdk import settings
 from mdmsdk.logins import BasicLogin, ClientCredentials
@@ -12,7 +12,8 @@ from mdmsdk.settings import ProviderSettings
 
 __all__ = ["ComplianceSettings", "JamfSettings"]
 
-NameOrId = Annotated[str, Field(min_length=1)] | Annotated[int, Field(ge=1)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+NameOrId = Name | Annotated[int, Field(ge=1)]
 
 
 class ComplianceSettings(settings.ComplianceSettings):
@@ -31,10 +32,15 @@ class ComplianceSettings(settings.ComplianceSettings):
     mobile_devices: NameOrId | None = None
     members: Literal["compliant", "noncompliant"] = "compliant"
 
+    @property
+    def wanted(self) -> dict[str, str | int]:
+        """The names and ids by inventory, as far as there are any."""
+        both = {"computers": self.computers, "mobile_devices": self.mobile_devices}
+        return {name: value for name, value in both.items() if value is not None}
+
     @model_validator(mode="after")
     def _check_names(self) -> Self:
-        has_name = self.source in {"smart-group", "advanced-search"}
-        if has_name == (self.computers is None and self.mobile_devices is None):
+        if bool(self.wanted) != (self.source in {"smart-group", "advanced-search"}):
             raise ValueError(
                 "smart-group and advanced-search need computers or mobile_devices, and no other source does"
             )

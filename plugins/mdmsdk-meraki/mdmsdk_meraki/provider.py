@@ -13,10 +13,10 @@ from mdmsdk.errors import (
     IncompleteListError,
     MalformedResponseError,
 )
+from mdmsdk.evidence import offends
 from mdmsdk.flow import done, joined, send, together
 from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
 from mdmsdk.logins import api_key, refresh, secret_text
-from mdmsdk.models import ComplianceState, Device
 from mdmsdk.paging import Link, walk_links
 from mdmsdk.proof import shows
 from mdmsdk.provider import Capability, Limits, Page, basic_token
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mdmsdk.flow import Flow
-    from mdmsdk.models import ServerInfo
+    from mdmsdk.models import Device, ServerInfo
     from mdmsdk.provider import Token
     from mdmsdk.rows import Row
     from mdmsdk.search import Found
@@ -198,7 +198,7 @@ class MerakiProvider(MerakiScope):
                 hint="If it sends none at all, choose another source in the setting compliance.",
             )
         devices = [self._device(scope, network, row) for row in there]
-        guilty = [one for one in devices if one.compliance.state is ComplianceState.NONCOMPLIANT]
+        guilty = [*filter(offends, devices)]
         fit = so_far.fit or any(Tags(source, row.tags(source.field) or ()).fit for row in rows)
         if link:
             return Page(guilty, Listed(link, fit), sent=[row.text("id") for row in rows], moved=not link.name)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import re
 from importlib import metadata
-from operator import attrgetter
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 from urllib.parse import quote
 
-from mdmsdk.errors import ConfigurationError, MalformedResponseError, PermissionDeniedError
+from mdmsdk.errors import MalformedResponseError, PermissionDeniedError
+from mdmsdk.evidence import check_meant
 from mdmsdk.flow import joined, together
 from mdmsdk.models import Description, FrozenModel, ServerInfo
 from mdmsdk.paging import collect_links, linked_page
 from mdmsdk.provider import MdmProvider
+from mdmsdk.scopes import choose
 from mdmsdk.wire import Request, redact_url
 from mdmsdk.words import listed
 from mdmsdk_meraki.records import FIELDS, Record
@@ -36,6 +37,11 @@ __all__ = ["MerakiScope", "Network", "Scope", "read_rows"]
 T = TypeVar("T")
 
 _PRODUCT = "systemsManager"
+_NETWORK = "Systems Manager network"
+_NO_NETWORK = (
+    "Check organizations and networks, that Systems Manager is licensed and has a network there, and that "
+    "the account has access to it. These organisations were asked: {}."
+)
 _PAGE_SIZE = 1000
 _SIZE_IN_URL = re.compile(r"[?&]perPage=([0-9]+)")
 # "User agents", https://developer.cisco.com/meraki/api-v1/user-agents/: AppName/1.0 VendorName, each part
@@ -170,12 +176,10 @@ class MerakiScope(MdmProvider):
             following = {one: url for one, (_, url) in zip(following, pages, strict=True) if url}
             if said.fit or not following:
                 break
-        if some and not said.fit:
-            raise ConfigurationError(
-                "the tag patterns of the setting compliance fit no tag of any device",
-                hint="No device could be called noncompliant. Correct violating and compliant; the tags "
-                f"in {source.field} are: {listed(map(repr, said.tags))}.",
-            )
+        if some:
+            tags = listed(map(repr, said.tags))
+            hint = f"Correct violating and compliant; the tags in {source.field} are: {tags}."
+            check_meant({("devices", said.fit)}, "the tag patterns of the setting compliance say", hint)
         return said
 
     def _networks(self, organization: str) -> Flow[list[Network]]:
@@ -193,18 +197,10 @@ class MerakiScope(MdmProvider):
 
     def _chosen(self, networks: Sequence[Network], organizations: Iterable[str]) -> tuple[Network, ...]:
         """Those that the settings name, or all; never none."""
-        wanted = set(self.settings.networks)
-        missing = wanted - {network.id for network in networks}
-        if missing or not networks:
-            known = listed(f"{network.id} ({network.name})" for network in networks)
-            raise ConfigurationError(
-                f"the account sees no Systems Manager network {listed(missing) if missing else 'at all'} in "
-                f"these organisations: {listed(organizations)}",
-                hint="Check organizations and networks, that Systems Manager is licensed and has a network "
-                f"there, and that the account has access to it. There are: {known}.",
-            )
-        chosen = (network for network in networks if not wanted or network.id in wanted)
-        return tuple(sorted(chosen, key=attrgetter("id")))
+        known = {network.id: network for network in networks}
+        names = {number: network.name or "" for number, network in known.items()}
+        hint = _NO_NETWORK.format(listed(organizations))
+        return tuple(known[one] for one in sorted(choose(self.settings.networks, names, _NETWORK, hint)))
 
 
 def _open_ids(organizations: list[Record]) -> list[str]:

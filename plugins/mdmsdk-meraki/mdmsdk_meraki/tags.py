@@ -11,7 +11,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mdmsdk.models import Compliance, ComplianceState
+from mdmsdk.evidence import conclude
+from mdmsdk.models import Compliance
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -122,12 +123,10 @@ def judge(source: ComplianceSettings | None, row: Record, policies: Collection[s
         return Compliance(reasons=(f"the server sent no readable {source.field}",), source=source.source)
     said = Tags(source, tags)
     bad = tuple(f"{name} is violated (tag {tag!r})" for tag, name in said.violated.items())
-    if not bad and (doubts := (*said.doubts(policies), *quarantine)):
-        return Compliance(reasons=doubts, source=source.source)
-    state = ComplianceState.NONCOMPLIANT if bad else ComplianceState.COMPLIANT
-    by = said.violated if bad else said.kept
-    names = ", ".join(dict.fromkeys(by.values()))
-    return Compliance(state=state, reasons=bad, vendor_state=", ".join(by), source=names)
+    doubts = () if bad else (*said.doubts(policies), *quarantine)
+    by = {} if doubts else said.violated if bad else said.kept
+    names = ", ".join(dict.fromkeys(by.values())) or source.source
+    return conclude(bad, doubts, vendor_state=", ".join(by) or None, source=names)
 
 
 def _words(row: Record) -> str | None:

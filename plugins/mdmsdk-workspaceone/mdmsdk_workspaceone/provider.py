@@ -147,12 +147,11 @@ class WorkspaceOneProvider(MdmProvider):
             PermissionDeniedError: wrong tenant code, or a role without devices.
             VersionMismatchError: the server speaks another version than it was asked in.
         """
-        try:
-            about = Record((yield from self._get("/system/info")).json(), "a description")
-            if not about.has("ProductName", "ProductVersion"):
-                raise MalformedResponseError("what answers here does not describe itself as UEM")
-        except PermissionDeniedError:
-            about = Record({})  # a role for devices alone; a wrong tenant code is refused below as well
+        # None for a role that may see devices alone; a wrong tenant code is refused below as well.
+        told = yield from or_none(self._get("/system/info"), PermissionDeniedError)
+        about = Record(told.json() if told else {}, "a description")
+        if told and not about.has("ProductName", "ProductVersion"):
+            raise MalformedResponseError("what answers here does not describe itself as UEM")
         asked, answer = yield from newest(partial(self._search, 0, _PROBED), (2, 1), _lacks_version)
         version = _version_of(answer, asked, 1)
         return ServerInfo(
@@ -257,27 +256,23 @@ class WorkspaceOneProvider(MdmProvider):
         while missing:
             try:
                 values = [*missing.values(), *map(_held, witnesses)]
-                devices, whole = yield from self._post(kind, values)
+                devices = yield from self._post(kind, values)
             except UnknownRecordError:
                 if missing is texts:
                     raise
                 break
-            if not whole:  # what it lacks may be another record of a key that it names
-                raise MalformedResponseError("the server left out records that it has")
-            named: set[Key] = set()
-            for device in devices:
-                shown = set(device.shown(kind))
-                # Not those of the witness alone, nor those that came before.
-                if shown & missing.keys() or not shown & (texts.keys() | witnesses):
-                    found.append(device)
-                named |= shown
+            shown = [(device, set(device.shown(kind))) for device in devices]
+            # Not those of the witness alone, nor those that came before.
+            before = {*texts, *witnesses} - missing.keys()
+            found += [device for device, keys in shown if keys.isdisjoint(before) or keys & missing.keys()]
+            named = {key for _, keys in shown for key in keys}
             if named.isdisjoint(missing):
                 break
             missing = {key: text for key, text in missing.items() if key not in named}
         return found
 
-    def _post(self, kind: type[Key], values: Sequence[str]) -> Flow[tuple[list[Device], bool]]:
-        """The records of these values, and whether the server says that these are all."""
+    def _post(self, kind: type[Key], values: Sequence[str]) -> Flow[list[Device]]:
+        """The records of these values; all that the server has."""
         params, body = {"searchby": _SEARCH_BY[kind]}, {"BulkValues": {"Value": values}}
         answer = yield from self._get("/mdm/devices", params=params, body=body)
         _version_of(answer, 1)
@@ -285,8 +280,10 @@ class WorkspaceOneProvider(MdmProvider):
         devices = [self._device(record) for record in listing.records("Devices")]
         # API help: OrphanDevicesDetails {Count, Devices[{DeviceUuid, ErrorCode, …}]}.
         orphans = listing.row("OrphanDevicesDetails")
-        left_out = orphans.number("Count") or orphans.has("Devices")
-        return devices, not left_out and (listing.total() or 0) <= len(devices)
+        if orphans.number("Count") or orphans.has("Devices") or (listing.total() or 0) > len(devices):
+            # What it lacks may be another record of a key that it names.
+            raise MalformedResponseError("the server left out records that it has")
+        return devices
 
     # --- lists ---
 
@@ -333,9 +330,8 @@ class WorkspaceOneProvider(MdmProvider):
             listing = Record(answer.json(), "a list of policies")
             return Slice(list(enumerate(listing.policies(), page * size)), listing.total())
 
-        try:
-            policies = yield from collect(by_number(ask), [""], _MOST_ROWS, max_pages=20, ordered=True)
-        except UnknownRecordError:
+        pages = collect(by_number(ask), [""], _MOST_ROWS, max_pages=20, ordered=True)
+        if (policies := (yield from or_none(pages, UnknownRecordError))) is None:
             return device
         failing = failed(policies)
         kept = [reason for reason in device.compliance.reasons if reason not in failing.values()]

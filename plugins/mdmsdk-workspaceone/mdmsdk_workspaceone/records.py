@@ -101,9 +101,9 @@ class Record(Row):
     def _is_enrolled(self) -> bool:
         name = "EnrollmentStatus"
         words = {_plain(level.text(name) or "") for level in self.levels if level.has(name)}
-        if not words or not words <= _ENROLLED | _NOT_ENROLLED:
-            self.doubt(name, None)
-        return bool(words) and words <= _ENROLLED
+        known = bool(words) and words <= _ENROLLED | _NOT_ENROLLED
+        self.doubt(name, known or None)
+        return known and words <= _ENROLLED
 
     def device(self, zone: tzinfo, *, keep_raw: bool = False) -> Device:
         """What the record says; `zone` is that of times without one."""
@@ -171,7 +171,7 @@ class Record(Row):
     def _compromised(self) -> bool | None:
         """Whether one of the records calls the device jailbroken or rooted; None where none says so."""
         told = [level.veto("CompromisedStatus") for level in self.levels]
-        return True in told or (False if False in told else None)
+        return max((flag for flag in told if flag is not None), default=None)
 
     def policies(self) -> list[Record]:
         """The policies of a summary, or of an answer that lists them; none where none apply.
@@ -239,12 +239,7 @@ def select(devices: Sequence[Device]) -> list[Device]:
     Raises:
         FilterIgnoredError: a device complies or does not show whether it does.
     """
-    verdicts = [device.compliance for device in devices]
-    if any(verdict.state is _PASS or verdict.vendor_state is None for verdict in verdicts):
+    if any(one.compliance.state is _PASS or one.compliance.vendor_state is None for one in devices):
         raise FilterIgnoredError("the server's noncompliant list holds a device that is not noncompliant")
-    return [
-        device
-        for device in devices
-        if (device.registered or "EnrollmentStatus" in device.unreadable)
-        and (device.unreadable or _state(device.compliance.vendor_state) is not _OPEN)
-    ]
+    there = [one for one in devices if one.registered or "EnrollmentStatus" in one.unreadable]
+    return [one for one in there if one.unreadable or _state(one.compliance.vendor_state) is not _OPEN]

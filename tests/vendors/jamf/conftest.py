@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mdmsdk.membership import Named
 from mdmsdk.models import ServerInfo
 from mdmsdk.simulator import Fleet, RunningSimulator, serve
 from mdmsdk_jamf import JamfProvider, JamfSettings
 from mdmsdk_jamf.simulator import JamfSimulator
-from mdmsdk_jamf.sources.base import JamfDescription, Named
+from mdmsdk_jamf.sources.base import JamfDescription
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

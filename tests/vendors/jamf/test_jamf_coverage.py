@@ -37,7 +37,7 @@ def test_a_source_that_knows_nobody_is_an_error_at_the_heartbeat(
     client = ask(start(few, **habits))
     with pytest.raises(ConfigurationError, match=words) as caught:
         client.heartbeat()
-    assert "Managed are " in (caught.value.hint or "")
+    assert "proves nothing about anybody" in (caught.value.hint or "")
     with pytest.raises(ConfigurationError):
         list(client.noncompliant())
 
@@ -64,9 +64,8 @@ def test_a_rule_over_a_fact_that_nobody_reports_is_an_error(start: Start, ask: A
 
 def test_a_source_for_other_devices_than_there_are_is_an_error(start: Start, ask: Ask, fleet: Fleet) -> None:
     running = start(Fleet(fleet.select(lambda device: not is_computer(device))))
-    with pytest.raises(ConfigurationError, match="nothing about the devices of this server") as caught:
+    with pytest.raises(ConfigurationError, match="devices of this server, which are managed mobile_devices"):
         ask(running, compliance={"source": "smart-group", "computers": 10}).heartbeat()
-    assert "Managed are mobile_devices" in (caught.value.hint or "")
 
 
 def test_an_empty_group_of_offenders_is_no_error(start: Start, ask: Ask, fleet: Fleet) -> None:

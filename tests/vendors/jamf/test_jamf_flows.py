@@ -20,11 +20,12 @@ from mdmsdk.errors import (
     VersionMismatchError,
 )
 from mdmsdk.identifiers import DeviceId, Guid, Hostname, Key, Mac, Serial, Udid, Username
+from mdmsdk.membership import Named
 from mdmsdk.proof import proven
 from mdmsdk.provider import Capability
 from mdmsdk.testing import Played, play
 from mdmsdk.wire import Response
-from mdmsdk_jamf.sources.base import JamfDescription, Named
+from mdmsdk_jamf.sources.base import JamfDescription
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -494,7 +495,7 @@ def test_an_unknown_group_is_told_with_near_matches(make: Make, wanted: str | in
     with pytest.raises(ConfigurationError, match=str(wanted)) as caught:
         heartbeat(provider, **{"smart-groups": json.dumps({"totalCount": 4, "results": rows}).encode()})
     if wanted == "Compliant Mac":
-        assert "'Compliant Macs' (id 10)" in (caught.value.hint or "")
+        assert "it sees: Compliant Macs (10)" in str(caught.value)
 
 
 def test_a_long_catalogue_is_read_to_its_end(make: Make) -> None:

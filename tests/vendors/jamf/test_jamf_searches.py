@@ -9,10 +9,11 @@ import pytest
 
 from mdmsdk.errors import MalformedResponseError
 from mdmsdk.identifiers import Serial
+from mdmsdk.membership import Named
 from mdmsdk.models import ServerInfo
 from mdmsdk.testing import Played, play
 from mdmsdk.wire import Response
-from mdmsdk_jamf.sources.base import JamfDescription, Named
+from mdmsdk_jamf.sources.base import JamfDescription
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mdmsdk.errors import FilterIgnoredError, MalformedResponseError
+from mdmsdk.membership import by_membership
 from mdmsdk.rows import Row
 from mdmsdk.rules import judge
 from mdmsdk.settings import Rules
 from mdmsdk_jamf import ComplianceSettings
 from mdmsdk_jamf.records import COMPUTERS, MOBILE_DEVICES, Realm, Record
 from mdmsdk_jamf.sources.groups import group_of
-from mdmsdk_jamf.sources.membership import by_membership
 from mdmsdk_jamf.sources.partners import by_partners
 
 if TYPE_CHECKING:

@@ -122,7 +122,9 @@ def test_patterns_that_fit_no_tag_at_all_are_told(dashboard: Any, ask: Any, sour
         f"{N_1}/two": rows[1:],
         N_2: [],
     }
-    with pytest.raises(ConfigurationError, match="fit no tag of any device") as caught:
+    with pytest.raises(
+        ConfigurationError, match="tag patterns of the setting compliance say nothing"
+    ) as caught:
         ask(provider, provider.heartbeat(), answers, played)
     hint = caught.value.hint or ""
     assert "'A kept'" in hint
@@ -147,15 +149,15 @@ def test_without_devices_no_tag_is_missed(dashboard: Any, ask: Any) -> None:
 @pytest.mark.parametrize(
     ("settings", "answers", "error", "words", "hint"),
     [
-        ({}, {"/organizations": []}, ConfigurationError, "at all in these organisations: none", "access"),
+        ({}, {"/organizations": []}, ConfigurationError, "network at all; it sees: none", "were asked: none"),
         (
             {},
             {**DISCOVERY, "/organizations/29/networks": [CABLES]},
             ConfigurationError,
-            "no Systems Manager network",
+            "no single Systems Manager network at all",
             "Systems Manager is licensed",
         ),
-        ({"networks": ["N_9"]}, DISCOVERY, ConfigurationError, "Manager network N_9", "N_1 (Phones)"),
+        ({"networks": ["N_9"]}, DISCOVERY, ConfigurationError, "network N_9; it sees: Phones (N_1)", "29"),
         ({"networks": ["N_2"]}, DISCOVERY, ConfigurationError, "Manager network N_2", "networks"),
         (
             {},
@@ -487,7 +489,9 @@ def pages_of(ask: Any, provider: Any, answers: Any, *networks: str) -> list[Any]
 def test_a_list_from_tags_that_no_device_has_fails(dashboard: Any, ask: Any, source: Any) -> None:
     provider = dashboard.provider(compliance=source)
     answers = {N_1: [dashboard.row(autoTags=["A broken"], tags=["own"])], N_2: []}
-    with pytest.raises(ConfigurationError, match="fit no tag") as caught:
+    with pytest.raises(
+        ConfigurationError, match="tag patterns of the setting compliance say nothing"
+    ) as caught:
         pages_of(ask, provider, answers, "N_1", "N_2")
     assert ("'A broken'" if source is TAGGED else "'own'") in (caught.value.hint or "")
     # One device in any network is enough.

@@ -9,26 +9,26 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from mdmsdk.errors import (
     ConfigurationError,
-    EndpointNotFoundError,
     FilterIgnoredError,
     IncompleteListError,
     MalformedResponseError,
     VersionMismatchError,
 )
+from mdmsdk.flow import newest
+from mdmsdk.membership import Membership, Named
 from mdmsdk.rows import Row
 from mdmsdk_jamf.inventory import read_page
-from mdmsdk_jamf.records import MOBILE_DEVICES
+from mdmsdk_jamf.records import MOBILE_DEVICES, REALMS, Record
 from mdmsdk_jamf.rsql import any_of, chunks
-from mdmsdk_jamf.sources.base import Named
-from mdmsdk_jamf.sources.membership import Membership
+from mdmsdk_jamf.sources.base import JamfSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mdmsdk.errors import MdmError
     from mdmsdk.flow import Flow
-    from mdmsdk_jamf.records import Realm, Record
-    from mdmsdk_jamf.sources.membership import Members
+    from mdmsdk.membership import Members
+    from mdmsdk_jamf.records import Realm
 
 __all__ = ["SmartGroups"]
 
@@ -52,31 +52,26 @@ _NO_GROUPS_HINT: Final = (
 )
 
 
-class SmartGroups(Membership):
+class SmartGroups(JamfSource, Membership[Record]):
     """Membership in a smart group of each realm."""
 
     word: ClassVar[str] = "smart group"
 
-    def catalogue(self, realm: Realm) -> Flow[list[Named]]:
+    def catalogue(self, part: str) -> Flow[list[Named]]:
         """The smart groups of a realm.
 
         Raises:
             VersionMismatchError: the server has no list of them.
         """
-        for path in _PATHS[realm.name]:
-            try:
-                rows = yield from self._rows(f"/api/{path}")
-            except EndpointNotFoundError:
-                continue
-            return [group for row in rows if (group := _read(row))]
-        raise VersionMismatchError(
-            f"this Jamf Pro server has no list of groups of {realm.name}", hint="Update Jamf Pro."
-        )
+        message = f"this Jamf Pro server has no list of groups of {part}"
+        too_old = VersionMismatchError(message, hint="Update Jamf Pro.")
+        _, rows = yield from newest(self._rows, _PATHS[part], otherwise=too_old)
+        return [group for row in rows if (group := _read(row))]
 
     def _rows(self, path: str) -> Flow[list[Row]]:
         rows: list[Row] = []
         for page in range(_MOST_PAGES):
-            payload = (yield from self.get(path, {"page": page, "page-size": _PAGE})).json()
+            payload = (yield from self.get(f"/api/{path}", {"page": page, "page-size": _PAGE})).json()
             if isinstance(payload, list):
                 return [Row(row, "a group") for row in payload]
             more, total = read_page(payload)
@@ -85,39 +80,39 @@ class SmartGroups(Membership):
                 return rows
         raise IncompleteListError("Jamf Pro's list of groups does not come to an end", collected=len(rows))
 
-    def members(self, realm: Realm, target: Named, records: Sequence[Record]) -> Flow[Members]:
+    def members(self, part: str, group: Named, records: Sequence[Record]) -> Flow[Members]:
         """Which of the records are in a group, with its description.
 
         Raises:
             ConfigurationError: some are not, because the group was deleted.
         """
+        realm, damaged = REALMS[part], set()
         found: dict[str, str | MdmError | None] = {}
-        damaged = set()
         for record in records:
             if realm is MOBILE_DEVICES and not record.row.has(realm.groups):
                 damaged.add(record.id)
                 continue
             try:
-                if group := group_of(record, target.id):
-                    found[record.id] = group.text("groupDescription")
+                if own := group_of(record, group.id):
+                    found[record.id] = own.text("groupDescription")
             except MalformedResponseError:
-                message = f"Jamf Pro left the groups out of a record of {realm.name} ({record.id})"
+                message = f"Jamf Pro left the groups out of a record of {part} ({record.id})"
                 found[record.id] = MalformedResponseError(message, hint=_NO_GROUPS_HINT)
         for ids in chunks(sorted(damaged)):
-            found |= dict.fromkeys((yield from self._damaged_members(realm, target, ids)))
+            found |= dict.fromkeys((yield from self._damaged_members(realm, group, ids)))
         if all(record.id in found for record in records):
             return found
         # Of a deleted group nobody is a member, which says nothing.
-        if target.id not in {group.id for group in (yield from self.catalogue(realm))}:
+        if group.id not in {one.id for one in (yield from self.catalogue(part))}:
             raise ConfigurationError(
-                f"the smart group {target.name!r} for {realm.name} does not exist any more",
-                hint=f"Name another one in compliance.{realm.name}.",
+                f"the smart group {group.name!r} for {part} does not exist any more",
+                hint=f"Name another one in compliance.{part}.",
             )
         return found
 
-    def _damaged_members(self, realm: Realm, target: Named, ids: Sequence[str]) -> Flow[list[str]]:
+    def _damaged_members(self, realm: Realm, group: Named, ids: Sequence[str]) -> Flow[list[str]]:
         """Ask by filter: the server leaves the groups out of a damaged record, but still knows them."""
-        found = yield from self._filtered(realm, target.id, ids)
+        found = yield from self._filtered(realm, group.id, ids)
         # Where all are in it, the filter may as well have been dropped: then they are in every group.
         if len(found) == len(ids) and (yield from self._filtered(realm, _NO_GROUP, ids)):
             raise FilterIgnoredError("Jamf Pro ignores the search for the members of a group")

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
 from mdmsdk.errors import EndpointNotFoundError, FilterIgnoredError, MalformedResponseError
-from mdmsdk.flow import together
-from mdmsdk.models import Compliance, ComplianceState
+from mdmsdk.evidence import conclude
+from mdmsdk.flow import attempt, together
+from mdmsdk.models import Compliance
 from mdmsdk.rows import Row
-from mdmsdk_jamf.sources.base import Source
+from mdmsdk_jamf.sources.base import JamfSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mdmsdk.flow import Flow
+    from mdmsdk.membership import Named, Verdict
     from mdmsdk_jamf.records import Record
-    from mdmsdk_jamf.sources.base import Named, Verdict
 
 __all__ = ["ConditionalAccess", "by_partners"]
 
-_GONE = Compliance(reasons=("The device was deleted while its state was asked for.",))
+# Failures that concern the device alone that was asked for.
+_OF_ONE: Final = (EndpointNotFoundError, FilterIgnoredError, MalformedResponseError)
+_NOT_AGREED: Final = "The partners of Jamf Pro do not all call the device compliant."
+_GONE: Final = Compliance(reasons=("The device was deleted while its state was asked for.",))
 
 
-class ConditionalAccess(Source):
+class ConditionalAccess(JamfSource):
     """The states of devices, one by one."""
 
     word: ClassVar[str] = "conditional access"
@@ -32,19 +36,16 @@ class ConditionalAccess(Source):
     def judge(self, named: Mapping[str, Named], records: Sequence[Record]) -> Flow[Sequence[Verdict]]:
         """The verdict on each record."""
         del named
-        states = yield from together(*map(self._state, records))
+        states = yield from together(*(attempt(self._state(record), *_OF_ONE) for record in records))
         missing = [state for state in states if isinstance(state, EndpointNotFoundError)]
         if missing and len(missing) == len(states):
             raise missing[0]  # no device of this server has a state
         return [_GONE if isinstance(state, EndpointNotFoundError) else state for state in states]
 
-    def _state(self, record: Record) -> Flow[Verdict]:
+    def _state(self, record: Record) -> Flow[Compliance]:
         path = f"/api/v1/conditional-access/device-compliance-information/{record.realm.partner_path}"
-        try:
-            response = yield from self.get(f"{path}/{quote(record.id, safe='')}")
-            return by_partners(record, response.json())
-        except (EndpointNotFoundError, FilterIgnoredError, MalformedResponseError) as error:
-            return error  # which concerns this device alone
+        response = yield from self.get(f"{path}/{quote(record.id, safe='')}")
+        return by_partners(record, response.json())
 
 
 # "Return basic compliance information for the given device": one state for each vendor that is told about it;
@@ -65,12 +66,9 @@ def by_partners(record: Record, answer: Any) -> Compliance:
     words = [state.text("complianceState") or "no state" for state in applying]
     failed = [state for state, word in zip(applying, words, strict=True) if word == "NON_COMPLIANT"]
     sure = all(state.flag("applicable") and state.text("deviceId") for state in applying)
-    verdict = ComplianceState.NONCOMPLIANT if failed else ComplianceState.UNKNOWN
-    if set(words) == {"COMPLIANT"} and sure:
-        verdict = ComplianceState.COMPLIANT
-    return Compliance(
-        state=verdict,
-        reasons=tuple(f"NON_COMPLIANT ({state.text('complianceVendor') or 'unnamed'})" for state in failed),
+    return conclude(
+        [f"NON_COMPLIANT ({state.text('complianceVendor') or 'unnamed'})" for state in failed],
+        () if sure and set(words) == {"COMPLIANT"} else (_NOT_AGREED,),
         vendor_state=", ".join(dict.fromkeys(words)) or None,
         source="conditional access",
     )

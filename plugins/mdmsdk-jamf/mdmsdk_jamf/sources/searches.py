@@ -6,23 +6,25 @@ Source: "Classic API", advancedcomputersearches and advancedmobiledevicesearches
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import quote
 
 from mdmsdk.errors import MalformedResponseError
+from mdmsdk.membership import Membership, Named
 from mdmsdk.rows import Row
-from mdmsdk_jamf.sources.base import Named, Run
-from mdmsdk_jamf.sources.membership import Membership
+from mdmsdk_jamf.records import Record
+from mdmsdk_jamf.sources.base import JamfSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from mdmsdk.flow import Flow
-    from mdmsdk_jamf.records import Realm, Record
-    from mdmsdk_jamf.sources.membership import Members
+    from mdmsdk.membership import Members
 
-__all__ = ["AdvancedSearches", "classic_rows"]
+__all__ = ["AdvancedSearches", "Run", "classic_rows"]
 
 _NODES_DIFFER: Final = timedelta(seconds=10)
 """How far the clocks of a cluster's nodes may be apart."""
@@ -30,7 +32,22 @@ _GOOD_FOR: Final = timedelta(minutes=1)
 """How long a run serves the pages of a list."""
 
 
-class AdvancedSearches(Membership):
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What an advanced search found when it was run.
+
+    Attributes:
+        search: the inventory that it searches, and its id.
+        members: ids of the records in it.
+        at: a time before that, by the server's clock, if it said so.
+    """
+
+    search: tuple[str, str]
+    members: frozenset[str]
+    at: datetime | None
+
+
+class AdvancedSearches(JamfSource, Membership[Record]):
     """Membership in a saved search of each realm, as the integration with Cisco ISE uses it.
 
     The server runs a search anew for each answer, and gives all of it. So each page of a list passes the run
@@ -39,27 +56,27 @@ class AdvancedSearches(Membership):
 
     word: ClassVar[str] = "advanced search"
 
-    def catalogue(self, realm: Realm) -> Flow[list[Named]]:
+    def catalogue(self, part: str) -> Flow[list[Named]]:
         """The advanced searches of a realm."""
-        path, word = _names(realm)
+        path, word = _names(part)
         answer = Row((yield from self.get(path)).json(), "a list of searches")
         found = [(row.text("id"), row.text("name")) for row in classic_rows(answer, f"{word}_searches")]
         return [Named(number, name) for number, name in found if number and name]
 
-    def members(self, realm: Realm, target: Named, records: Sequence[Record]) -> Flow[Members]:
+    def members(self, part: str, group: Named, records: Sequence[Record]) -> Flow[Members]:
         """All that are in a search, by its last run if that is good for these records.
 
         Raises:
             MalformedResponseError: the answer is another search, or none, or lists something without an id.
         """
-        own = (realm.name, target.id)
+        own = (part, group.id)
         for run in self.runs:
             if run.search == own and all(_is_good_for(run, record) for record in records):
                 return dict.fromkeys(run.members)
-        path, word = _names(realm)
-        payload = (yield from self.get(f"{path}/id/{quote(target.id, safe='')}")).json()
+        path, word = _names(part)
+        payload = (yield from self.get(f"{path}/id/{quote(group.id, safe='')}")).json()
         content = Row(payload, "an answer").row(f"{word}_search")
-        if content.text("id") != target.id:
+        if content.text("id") != group.id:
             raise MalformedResponseError("Jamf Pro answered with another advanced search")
         rows = classic_rows(content, word.removeprefix("advanced_") + "s")
         ids = frozenset(row.required("id") for row in rows)
@@ -67,13 +84,13 @@ class AdvancedSearches(Membership):
         times = [record.answered for record in records if record.answered]
         at = max(times) if len(times) == len(records) else None
         run = Run(own, ids, at)
-        self.runs = (run, *(other for other in self.runs if other.search[0] != realm.name))
+        self.runs = (run, *(other for other in self.runs if other.search[0] != part))
         return dict.fromkeys(run.members)
 
 
-def _names(realm: Realm) -> tuple[str, str]:
+def _names(part: str) -> tuple[str, str]:
     """The path of the searches of a realm, and what the names in their answers begin with."""
-    word = realm.name.removesuffix("s")
+    word = part.removesuffix("s")
     return f"/JSSResource/advanced{word.replace('_', '')}searches", f"advanced_{word}"
 
 

@@ -1,0 +1,132 @@
+"""The limits of a server, counted over all processes that share a Redis server."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from itertools import count
+from typing import TYPE_CHECKING
+
+from mdmsdk.errors import StoreError
+
+if TYPE_CHECKING:
+    from mdmsdk.provider import Limits
+    from mdmsdk.store.aio import AsyncStore
+    from mdmsdk.store.redis import RedisBackEnd
+
+_log = logging.getLogger("mdmsdk.store")
+_MICRO = 1_000_000
+# Seconds that a place is held longer than its request may take, for a process that died.
+_GRACE = 5.0
+# Seconds after which to ask again where all places are taken.
+_AGAIN = 0.05
+
+# The generic cell rate algorithm (ITU-T I.371), as each process has it for itself: one time stamp for each
+# rate, and a set of places with the time at which each is free at the latest. All by the server's clock. What
+# lies further ahead than it could is from before that clock was put back.
+# KEYS: the lane, all lanes, the places. ARGV: interval, slack, interval of all lanes, places, how long to
+# hold one, its name; then the names of places that are free. Times are microseconds.
+_ADMIT = """
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local hold = tonumber(ARGV[5])
+for number = 7, #ARGV do redis.call('ZREM', KEYS[3], ARGV[number]) end
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
+redis.call('ZREMRANGEBYSCORE', KEYS[3], now + math.max(hold, 3600000000), '+inf')
+local function next_of(key, interval, slack)
+  local at = interval > 0 and tonumber(redis.call('GET', key) or 0) or 0
+  if at > now + math.max(60000000, slack + interval) then return now + slack end
+  return at
+end
+local function book(key, at, interval)
+  if interval > 0 then
+    local text = string.format('%.0f', math.max(at, now) + interval)
+    redis.call('SET', key, text, 'PX', math.ceil((text - now) / 1000) + 1000)
+  end
+end
+local interval, slack, total = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local lane_at, total_at = next_of(KEYS[1], interval, slack), next_of(KEYS[2], total, 0)
+local wait = math.max(lane_at - slack, total_at) - now
+if wait > 0 then return math.ceil(wait) end
+if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[4]) then return -1 end
+book(KEYS[1], lane_at, interval)
+book(KEYS[2], total_at, total)
+redis.call('ZADD', KEYS[3], now + hold, ARGV[6])
+redis.call('PEXPIRE', KEYS[3], math.ceil(hold / 1000) + 1000)
+return 0
+"""
+_SETTLE = """
+for number = 1, #ARGV do redis.call('ZREM', KEYS[1], ARGV[number]) end
+"""
+
+
+class RedisLimits:
+    """Counts what all processes send to one server. Where Redis is away, each counts for itself.
+
+    Args:
+        back_end: the Redis server.
+        server: which server, the same in all processes.
+        store: closed at the end.
+    """
+
+    def __init__(self, back_end: RedisBackEnd, server: str, store: AsyncStore | None = None) -> None:
+        self._back_end = back_end
+        self._key = f"mdmsdk:limits:{server}"
+        self._store = store
+        self._mark = secrets.token_hex(8)
+        self._numbers = count()
+        self._free: list[str] = []
+        self._told = False
+
+    def place(self) -> str:
+        """A new name for a place among the requests under way."""
+        return f"{self._mark}-{os.getpid()}-{next(self._numbers)}"
+
+    async def admit(self, place: str, lane: str, limits: Limits, seconds: float) -> float | None:
+        """Count a request; None if it may go, else the seconds to wait."""
+        interval = _MICRO / limits.rate if limits.rate else 0
+        total = _MICRO / limits.total_rate if limits.total_rate else 0
+        numbers = [
+            interval,
+            interval * (limits.burst - 1),
+            total,
+            limits.concurrency,
+            (seconds + _GRACE) * _MICRO,
+        ]
+        keys = [f"{self._key}:lane:{lane}", f"{self._key}:all", f"{self._key}:places"]
+        free = self._take_free()
+        try:
+            wait = await self._back_end.run(_ADMIT, keys, [*map(round, numbers), place, *free])
+        except StoreError as error:
+            self._tell(error)
+            return None
+        self._told = False
+        return None if not wait else _AGAIN if wait < 0 else wait / _MICRO
+
+    def forget(self, place: str) -> None:
+        """Note that a place is free."""
+        self._free.append(place)
+
+    def _take_free(self) -> list[str]:
+        free = self._free[:]
+        del self._free[: len(free)]
+        return free
+
+    async def settle(self) -> None:
+        """Tell the others which places are free."""
+        if free := self._take_free():
+            try:
+                await self._back_end.run(_SETTLE, [f"{self._key}:places"], free)
+            except StoreError as error:
+                self._tell(error)  # the places are free by themselves before long
+
+    def _tell(self, error: StoreError) -> None:
+        if not self._told:
+            self._told = True
+            _log.warning("limits are counted for this process alone: %s", error.message)
+
+    async def aclose(self) -> None:
+        """Close the store, if it belongs to the client alone."""
+        if self._store:
+            await self._store.aclose()
