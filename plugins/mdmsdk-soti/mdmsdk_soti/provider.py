@@ -20,7 +20,7 @@ from mdmsdk.errors import (
     PermissionDeniedError,
     ServerError,
 )
-from mdmsdk.flow import joined, or_none, send
+from mdmsdk.flow import attempt, joined, or_none, send
 from mdmsdk.identifiers import DeviceId, Hostname, Imei, Key, Mac, Meid, Serial, Udid
 from mdmsdk.logins import password_grant, secret_text
 from mdmsdk.models import ComplianceState, ServerInfo
@@ -233,19 +233,24 @@ class SotiProvider(MdmProvider):
             raise FilterIgnoredError(
                 "a search does not find a device that the server lists", hint=_INDEX_HINT
             )
-        rows: list[Record] = []
+        rows: Sequence[Record] = []
+        refusals: list[MdmError] = []
         for twice in what.encodings:
-            try:
-                rows = yield from self._rows(name, text, twice)
-            except MdmError as error:
-                if twice is what.encodings[-1] or not misread(error):
-                    raise
+            answer = yield from attempt(self._rows(name, text, twice))
+            if isinstance(answer, MdmError):
+                if not misread(answer):
+                    raise answer
+                refusals.append(answer)
                 continue
-            ids = [row.device_id for row in rows if shows(self, key, self._device(what, row)) is not False]
+            # A row that is silent about a property was not found by it.
+            ids = [row.device_id for row in answer if shows(self, key, self._device(what, row))]
             if len(ids) >= _MOST_ROWS:
                 raise IncompleteListError(f"{len(ids)} devices or more have this {key.kind}")
             if ids:
                 return ids
+            rows = answer or rows
+        if len(refusals) == len(what.encodings):
+            raise refusals[-1]
         if rows:
             raise FilterIgnoredError(
                 f"asked for the {key.kind} {key}, the search for {name} gave other devices",

@@ -31,6 +31,7 @@ MODEMS: Final = ("IMEI_MEID_ESN", "IMEI_MEID_ESN_SIM2")
 # One text for three kinds of numbers. MEIDs begin with a letter (3GPP2 S.R0048); an ESN is no kind of ours.
 _IMEI: Final = re.compile(r"[\d\s/.-]{14,22}", re.ASCII)
 _MEID: Final = re.compile(r"[A-F][0-9A-F]{13}|[0-9]{18}", re.IGNORECASE | re.ASCII)
+_UNREADABLE: Final = "of another type"
 _ESN: Final = re.compile(r"[0-9A-F]{8}|[0-9]{11}", re.IGNORECASE | re.ASCII)
 _UDID: Final = re.compile(
     r"[0-9a-f]{40}|[0-9a-f]{8}-(?:[0-9a-f]{16}|[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})",
@@ -110,7 +111,7 @@ class Record(Row):
 
     def device(self, judging: Judging) -> Device:
         """What the record says."""
-        kind = self.kind
+        kind, device_id = self.kind, self.device_id
         user = self.row("DeviceUserInfo")
         model = self.text("Model", "ProductName", "ModelNumber")
         names = [key for key in self.keys(Hostname, "HostName", "DeviceName") if not _is_address(key.value)]
@@ -119,7 +120,7 @@ class Record(Row):
         firsts = (names, imeis, meids, serials)
         mode = self.word("Mode")
         registered = self.doubt("Mode", _MODES.get(_plain(mode)))
-        udid = self.device_id if kind in {"ios", "mac"} and _UDID.fullmatch(self.device_id) else None
+        udid = device_id if kind in {"ios", "mac"} and _UDID.fullmatch(device_id) else None
         items = self.rows("ComplianceItems")
         compliance = self._compliance(kind, judging, items, disabled=_plain(mode) == "disabled")
         return Device(
@@ -227,7 +228,7 @@ class Record(Row):
             *((self, name) for name in MODEMS),
             *((sim, "ImeiOrMeid") for sim in self.rows("Sims")),
         ):
-            yield (row.text(name) or "?") if row.has(name) else None
+            yield (row.text(name) or _UNREADABLE) if row.has(name) else None
 
     def _system(self, kind: str, model: str | None) -> str | None:
         if kind == "ios":
