@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from typing import TYPE_CHECKING, NoReturn, Self, cast
@@ -147,6 +148,8 @@ class AsyncStore:
         return RedisLimits(cast("RedisBackEnd", self._back), server, self if close else None)
 
     def _sealed(self, values: Mapping[str, bytes], expires: float | None) -> dict[bytes, bytes]:
+        if expires is not None and not math.isfinite(expires):
+            raise ValueError("expires is no number of seconds; None stands for no end")
         names = {_as_bytes(name): value for name, value in values.items()}
         return {name: self._envelope.seal(name, value, expires) for name, value in names.items()}
 

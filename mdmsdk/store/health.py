@@ -10,6 +10,8 @@ from mdmsdk.errors import StoreError
 _log = logging.getLogger("mdmsdk.store")
 # Seconds for which a place that failed is left alone.
 _REST = 5.0
+# Seconds that the one may take who tries whether it works again, while all others do not wait.
+_TRY = 2.5
 
 
 class Health:
@@ -30,8 +32,12 @@ class Health:
         Raises:
             StoreError: it failed a short while ago.
         """
-        if self._failure and time.monotonic() < self._rests_until:
-            raise StoreError(self._failure.message, hint=self._failure.hint)
+        failure, now = self._failure, time.monotonic()
+        if failure is None:
+            return
+        if now < self._rests_until:
+            raise StoreError(failure.message, hint=failure.hint)
+        self._rests_until = now + min(_REST, _TRY)
 
     def fails(self, message: str, hint: str) -> StoreError:
         """The error to raise; the place is left alone for a while."""

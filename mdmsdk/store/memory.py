@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 # What an entry takes besides its bytes: two objects, a tuple, a float, a place in the dictionary.
 _OVERHEAD = 300
 _FEW_LEASES = 100
+_SWEEP_EVERY = 60.0
 
 
 class MemoryBackEnd:
-    """Entries in a dictionary, those used last at its end.
+    """Entries in dictionaries; among those that have an end, those used last stand last.
 
     A child process begins with what its parent had, and goes its own way.
 
@@ -33,8 +34,10 @@ class MemoryBackEnd:
     def __init__(self, clock: Callable[[], float], max_size: int) -> None:
         self._clock = clock
         self._most = max_size
-        self._size = 0
-        self._entries: OrderedDict[bytes, tuple[bytes, float | None]] = OrderedDict()
+        self._size = self._kept_size = 0
+        self._passing: OrderedDict[bytes, tuple[bytes, float]] = OrderedDict()
+        self._kept: dict[bytes, bytes] = {}
+        self._sweep_at = 0.0
         self._leases: dict[bytes, tuple[int, float, float]] = {}
         self._many_leases = _FEW_LEASES
         self._last_token = 0
@@ -45,7 +48,9 @@ class MemoryBackEnd:
     def _alone(self) -> threading.Lock:
         if self._process != os.getpid():  # a thread that is not here any more may have held it
             self._lock, self._process = threading.Lock(), os.getpid()
-            self._size = sum(map(_size_of, list(self._entries.items())))
+            self._kept_size = sum(map(_size_of, self._kept, self._kept.values()))
+            passing = (_size_of(name, entry) for name, (entry, _) in self._passing.items())
+            self._size = self._kept_size + sum(passing)
         return self._lock
 
     async def read(self, names: Sequence[bytes]) -> list[bytes | None]:
@@ -57,19 +62,22 @@ class MemoryBackEnd:
         return [self._read(name, now) for name in names]
 
     def _read(self, name: bytes, now: float) -> bytes | None:
-        found = self._entries.get(name)
+        found = self._passing.get(name)
         if found is None:
-            return None
+            return self._kept.get(name)
         entry, ends = found
-        if ends is not None and ends <= now:
+        if ends <= now:
             self._drop(name)
             return None
-        self._entries.move_to_end(name)
+        self._passing.move_to_end(name)
         return entry
 
     def _drop(self, name: bytes) -> None:
-        if found := self._entries.pop(name, None):
-            self._size -= _size_of((name, found))
+        if found := self._passing.pop(name, None):
+            self._size -= _size_of(name, found[0])
+        elif (entry := self._kept.pop(name, None)) is not None:
+            self._size -= _size_of(name, entry)
+            self._kept_size -= _size_of(name, entry)
 
     async def write(
         self, entries: Mapping[bytes, bytes], expires: float | None, fence: Fence | None = None
@@ -86,32 +94,31 @@ class MemoryBackEnd:
     def _write_all(self, entries: Mapping[bytes, bytes], ends: float | None) -> None:
         for name, entry in entries.items():
             self._drop(name)
-            self._entries[name] = entry, ends
-            self._size += _size_of((name, (entry, ends)))
+            size = _size_of(name, entry)
+            self._size += size
+            if ends is None:
+                self._kept[name] = entry
+                self._kept_size += size
+            else:
+                self._passing[name] = entry, ends
 
     def _make_room(self, entries: Mapping[bytes, bytes], now: float) -> None:
-        """Drop what is over, and then what has an end, if that is needed."""
-        new = sum(_size_of((name, (entry, None))) for name, entry in entries.items())
-        old = sum(_size_of((name, found)) for name in entries if (found := self._entries.get(name)))
-        wanted = self._size + new - old - self._most
-        if wanted <= 0:
-            return
-        passing = [
-            name for name, (_, ends) in self._entries.items() if ends is not None and name not in entries
-        ]
-        for over in (True, False):
-            for name in passing:
-                if wanted <= 0:
-                    return
-                entry = self._entries.get(name)
-                if entry and entry[1] is not None and (not over or entry[1] <= now):
-                    wanted -= _size_of((name, entry))
-                    self._drop(name)
-        if wanted > 0:
+        """Drop what is over, and then what was unused the longest, if that is needed."""
+        wanted = sum(map(_size_of, entries, entries.values()))
+        wanted -= sum(_size_of(name, self._kept[name]) for name in entries if name in self._kept)
+        if self._kept_size + wanted > self._most:
             raise StoreError(
-                f"the store is full: max_size is {self._most:,} bytes, and what is left has no end",
+                f"the store is full: max_size is {self._most:,} bytes, and what has no end takes the others",
                 hint="Raise max_size in the table store, or keep the store in a file.",
             )
+        if self._size + wanted <= self._most:
+            return
+        if not self._sweep_at - _SWEEP_EVERY <= now < self._sweep_at:
+            self._sweep_at = now + _SWEEP_EVERY
+            for name in [name for name, (_, ends) in self._passing.items() if ends <= now]:
+                self._drop(name)
+        while self._passing and self._size + wanted > self._most:
+            self._drop(next(iter(self._passing)))
 
     async def remove(self, names: Sequence[bytes]) -> None:
         """Keep them no longer."""
@@ -162,16 +169,13 @@ class MemoryBackEnd:
         """All names that begin so, at once."""
         del cursor
         with self._alone:
-            entries = list(self._entries.items())
-        now = self._clock()
-        return [
-            name for name, (_, ends) in entries if name.startswith(prefix) and (ends is None or now < ends)
-        ], None
+            kept, passing, now = list(self._kept), list(self._passing.items()), self._clock()
+        names = kept + [name for name, (_, ends) in passing if now < ends]
+        return [name for name in names if name.startswith(prefix)], None
 
     async def close(self) -> None:
         """Nothing is to be given back."""
 
 
-def _size_of(item: tuple[bytes, tuple[bytes, float | None]]) -> int:
-    name, (entry, _) = item
+def _size_of(name: bytes, entry: bytes) -> int:
     return len(name) + len(entry) + _OVERHEAD

@@ -178,7 +178,7 @@ class RedisBackEnd:
             return True
         if expires is None:
             await self._check_eviction()
-        milliseconds = None if expires is None else max(1, round(expires * 1000))
+        milliseconds = None if expires is None else _milliseconds(expires)
         values = {_VALUE + name: entry for name, entry in entries.items()}
         if fence:
             keys, texts = (
@@ -225,12 +225,12 @@ class RedisBackEnd:
 
     async def lease(self, name: bytes, seconds: float) -> int | None:
         """Take a lease."""
-        token = await self._do("eval", _TAKE, 2, _LEASE + name, _LAST_TOKEN, round(seconds * 1000))
+        token = await self._do("eval", _TAKE, 2, _LEASE + name, _LAST_TOKEN, _milliseconds(seconds))
         return None if token is None else int(token)
 
     async def renew(self, fence: Fence, seconds: float) -> bool:
         """Hold a lease longer."""
-        arguments = _LEASE + fence.name, str(fence.token), round(seconds * 1000)
+        arguments = _LEASE + fence.name, str(fence.token), _milliseconds(seconds)
         return bool(await self._do("eval", _RENEW, 1, *arguments))
 
     async def release(self, fence: Fence) -> None:
@@ -259,3 +259,7 @@ class RedisBackEnd:
                 await client.aclose()
         elif client is not None:
             client.close()
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))

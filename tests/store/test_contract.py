@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 
 def test_what_was_kept_is_there(store: Any) -> None:
@@ -120,3 +119,11 @@ def test_only_who_has_the_lease_writes(store: Any, clock: Any) -> None:
 def test_many_take_a_lease_at_once(store: Any) -> None:
     taken = store.side_by_side([lambda one: one.lease("walk", 60)] * 8)
     assert sorted(token is None for token in taken) == [False] + [True] * 7
+
+
+def test_an_end_that_never_comes_is_refused(store: Any) -> None:
+    with pytest.raises(ValueError, match="no end"):
+        store.set("a", b"1", expires=float("inf"))
+    store.set("a", b"1", expires=0)
+    assert store.get("a") is None
+    assert store.lease("a", 0.0001)

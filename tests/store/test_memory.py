@@ -48,6 +48,33 @@ def test_what_has_no_end_is_never_dropped(small: Any) -> None:
     small.set("d", bytes(300_000))
 
 
+def test_a_refused_entry_costs_no_other(small: Any) -> None:
+    small.set("kept", bytes(600_000))
+    small.set("passing", b"1", expires=60)
+    with pytest.raises(StoreError, match="full"):
+        small.set("kept too", bytes(600_000))
+    with pytest.raises(StoreError, match="full"):
+        small.set("passing too", bytes(600_000), expires=60)
+    assert small.get("passing") == b"1"
+
+
+def test_a_full_store_is_as_fast_as_another(small: Any) -> None:
+    for number in range(20_000):  # 2,500 fit; with a look at all of them each time it takes minutes
+        small.set(f"{number:010}", bytes(50), expires=600)
+    assert 2_000 < sum(1 for _ in small.scan("")) < 3_000
+
+
+def test_what_is_set_anew_may_change_its_kind(small: Any, clock: Any) -> None:
+    small.set("a", b"1", expires=60)
+    small.set("a", b"2")
+    clock.forward(100)
+    assert small.get("a") == b"2"
+    small.set("a", b"3", expires=60)
+    clock.forward(100)
+    assert small.get("a") is None
+    assert small._inner._back._size == small._inner._back._kept_size == 0
+
+
 def test_a_child_goes_its_own_way() -> None:
     store = Store()
     store.set("a", b"1")
