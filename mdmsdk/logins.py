@@ -273,6 +273,7 @@ def refresh(
     previous: Token | None,
     *,
     client: Token | None = None,
+    form: Mapping[str, str] | None = None,
     check: Callable[[Response], Response] | None = None,
 ) -> Flow[Token]:
     """A token by the refresh token grant (RFC 6749, section 6), where each refresh token is good for one use.
@@ -285,6 +286,7 @@ def refresh(
         settings: the first refresh token.
         previous: the token before, with the newest refresh token.
         client: the client's own credential (`basic_token`).
+        form: further parameters.
         check: as for `oauth_token`.
 
     Raises:
@@ -294,9 +296,9 @@ def refresh(
     if isinstance(newest, _Unsaved):
         newest = newest.secret
         yield from call(partial(_store, settings.on_refresh, newest))
-    form = {"grant_type": "refresh_token", "refresh_token": secret_text(newest)}
+    grant = {"grant_type": "refresh_token", "refresh_token": secret_text(newest), **(form or {})}
     # Sent again, it would be refused: the first one may have been used up before the answer got lost.
-    request = Request("POST", url, form=form, idempotent=False)
+    request = Request("POST", url, form=grant, idempotent=False)
     token = yield from oauth_token(client.on(request) if client else request, check=check)
     following = token.extra
     if isinstance(following, SecretStr):

@@ -293,9 +293,9 @@ def publishable(
         if name in {"tls", "proxy", "policy"}:
             continue
         if isinstance(value, str) and value.startswith(("http://", "https://")):
-            stand_in = PLACE if name == "base_url" else f"https://{name.replace('_', '-')}.example"
             parts = urlsplit(value)
-            origins[f"{parts.scheme}://{parts.netloc}"] = stand_in
+            own = PLACE if name == "base_url" else f"https://{name.replace('_', '-')}.example"
+            stand_in = origins.setdefault(f"{parts.scheme}://{parts.netloc}", own)
             published[name] = stand_in + parts.path
         elif SecretStr in kinds_of(model.model_fields[name].annotation):
             published[name] = REDACTED
