@@ -150,6 +150,8 @@ class ConfigMgrSimulator(Simulator[ConfigMgrHabits]):
             known = gssapi.Credentials(usage="accept", store={"keytab": self.habits.kerberos})
             context = gssapi.SecurityContext(creds=known, usage="accept")
             context.step(base64.b64decode(text, validate=True))
+            if not context.complete:
+                return False
             self.accounts.append(str(context.initiator_name))
         except (ValueError, GSSError):
             return False
