@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 # What login services of all vendors are asked at.
-_LOGIN = ("token", "openid-configuration")
+_LOGIN = ("token", "openid-configuration", "util/authorization")
 _SECRET = re.compile("secret|password|token|assertion$")
 _CREDENTIALS = ("authorization", "cookie", "aw-tenant-code", "x-cisco-meraki-api-key", "proxy-authorization")
 
@@ -98,7 +98,7 @@ class Hostile:
         }
         scenario = self.scenario
         if scenario.lets_in and path.endswith(_LOGIN):
-            return 200, answered, self._let_in(path, headers)
+            return 200, answered, self._let_in(path, headers, body)
         match scenario.form:
             case "broken":
                 return scenario.status, answered, f'{{"access_token": "{quoted}", oops'.encode()
@@ -117,7 +117,11 @@ class Hostile:
                 return scenario.status, answered, json.dumps([quoted, {"id": quoted}]).encode()
         return scenario.status, answered, json.dumps(_everywhere(quoted)).encode()
 
-    def _let_in(self, path: str, headers: dict[str, str]) -> bytes:
+    def _let_in(self, path: str, headers: dict[str, str], body: str) -> bytes:
+        if path.endswith("util/authorization"):  # a line that holds what was sent
+            line = base64.b64encode(body.encode()).decode()
+            self.seen.add(line)
+            return f"besng-basic {line}".encode()
         if path.endswith("openid-configuration"):
             origin = f"https://{headers['host']}"
             names = ("token_endpoint", "authorization_endpoint", "issuer", "device_authorization_endpoint")
@@ -188,6 +192,10 @@ def variants(provider: str, base_url: str, files: dict[str, str]) -> list[dict[s
             {**user, "tenant_code": "planted-tenant-code"},
             {**client, **token_url},
             {"tenant_code": "planted-tenant-code", "certificate": files},
+        ],
+        "blackberry": [
+            {**user, "tenant": "S1", "ise_username": "nac", "ise_password": "planted-ise-password"},
+            {**client, **token_url, "tenant": "S1"},
         ],
         "intune": entra,
         "intune-ise": entra,
