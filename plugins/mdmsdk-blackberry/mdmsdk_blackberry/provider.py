@@ -20,7 +20,7 @@ from mdmsdk.errors import (
     PermissionDeniedError,
 )
 from mdmsdk.flow import done, joined, or_none, send, together
-from mdmsdk.identifiers import Guid, Imei, Key, Mac, Meid, Udid, Username
+from mdmsdk.identifiers import Guid, Imei, Key, Mac, Meid, Serial, Udid, Username
 from mdmsdk.models import ComplianceState, Description, ServerInfo
 from mdmsdk.paging import Place, Slice, collect, page_of, walk
 from mdmsdk.progress import Progress, Seen, row_identity
@@ -92,6 +92,9 @@ class BlackBerryProvider(MdmProvider):
     keys: ClassVar[frozenset[type[Key]]] = frozenset({*_SEARCH_BY, Username})
     capabilities: ClassVar = frozenset({Capability.INVENTORY})
     limits: ClassVar[Limits] = LIMITS
+    record_key = Guid
+    # Lists and searches give the same records; that these show the MEID is not certain.
+    listed: ClassVar[frozenset[type[Key]]] = frozenset({Mac, Guid, Udid, Imei, Serial})
     refusals = REFUSALS
     complaint = staticmethod(read_complaint)
 

@@ -12,6 +12,7 @@ import trustme
 
 from mdmsdk._run.library import lib
 from mdmsdk.client.build import make_provider
+from mdmsdk.directory import DirectorySettings
 from mdmsdk.errors import (
     AuthenticationError,
     EndpointNotFoundError,
@@ -21,9 +22,10 @@ from mdmsdk.errors import (
     PermissionDeniedError,
     TlsError,
 )
-from mdmsdk.identifiers import Guid, Imei, Key, Mac, Udid, Username
+from mdmsdk.identifiers import Guid, Imei, Key, Mac, Serial, Udid, Username
 from mdmsdk.simulator import Fleet, TlsFiles, serve
-from mdmsdk.testing import Modal, open_client
+from mdmsdk.store import Store
+from mdmsdk.testing import Modal, open_client, open_federation
 from mdmsdk_blackberry.simulator import BlackBerrySimulator
 
 if TYPE_CHECKING:
@@ -282,3 +284,21 @@ def test_the_simulator_refuses_what_it_does_not_implement(path: str, accept: str
         assert answer.status_code == status
         assert "totalMatches" not in answer.text
         assert http.get(api + path, headers={"Accept": kind(accept)}).status_code in {401, 400}
+
+
+def test_a_directory_finds_serial_numbers() -> None:
+    with serve(BlackBerrySimulator(FLEET)) as running, ExitStack() as stack:
+        given = {**running.settings}
+        client = stack.enter_context(
+            open_client(make_provider(given.pop("provider"), given), "sync", server="uem")
+        )
+        store = Store()
+        federation = open_federation([client], "sync", store=store, directory=DirectorySettings())
+        stack.enter_context(federation)
+        federation.directory.build(full=True)
+        running.simulator.requests.clear()
+        answer = federation.lookup(Serial(DEVICE.serial_number))
+        assert answer.device.guid == DEVICE.guid
+        assert answer.device.compliance.state == running.simulator.verdict(DEVICE)
+        assert len(running.simulator.requests) == 3
+        assert federation.lookup(Serial("NOSUCHSERIAL9")).device is None
