@@ -156,10 +156,11 @@ class Pseudonyms:
     def _made_up(self, value: str) -> str:
         """Another text of the same form: a digit for a digit, a letter for a letter, hex for hex."""
         hexadecimal = all(char in string.hexdigits or char in "-:{}" for char in value)
-        made_up = []
+        made_up: list[str] = []
         for char, number in zip(value, self._numbers(value), strict=False):
             if char.isascii() and char.isdigit():
-                made_up.append(string.digits[number % 10])
+                # It may stand as a number in JSON, which begins with no zero.
+                made_up.append(string.digits[number % 10 if made_up or char == "0" else 1 + number % 9])
             elif char.isalpha():
                 letter = chr(ord("a") + number % (6 if hexadecimal else 26))
                 made_up.append(letter.upper() if char.isupper() else letter)
@@ -170,7 +171,8 @@ class Pseudonyms:
     def _made_up_mac(self, digits: str) -> str:
         """Another address with the same first octet, which tells random addresses from built-in ones."""
         numbers = self._numbers(digits)
-        return digits[:2] + "".join("0123456789ABCDEF"[next(numbers) % 16] for _ in digits[2:])
+        signs = string.digits if digits.isdecimal() else "0123456789ABCDEF"  # it may be a phone number
+        return digits[:2] + "".join(signs[next(numbers) % len(signs)] for _ in digits[2:])
 
     def _numbers(self, value: str) -> Iterator[int]:
         counter = 0

@@ -96,6 +96,14 @@ class TestPseudonyms:
         assert Pseudonyms(b"key").apply(value) == value
         assert pseudonyms.apply(value) == made_up
 
+    @given(st.integers(10**3, 10**18))
+    def test_a_number_in_json_stays_one(self, number: int) -> None:
+        pseudonyms = Pseudonyms(b"key")
+        body = json.dumps({"phoneNumber": number})
+        pseudonyms.learn_body(body)
+        made_up = json.loads(pseudonyms.apply(body))["phoneNumber"]
+        assert len(str(made_up)) == len(str(number))
+
     def test_a_mac_keeps_its_kind_and_is_found_in_every_spelling(self) -> None:
         pseudonyms = Pseudonyms(b"key")
         pseudonyms.learn(MAC)
