@@ -245,6 +245,7 @@ class Operation:
                 if request.audience is not None:  # a login may be another server's
                     self._runner.shared.clock.hear(response)
                 return response
+            rules.learn_cookies(response, self._runner.secrets)  # the address may hold one
             request = rules.next_hop(request, response, self._plugin.trusts)
             if token is not None and token.single_use and request.audience is not None:
                 request = self._plugin.authorize(request, await self.token(request.audience))

@@ -93,13 +93,18 @@ _SECRET_FIELD = re.compile(r"secret|password|assertion|token", re.IGNORECASE)
 _COOKIE = re.compile(r"(?:^|,)\s*[^=;,\s]+=\"?([^;,\s\"]+)")
 
 
+def learn_cookies(response: Response, secrets: Secrets) -> None:
+    """Take in the cookies that an answer sets, which its other fields may repeat."""
+    if cookies := response.header("set-cookie"):
+        secrets.add(*_COOKIE.findall(cookies))
+
+
 def without_secrets(request: Request, response: Response, secrets: Secrets) -> Response:
     """The answer as a provider may read and quote it: it may repeat the credential that was sent.
 
     Of a good answer, that is a value in clear among the data; a login's own answer stays as it is.
     """
-    if cookies := response.header("set-cookie"):
-        secrets.add(*_COOKIE.findall(cookies))
+    learn_cookies(response, secrets)
     credential = request.headers.get("Authorization", "").partition(" ")[2]
     good = response.status < 300  # noqa: PLR2004 - HTTP's own numbers
     if good and (request.audience is None or not secrets.stand_in(response.body, credential)):
