@@ -97,7 +97,7 @@ class Hostile:
             **dict.fromkeys(("x-request-id", "request-id", "x-correlation-id", "www-authenticate"), quoted),
         }
         scenario = self.scenario
-        if scenario.lets_in and path.endswith(_LOGIN):
+        if scenario.lets_in and (path.endswith(_LOGIN) or path.startswith("/auth-apis/")):
             return 200, answered, self._let_in(path, headers, body)
         match scenario.form:
             case "broken":
@@ -130,7 +130,10 @@ class Hostile:
         token = f"planted-token-{self._given:04}"
         self.seen |= {token, f"refresh-{token}"}
         end = (dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)).isoformat()
-        answer = {"access_token": token, "token": token, "token_type": "Bearer", "expires_in": 3600}
+        answer: dict[str, Any] = {"access_token": token, "token": token, "token_type": "Bearer"}
+        answer["expires_in"] = 3600
+        if path.startswith("/auth-apis/"):
+            answer = {"authResponse": {"authToken": token, "errorCode": 0}}
         return json.dumps({**answer, "refresh_token": f"refresh-{token}", "expires": end}).encode()
 
 
@@ -144,7 +147,7 @@ def _raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
 def _everywhere(text: str) -> dict[str, Any]:
     """An object with the text under every name that one of the vendors gives to an error or to data."""
     names = "error error_description message messages errorCode activityId errors code field title detail"
-    names += " correlation_id trace_id error_uri suberror version apiVersion id name status reason"
+    names += " errorDesc correlation_id trace_id error_uri suberror version apiVersion id name status reason"
     found: dict[str, Any] = dict.fromkeys(names.split(), text)
     found["errors"] = [text, {"code": text, "field": text, "description": text, "message": text}]
     found["error_codes"] = [7000215]
@@ -200,6 +203,14 @@ def variants(provider: str, base_url: str, files: dict[str, str]) -> list[dict[s
         "intune": entra,
         "intune-ise": entra,
         "soti": [{**client, **user}],
+        "maas360": [
+            {
+                **user,
+                "billing_id": "30000001",
+                "app_id": "com.30000001.api",
+                "app_access_key": "planted-access-key",
+            }
+        ],
         "jamf-ise": [{**user, "instance": "/networkIntegrationEndpoint/7"}],
     }
     return [{"base_url": base_url, **login} for login in known.get(provider, [user])]

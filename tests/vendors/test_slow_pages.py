@@ -13,8 +13,8 @@ from tests.vendors.relay import natives, relayed
 
 FLEET = Fleet.generate(60, seed=11)
 SIZES = ("perPage", "$top", "page-size", "limit", "rows", "pagesize", "page_size", "take", "pageSize", "max")
-MOST = 20
-"""Rows that these servers give in time."""
+MOST = 25
+"""Rows that these servers give in time; the smallest page that MaaS360 knows."""
 
 
 @pytest.mark.parametrize("name", natives(Capability.INVENTORY))
@@ -37,4 +37,4 @@ def test_a_list_in_pages_that_are_too_large_is_complete(name: str) -> None:
         assert [device.id for device in client.devices()] == whole
     assert len(whole) > MOST
     assert max(asked) > MOST
-    assert 16 in asked
+    assert any(16 <= size <= MOST for size in asked)
