@@ -171,10 +171,10 @@ class Gate:
 
     def step_back(self, turn: Turn, seconds: float) -> None:
         """Let a turn that has to wait for other processes be the first of its lane again."""
-        self.leave(turn)
         with self._lock:
             lane = self._lanes[turn.lane]
-            lane.hold(time.monotonic() + seconds)
+            lane.hold(time.monotonic() + seconds)  # before others are woken, who would only be told the same
+            self.leave(turn)
             lane.queue[turn] = None
             lane.queue.move_to_end(turn, last=False)
 

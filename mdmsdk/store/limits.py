@@ -128,5 +128,6 @@ class RedisLimits:
 
     async def aclose(self) -> None:
         """Close the store, if it belongs to the client alone."""
+        await self.settle()
         if self._store:
             await self._store.aclose()

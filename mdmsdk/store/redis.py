@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,8 @@ class RedisBackEnd:
             "socket_timeout": _TIMEOUT,
             "socket_connect_timeout": _TIMEOUT,
         }
+        if settings.url.startswith("rediss:"):  # what is the default differs between versions
+            self._options |= {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
         if settings.ca_file:
             self._options["ssl_ca_certs"] = str(settings.ca_file)
         self._era: object = None
@@ -139,6 +142,11 @@ class RedisBackEnd:
             return self._health.fails(
                 "refuses us",
                 "Look at username and password in the table store, and at the rights of that user.",
+            )
+        if isinstance(error.__context__, ssl.SSLError) or isinstance(error, ssl.SSLError):
+            return self._health.fails(
+                "is not trusted",
+                "Put the authority of the Redis server's certificate into ca_file in the table store.",
             )
         if isinstance(error, errors.InvalidResponse):
             return self._health.fails("does not speak Redis", "Look at url in the table store.")

@@ -66,7 +66,7 @@ class RedisServer:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def start(self) -> None:
+    def start(self, *options: str) -> None:
         """Start it, again on the port that it had; the first time on another one if somebody was faster."""
         again = self.port
         for _ in range(5):
@@ -74,7 +74,7 @@ class RedisServer:
                 with socket.create_server(("127.0.0.1", 0)) as listener:
                     self.port = listener.getsockname()[1]
             command = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port)]
-            command += ["--save", "", "--appendonly", "no"]
+            command += ["--save", "", "--appendonly", "no", *options]
             self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
             if self._answers(self._process):
                 return

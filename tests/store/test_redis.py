@@ -11,12 +11,14 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 
 from mdmsdk.errors import StoreError
 from mdmsdk.store import Store, StoreSettings, health
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 KEY = "correct-horse-battery"
 HELD = 3.0  # seconds, of which a lookup may lose far less
@@ -181,3 +183,39 @@ def test_one_event_loop_after_another(redis_server: Any) -> None:
     with warnings.catch_warnings():  # redis-py remarks on connections whose event loop ended before them
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
+
+
+def test_only_a_trusted_server_is_spoken_to(
+    redis_server: Any, open_store: Callable[..., Any], tmp_path: Path
+) -> None:
+    authority, files = trustme.CA(), {}
+    for host in ("localhost", "elsewhere.example"):
+        certificate = authority.issue_cert(host)
+        files[host] = tmp_path / f"{host}.pem"
+        certificate.private_key_and_cert_chain_pem.write_to_path(files[host])
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    for host, (ca_file, told) in {
+        "localhost": ("ca.pem", None),
+        "elsewhere.example": ("ca.pem", "is not trusted"),
+        "": (None, "is not trusted"),
+    }.items():
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        pem = str(files[host or "localhost"])
+        server = type(redis_server)()
+        server.start(
+            *("--tls-port", str(port), "--tls-cert-file", pem, "--tls-key-file", pem),
+            *("--tls-ca-cert-file", str(tmp_path / "ca.pem"), "--tls-auth-clients", "no"),
+        )
+        try:
+            options = {"ca_file": tmp_path / ca_file} if ca_file else {}
+            store = open_store(url=f"rediss://localhost:{port}/0", key=KEY, **options)
+            if told is None:
+                store.set("a", b"1")
+                assert store.get("a") == b"1"
+                continue
+            with pytest.raises(StoreError, match=told) as caught:
+                store.get("a")
+            assert "ca_file" in (caught.value.hint or "")
+        finally:
+            server.kill()
