@@ -77,6 +77,7 @@ _SHOWN: Final = (
 _NAMED: Final = "CI_ID,CI_UniqueID,LocalizedDisplayName,IsAssigned,IsEnabled"
 _WORST_FIRST: Final = "ComplianceState desc"
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,9}")
+_ADDRESS: Final = "ResourceID,MACAddress"
 _SERIAL: Final = "ResourceID,SerialNumber"
 _BARE: Final = "',"
 _FEW: Final = 16
@@ -181,12 +182,14 @@ class ConfigMgrProvider(MdmProvider):
         if kind is Mac:
             rows, systems = yield from self._by_mac(info, texts, values)
         elif kind is Serial:
-            rows = yield from self._all(among("SerialNumber", values), _BIOS, select=_SERIAL)
+            rows = yield from self._all(
+                among("SerialNumber", values), _BIOS, wanted=len(texts), select=_SERIAL
+            )
             for row in rows:
                 seek(row, Serial, "SerialNumber", texts)
             systems = yield from self._systems({number_of(row, _ID) for row in rows})
         else:
-            systems = yield from self._computers(_filter(kind, values))
+            systems = yield from self._computers(_filter(kind, values), len(texts))
             _check(systems, kind, texts)
         more = {"Bios" if kind is Serial else "Adapters": rows} if rows else {}
         return (yield from self._join(info, systems, **more))
@@ -197,9 +200,9 @@ class ConfigMgrProvider(MdmProvider):
         """The adapters in hardware inventory with these addresses, and the computers that have them."""
         discovered: Flow[list[Record]] = done([])
         if SiteDescription.of(info).arrays:
-            discovered = self._computers(in_array("MACAddresses", values))
+            discovered = self._computers(in_array("MACAddresses", values), len(texts))
         adapters, systems = yield from together(
-            self._all(among("MACAddress", values), _ADAPTERS, select="ResourceID,MACAddress"), discovered
+            self._all(among("MACAddress", values), _ADAPTERS, wanted=len(texts), select=_ADDRESS), discovered
         )
         for row in adapters:
             seek(row, Mac, "MACAddress", texts)
@@ -209,8 +212,8 @@ class ConfigMgrProvider(MdmProvider):
         others = {number_of(row, _ID) for row in adapters} - seen
         return adapters, [*systems, *(yield from self._systems(others))]
 
-    def _computers(self, filter_: str) -> Flow[list[Record]]:
-        return self._all(filter_, _SYSTEM, orderby=_SYSTEM_ID, select=_SHOWN)
+    def _computers(self, filter_: str, wanted: int) -> Flow[list[Record]]:
+        return self._all(filter_, _SYSTEM, wanted=wanted, orderby=_SYSTEM_ID, select=_SHOWN)
 
     def _systems(self, ids: Iterable[int]) -> Flow[list[Record]]:
         """The computers with these numbers, without those that the account does not see."""
@@ -333,7 +336,7 @@ class ConfigMgrProvider(MdmProvider):
         if not _NUMBER.fullmatch(device.id or ""):
             return device
         of_device = f"AssetID eq {device.id} and AssetType eq 1"
-        rows = yield from self._all(of_device, _FAILURES, orderby="RuleName")
+        rows = yield from self._all(of_device, _FAILURES, wanted=1, orderby="RuleName")
         names = {one.name for one in SiteDescription.of(info).baselines}
         if any(str(number_of(row, "AssetID")) != device.id for row in rows):
             raise FilterIgnoredError("the server lists the failures of other devices")
@@ -368,7 +371,7 @@ class ConfigMgrProvider(MdmProvider):
         low, high, wanted = min(ids, default=0), max(ids, default=0), {*ids}
         given = {"orderby": name, **options}
         parts = (
-            self._all(part + filter_, class_, wanted=each * count, **given)
+            self._all(part + filter_, class_, wanted=each * count, unique=True, **given)
             for part, count in within(name, ids)
         )
         rows = yield from joined(*parts)
@@ -381,14 +384,22 @@ class ConfigMgrProvider(MdmProvider):
 
     # Microsoft names no limit for an answer, and clients have met short ones without a link to the next page.
     def _all(
-        self, filter_: str, class_: str, *, wanted: int = 0, orderby: str = _ID, **options: str
+        self,
+        filter_: str,
+        class_: str,
+        *,
+        wanted: int,
+        unique: bool = False,
+        orderby: str = _ID,
+        **options: str,
     ) -> Flow[list[Record]]:
         """All rows that a filter gives, where they are expected to be few.
 
         Args:
             filter_: which rows.
             class_: of which class.
-            wanted: how many there should be; 0 if that is not known.
+            wanted: how many there should be at the least, if all are known.
+            unique: whether there can be no more.
             orderby: the order.
             options: further ones of OData's.
 
@@ -400,7 +411,7 @@ class ConfigMgrProvider(MdmProvider):
             place = {"skip": offset} if offset else {}
             answer = yield from self._get(class_, filter_, orderby=orderby, **options, **place)
             rows, linked = _rows(answer), _is_cut(answer)
-            enough = len(rows) >= wanted if wanted else len(rows) < _FEW
+            enough = not rows or (len(rows) >= wanted and (unique or len(rows) < _FEW))
             # An answer that is cut behind the worst states hides no failure.
             whole = not offset and enough and not linked and (orderby != _WORST_FIRST or _is_sorted(rows))
             named = [(repr(sorted(map(str, row.document.items()))), row) for row in rows]
