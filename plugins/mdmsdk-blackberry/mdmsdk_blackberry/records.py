@@ -124,7 +124,7 @@ def settle(record: Device, rows: Sequence[Device], *, listed: bool = False) -> D
     compromised = bool(record.jailbroken or any(one.jailbroken for one in own))
     changes: dict[str, Any] = {
         name: value
-        for name in _ADDED
+        for name in {*_ADDED} - record.unreadable  # what cannot be read there is not proven here
         if getattr(record, name) is None and (value := getattr(row, name)) is not None
     }
     return record.model_copy(

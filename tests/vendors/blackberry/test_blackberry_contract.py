@@ -13,6 +13,7 @@ class TestBlackBerry(BaseProviderContract):
     }
     paging: ClassVar[dict[str, Any]] = {"page_cap": 12}
     fleet_size = 40
+    mutations = 100
 
 
 class TestBlackBerryIse(BaseProviderContract):

@@ -152,6 +152,12 @@ def test_an_identifier_that_the_endpoint_shows_is_proof_for_the_joined_record() 
         look(Server(ROW, ise=({**GOOD, "meid": "A0123456789099"},)), Meid("A0123456789012"))
 
 
+def test_an_identifier_that_cannot_be_read_is_not_taken_from_the_other_side() -> None:
+    device = look(Server(row(udid=["?"]), ise=(GOOD,)))
+    assert device.udid is None
+    assert device.matches(Udid("a-udid-17")) is False
+
+
 def test_many_records_that_do_not_show_the_key_cost_no_further_requests() -> None:
     rows = [row(wifiMacAddress=None, guid=f"{place}{GUID[1:]}") for place in range(5)]
     provider, server = make(**ISE), Server(*rows, ise=(GOOD,))
