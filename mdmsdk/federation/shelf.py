@@ -117,6 +117,7 @@ class Shelf:
         self._rests_until = 0.0
         self._ttl, self._negative_ttl, self._max_age = ttl, min(negative_ttl, ttl), max(max_age, ttl)
         self._seen: dict[str, _Read] = {}
+        self._born: dict[str, tuple[bytes | None, float]] = {}
         self._homes: dict[str, _Home] = {}
         self._failing = False
 
@@ -153,7 +154,9 @@ class Shelf:
         if len(self._seen) >= _REMEMBERED:
             self._seen.clear()
         reply, generation = decoded
-        born = self.monotonic() - max(self.clock() - reply.asked_at, 0.0)
+        written, born = self._born.pop(name, (None, 0.0))
+        if written != value:  # another process wrote it
+            born = self.monotonic() - max(self.clock() - reply.asked_at, 0.0)
         read = self._seen[name] = _Read(value, reply, generation, born)
         return read
 
@@ -214,6 +217,8 @@ class Shelf:
     ) -> None:
         values: dict[str, bytes] = {}
         links: dict[str, set[str]] = {}
+        if len(self._born) >= _REMEMBERED:
+            self._born.clear()
         for one in replies:
             key = one.records.key
             if isinstance(key, str):  # such a text ends with an error
@@ -223,6 +228,10 @@ class Shelf:
                 _log.debug("%s: a record is not kept: read again it would be another", client.server)
                 continue
             values[self.place(client, key).entry] = value
+            self._born[self.place(client, key).entry] = (
+                value,
+                self.monotonic() - one.records.elapsed_ms / 1000,
+            )
             if one.records.devices:
                 names = {self.place(client, shown).links for shown in {key, *one.identifiers()}}
                 links.update({name: links.get(name, set()) | names for name in names})

@@ -36,6 +36,7 @@ _VALUE, _LEASE, _LAST_TOKEN = b"mdmsdk:value:", b"mdmsdk:lease:", b"mdmsdk:token
 # Seconds for connecting and for an answer; and for both, and both again on another connection.
 _TIMEOUT, _PATIENCE = 0.5, 2.5
 _AT_ONCE = 1000  # names of a page
+_AT_A_TIME = 16  # connections
 
 # The scripts are sent each time: a server that was restarted has forgotten them.
 # Greater than those before a restart that lost everything, too, as long as the server's clock was right.
@@ -106,8 +107,12 @@ class RedisBackEnd:
             again = redis.asyncio.retry.Retry if self._native else Retry
             # Once more at once: what the server closed meanwhile, and after it was restarted.
             options = {**self._options, "retry": again(NoBackoff(), 1)}
-            self._client = module.Redis.from_url(self._url, **options)
-            self._pool = Pool(16, Stop())
+            # Hundreds that come at once wait for a connection, instead of making hundreds.
+            pool = module.BlockingConnectionPool.from_url(
+                self._url, max_connections=_AT_A_TIME, timeout=_PATIENCE, **options
+            )
+            self._client = module.Redis.from_pool(pool)
+            self._pool = Pool(_AT_A_TIME, Stop())
             self._drops_all = None
         return self._client
 
