@@ -214,6 +214,13 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def killed(session: nox.Session) -> None:
+    """Kill one of all vendors' simulators in the middle of a thousand lookups, one by one. Minutes."""
+    install(session, *group("test"), *CONSTRAINTS)
+    session.run("pytest", "tests/federation/test_killed.py", env={"MDM_KILLED_LOOKUPS": "1000"})
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Plant bugs into sample plugins, which the contract suite must find, and let new plugins pass it."""
     install(session, *group("test", "lint", "package"), *CONSTRAINTS)

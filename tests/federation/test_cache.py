@@ -31,6 +31,8 @@ from mdmsdk.testing import (
 )
 from tests.federation.conftest import GUID, MAC, record
 
+__all__ = ["MAC", "SERIAL", "Open", "device"]
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
