@@ -57,7 +57,8 @@ class Model:
         return said or "not_found"
 
     def _counts(self, said: str | None, wall: float, running: float, max_age: float | None) -> bool:
-        by_wall, age = self.clock.now - wall, self.clock.running - running
+        by_wall: float = self.clock.now - wall
+        age: float = self.clock.running - running
         ttl = TTL if said else NEGATIVE
         most = ttl if max_age is None else min(ttl, max_age)
         return max(by_wall, age) < most and by_wall >= -SKEW
@@ -80,31 +81,21 @@ class Model:
 
 @pytest.mark.parametrize("mode", ["sync", "asyncio"])
 def test_any_sequence(mode: str) -> None:
-    opened = Open(mode)
-    federation = opened(dict.fromkeys(SERVERS, ()), cache_ttl=TTL, cache_negative_ttl=NEGATIVE)
-    asked = federation.with_policy(breaker_failures=0)
-
     @settings(max_examples=150 if mode == "sync" else 25, deadline=None)
     @given(st.lists(STEP, max_size=30))
     def holds(steps: list[tuple[Any, ...]]) -> None:
-        model = begin(federation, opened)
-        for step in steps:
-            take(step, model, federation, asked)
-        assert {name: len(fake.asked) for name, fake in federation.fakes.items()} == model.asked
+        opened = Open(mode)
+        with opened(dict.fromkeys(SERVERS, ()), cache_ttl=TTL, cache_negative_ttl=NEGATIVE) as federation:
+            federation.heartbeat()
+            model = Model(opened.clock)
+            for name in SERVERS:
+                apply(federation, name, "compliant", fails=False)
+            asked = federation.with_policy(breaker_failures=0)
+            for step in steps:
+                take(step, model, federation, asked)
+            assert {name: len(fake.asked) for name, fake in federation.fakes.items()} == model.asked
 
     holds()
-    federation.close()
-
-
-def begin(federation: Any, opened: Open) -> Model:
-    """Start anew, with an empty store."""
-    model = Model(opened.clock)
-    shelf = getattr(federation.wrapped, "_inner", federation.wrapped)._cache.shelf
-    shelf.store._back._entries.clear()
-    for name, fake in federation.fakes.items():
-        fake.asked.clear()
-        apply(federation, name, "compliant", fails=False)
-    return model
 
 
 def apply(federation: Any, name: str, state: str | None, *, fails: bool) -> None:

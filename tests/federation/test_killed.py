@@ -17,7 +17,7 @@ from mdmsdk.simulator import Fleet, serve
 from mdmsdk.testing import Modal, open_client, open_federation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mdmsdk.federation import Answer
 
@@ -71,7 +71,9 @@ def words(answer: Answer) -> dict[str, str]:
 def test_who_is_missing_is_told_and_nothing_is_wrong(federation: Modal, running: dict[str, Any]) -> None:
     wanted = keys()
     whole = {str(one.key): one for one in federation.lookup_many(wanted)}
-    assert len(whole) == COUNT
+    for key in [key for key, one in whole.items() if not one.complete]:  # a busy machine was too slow
+        whole[key] = federation.lookup(key)
+    assert len(whole) == sum(one.complete for one in whole.values()) == COUNT
     assert {decide(one) for one in whole.values()} >= {"compliant", "noncompliant"}
     lacking = 0
     for number, (answer, seconds) in enumerate(one_by_one(federation, wanted)):
@@ -91,12 +93,14 @@ def one_by_one(federation: Modal, wanted: list[str]) -> Iterator[tuple[Answer, f
             yield answer, time.monotonic() - began
         return
     for start in range(0, COUNT, 10):
-        calls = [
-            lambda one, key=key: one.lookup(key, deadline=DEADLINE) for key in wanted[start : start + 10]
-        ]
+        calls = list(map(_lookup, wanted[start : start + 10]))
         began = time.monotonic()
         for answer in federation.side_by_side(calls):
             yield answer, time.monotonic() - began
+
+
+def _lookup(key: str) -> Callable[[Modal], Any]:
+    return lambda federation: federation.lookup(key, deadline=DEADLINE)
 
 
 def check(answer: Answer, whole: Answer) -> bool:
