@@ -81,7 +81,7 @@ class Model:
 
 @pytest.mark.parametrize("mode", ["sync", "asyncio"])
 def test_any_sequence(mode: str) -> None:
-    @settings(max_examples=150 if mode == "sync" else 25, deadline=None)
+    @settings(max_examples=60 if mode == "sync" else 15, deadline=None)
     @given(st.lists(STEP, max_size=30))
     def holds(steps: list[tuple[Any, ...]]) -> None:
         opened = Open(mode)
