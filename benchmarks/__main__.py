@@ -1,7 +1,7 @@
-"""All measurements, or those named: ``python -m benchmarks lookups judge imports memory load keys store``."""
+"""All measurements, or those named: ``python -m benchmarks lookups judge imports memory load keys store directory``."""
 
 import importlib
 import sys
 
-for name in sys.argv[1:] or ("imports", "lookups", "judge", "load", "keys", "memory", "store"):
+for name in sys.argv[1:] or ("imports", "lookups", "judge", "load", "keys", "memory", "store", "directory"):
     importlib.import_module(f"benchmarks.{name}").main()

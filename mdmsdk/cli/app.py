@@ -9,6 +9,7 @@ import typer
 
 from mdmsdk.cli import version_text
 from mdmsdk.cli.command import command
+from mdmsdk.cli.directory_app import directory_app
 from mdmsdk.cli.options import (
     Config,
     NamedServers,
@@ -385,4 +386,5 @@ def config_check(
     return check(file or config, format_)
 
 
+app.add_typer(directory_app, name="directory")
 app.add_typer(plugin_app, name="plugin")

@@ -109,9 +109,9 @@ class Bar:
             self._thread = None
             _line.erase()
 
-    def step(self) -> None:
-        """One more has come."""
-        self._count += 1
+    def step(self, count: int = 1) -> None:
+        """So many more have come."""
+        self._count += count
 
     def _run(self) -> None:
         began = time.monotonic()

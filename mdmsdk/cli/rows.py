@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mdmsdk.cli.output import Column, View
+from mdmsdk.directory.state import DirectoryEntry, DirectoryStatus
 from mdmsdk.federation.decision import Decision, decide
 from mdmsdk.identifiers import KEY_KINDS, Key
 from mdmsdk.models import Device, error_summary
@@ -119,7 +120,10 @@ def _system(row: Row) -> str:
 
 
 def _short_time(row: Row) -> str | None:
-    moment = row.get("last_check_in")
+    return _minute(row.get("last_check_in"))
+
+
+def _minute(moment: Any) -> str | None:
     return str(moment)[:16].replace("T", " ") if moment else None
 
 
@@ -212,6 +216,27 @@ DOCTOR = View(
         Column("FOUND", _found),
     ],
     csv=_fields("server", "step", "ok", "detail", "remedy"),
+)
+DIRECTORY = View(
+    table=[
+        Column("SERVER", _field("server"), 16),
+        Column("COMPLETE", _field("complete"), verdict=True),
+        Column("BUILT (UTC)", lambda row: _minute(row["built_at"])),
+        Column("DEVICES", _field("devices")),
+        Column("IDENTIFIERS", _field("identifiers"), spare=True),
+        Column("WALK", lambda row: f"page {row['pages']}" if row["walking"] else None, spare=True),
+        Column("REASON", _field("reason")),
+    ],
+    csv=_fields(*DirectoryStatus.model_fields),
+)
+DIRECTORY_ENTRIES = View(
+    table=[
+        Column("SERVER", _field("server"), 16),
+        Column("KIND", _field("kind")),
+        Column("IDENTIFIER", _field("key")),
+        Column("RECORDS", _field("records")),
+    ],
+    csv=_fields(*DirectoryEntry.model_fields),
 )
 NONCOMPLIANT = View(
     table=[

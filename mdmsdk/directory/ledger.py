@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ class Ledger:
         self._store = store
         self._place = place_of(server)
         self._token: int | None = None
+        self._held_at = 0.0
 
     # --- reading ---
 
@@ -98,6 +100,7 @@ class Ledger:
         Raises:
             TakenError: another process has it.
         """
+        self._held_at = time.monotonic()
         self._token = await self._store.lease(self._lease, LEASE)
         if self._token is None:
             raise TakenError
@@ -109,11 +112,17 @@ class Ledger:
         Raises:
             TakenError: another process has it now, or had it meanwhile.
         """
-        if self._token and await self._store.renew(self._lease, self._token, LEASE):
+        if await self._renew():
             return
         await self.take()
         if await self.state() != known:
             raise TakenError
+
+    async def _renew(self) -> bool:
+        now = time.monotonic()
+        held = self._token is not None and await self._store.renew(self._lease, self._token, LEASE)
+        self._held_at = now
+        return held
 
     async def leave(self) -> None:
         """Give the lease back."""
@@ -179,6 +188,8 @@ class Ledger:
     async def _write(self, values: Mapping[str, bytes]) -> None:
         if self._token is None:
             raise StoreError("the directory is written by who holds its lease alone")
+        if time.monotonic() - self._held_at > LEASE / 3:  # very much is being written
+            await self._renew()
         if not await self._store.set_fenced(self._lease, self._token, values):
             raise TakenError
 

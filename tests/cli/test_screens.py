@@ -101,6 +101,7 @@ def test_screens(
     monkeypatch.setenv("XDG_DATA_HOME", str(config.parent))
     screens = {name: ["--help"] if not name else [name, "--help"] for name in HELP}
     screens |= {"config trust": ["config", "trust", "--help"]}
+    screens |= {f"directory {one}": ["directory", one, "--help"] for one in ("build", "status", "export")}
     screens = {f"{name or 'mdm'}-help".replace(" ", "-"): words for name, words in screens.items()}
     screens |= commands(Fleet.generate(size=40, seed=3))
     monkeypatch.setenv("MDM_PASSWORD", PASSWORD)

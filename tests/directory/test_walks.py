@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -244,3 +245,27 @@ def test_when_a_walk_is_due() -> None:
 def test_settings_leave_room_for_a_walk_that_fails() -> None:
     with pytest.raises(ValueError, match="more than half"):
         DirectorySettings(max_age=3600, interval=1801)
+
+
+def test_keep_walks_when_that_is_due_and_ends_with_the_federation(
+    directories: Directories, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Listing(FLEET, page_size=20)
+    federation = directories.open(server)
+    inner = federation.wrapped.directory
+    inner = getattr(inner, "_inner", inner)
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        clock.now += seconds
+        if len(server.pages) >= 6:
+            inner._closed = True
+
+    monkeypatch.setattr(inner, "_waits", SimpleNamespace(gather=inner._waits.gather, sleep=sleep))
+    began = clock.now
+    server.breaks[1] = ServerError("busy", status=503)
+    federation.directory.keep()
+    assert server.pages == [0, 1, 1, 0, 1, 0, 1], "one that failed goes on, and the next comes in time"
+    assert 60 + 540 <= clock.now - began <= 2 * 600 + 600
+    assert max(waited) <= LEASE / 3, "the lease is held while it waits"
