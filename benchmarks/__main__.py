@@ -1,4 +1,4 @@
-"""All measurements, or those named: ``python -m benchmarks lookups judge imports memory load keys store directory``."""
+"""All measurements, or those named: ``python -m benchmarks lookups judge``."""
 
 import importlib
 import sys

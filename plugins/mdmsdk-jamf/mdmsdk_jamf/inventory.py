@@ -15,11 +15,12 @@ from mdmsdk.flow import Flow, send, together
 from mdmsdk.paging import ReadPage, Slice, collect, numbered
 from mdmsdk.rows import Row
 from mdmsdk.wire import Request, Response
-from mdmsdk_jamf.records import COMPUTERS, REALMS, Realm, Record
-from mdmsdk_jamf.rsql import encoded
+from mdmsdk_jamf.records import COMPUTERS, NEWEST, REALMS, Realm, Record
+from mdmsdk_jamf.rsql import encoded, later
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
 
     from mdmsdk_jamf.settings import JamfSettings
 
@@ -48,14 +49,16 @@ class Inventory:
         response = yield from self.get(path, {"section": "GENERAL", "page": 0, "page-size": 1})
         return read_page(response.json())[1]
 
-    def read(self, search: str = "") -> ReadPage[Record]:
-        """For `mdmsdk.paging.walk`: the records of an inventory that a filter lets through.
+    def read(self, search: str = "", since: datetime | None = None) -> ReadPage[Record]:
+        """For `mdmsdk.paging.walk`: the records of an inventory that a filter lets through, or the changes.
 
         A single damaged record makes the server fail at the whole page (jamf/powerbi, issue 22).
         """
 
         def ask(scope: str, offset: int, limit: int) -> Flow[Slice[Record]]:
-            ask_page = partial(self._page, REALMS[scope], search)
+            realm = REALMS[scope]
+            changed = since and later(realm.changes[self.version == NEWEST], since)
+            ask_page = partial(self._page, realm, changed or search)
             return (numbered if search else around_damage)(ask_page, offset, limit)
 
         return ask

@@ -37,6 +37,7 @@ from mdmsdk_jamf.sources.base import NO_SOURCE, JamfDescription
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from mdmsdk.evidence import Meant
     from mdmsdk.flow import Flow
@@ -79,7 +80,9 @@ class JamfProvider(MdmProvider):
     certificate_names: ClassVar[frozenset[str]] = frozenset({"Jamf"})
     settings_type: ClassVar[type[JamfSettings]] = JamfSettings
     keys: ClassVar[frozenset[type[Key]]] = frozenset(chain(*(realm.fields for realm in REALMS.values())))
-    capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.BATCH, Capability.INVENTORY})
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        {Capability.BATCH, Capability.INVENTORY, Capability.CHANGES}
+    )
     # "Jamf Pro API Scalability Best Practices": no limiter, but at most five connections at once.
     limits: ClassVar[Limits] = Limits(concurrency=5, batch_size=1000)
     refusals: Sequence[Refusal] = REFUSALS
@@ -214,14 +217,28 @@ class JamfProvider(MdmProvider):
         devices, read = yield from self._read(info, list(REALMS), cursor)
         return page_of(devices, read.place and read)
 
+    # The API's own description, filters of both inventories: the times of reports and contacts.
+    def devices_since(
+        self, info: ServerInfo, since: datetime | None, cursor: Reading | None
+    ) -> Flow[Page[Device]]:
+        """One page of the devices that sent their inventory, or any word, since a time."""
+        devices, read = yield from self._read(info, list(REALMS), cursor, since=since)
+        return page_of(devices, read.place and read)
+
     def _read(
-        self, info: ServerInfo, realms: Sequence[str], cursor: Reading | None, most: int = 2000
+        self,
+        info: ServerInfo,
+        realms: Sequence[str],
+        cursor: Reading | None,
+        most: int = 2000,
+        since: datetime | None = None,
     ) -> Flow[tuple[list[Device], Reading]]:
         """The devices of the next page, and how far the list is read then; no place is its end."""
         before = cursor or Reading()
         source = self._source(before.runs)
         size = min(self.settings.page_size, most, _STATES_AT_ONCE if source.one_by_one else most)
-        search, where = Inventory(self.settings, info.api_version).read(), "the list of"
+        search = Inventory(self.settings, info.api_version).read(since=since)
+        where = "the list of"
         records, place = yield from walk(search, realms, before.place, size, noun=where, ordered=True)
         verdicts = yield from source.judge(JamfDescription.of(info).named, records)
         devices = list(map(self._judged, records, verdicts))

@@ -33,6 +33,7 @@ class Realm:
         read: makes a device of a record.
         groups: where the record lists its groups.
         reported: the field of the last inventory report.
+        changes: the filters of the times of reports and contacts, in older versions and in the newest.
         partner_path: the name of the realm in the paths for conditional access.
         params: what every request for its records has besides.
     """
@@ -45,6 +46,7 @@ class Realm:
     read: Callable[[Row], Device]
     groups: str
     reported: str
+    changes: tuple[tuple[str, ...], tuple[str, ...]]
     partner_path: str
     params: Mapping[str, str] = field(default_factory=dict)
 
@@ -186,7 +188,8 @@ def _read_mobile(row: Row) -> Device:
     )
 
 
-VERSIONS: Final = ("v4", "v3", "v2", "v1")
+NEWEST: Final = "v4"
+VERSIONS: Final = (NEWEST, "v3", "v2", "v1")
 """Of the inventory of computers, the newest first."""
 # x-deprecation-date of each version in the API's own description, ``/api/doc`` of Jamf Pro 11.30.
 DEPRECATED: Final = {"v1": "2025-06-30", "v2": "2025-11-06", "v3": "2026-07-14"}
@@ -210,6 +213,10 @@ COMPUTERS: Final = Realm(
     read=_read_computer,
     groups="groupMemberships",
     reported="general.reportDate",
+    changes=(
+        ("general.reportDate", "general.lastContactTime"),
+        ("general.reportDate", "general.lastContact", "general.lastCheckIn"),
+    ),
     partner_path="computer",
 )
 # In the STRICT default, one damaged record fails the whole page; versions before 11.29 have no other and
@@ -235,6 +242,7 @@ MOBILE_DEVICES: Final = Realm(
     read=_read_mobile,
     groups="groups",
     reported="general.lastInventoryUpdateDate",
+    changes=(("lastInventoryUpdateDate", "lastContactDate"), ("lastInventoryUpdateDate", "lastContactDate")),
     partner_path="mobile",
     params={"exception-handling": "LENIENT"},
 )

@@ -6,13 +6,15 @@ Source: "Filtering with RSQL", https://developer.jamf.com/jamf-pro/docs/filterin
 from __future__ import annotations
 
 import re
+from datetime import UTC
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
-__all__ = ["LONGEST", "any_of", "chunks", "encoded", "listed", "quoted"]
+__all__ = ["LONGEST", "any_of", "chunks", "encoded", "later", "listed", "quoted"]
 
 LONGEST: Final = 4000
 """Characters of a filter. A request line and its headers, the token among them, share 8 kB in a server's
@@ -33,6 +35,12 @@ def any_of(fields: Iterable[str], values: Sequence[str]) -> str:
     if len(operands) == 1:
         return ",".join(f"{field}=={operands[0]}" for field in fields)
     return ",".join(f"{field}=in=({','.join(operands)})" for field in fields)
+
+
+def later(fields: Iterable[str], since: datetime) -> str:
+    """A filter for the records of which one of the fields has this time or a later one."""
+    moment = quoted(since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    return ",".join(f"{field}=ge={moment}" for field in fields)
 
 
 def encoded(text: str) -> str:
