@@ -111,13 +111,19 @@ def add(buffer: dict[bytes, dict[bytes, None]], codes: Iterable[bytes], referenc
 
 def merge(shard: bytes, new: Mapping[bytes, Iterable[bytes]]) -> tuple[bytes, int]:
     """A shard with more entries, and how many identifiers it has more."""
-    lines = {line.partition(b"\t")[0]: line for line in shard.split(b"\n")[1:-1]}
-    before = len(lines)
+    added: list[bytes] = []
     for code, references in new.items():
-        known = lines[code].split(b"\t")[1:] if code in lines else []
+        start = shard.find(b"\n" + code + b"\t") + 1
+        if not start:
+            kept = [*dict.fromkeys(references)][: MOST_RECORDS + 1]
+            added.append(b"\t".join([code, *kept]) + b"\n")
+            continue
+        end = shard.index(b"\n", start)
+        known = shard[start:end].split(b"\t")[1:]
         kept = list(dict.fromkeys([*known, *references]))[: MOST_RECORDS + 1]
-        lines[code] = b"\t".join([code, *kept])
-    return b"".join([b"\n", *(line + b"\n" for line in lines.values())]), len(lines) - before
+        if kept != known:
+            shard = shard[:start] + b"\t".join([code, *kept]) + shard[end:]
+    return b"".join([shard, *added]), len(added)
 
 
 def find(shard: bytes, code: bytes) -> tuple[Reference, ...]:
