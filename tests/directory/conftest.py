@@ -137,6 +137,28 @@ class Directories:
             return drive(function())
         return self._opened[0].run(function)
 
+    def names(self) -> list[str]:
+        """What the store holds of directories."""
+        store = getattr(self.store, "_inner", self.store)
+
+        async def scan() -> list[str]:
+            return [name async for name in store.scan("directory/")]
+
+        found: list[str] = self.run(scan)
+        return found
+
+    def damage_entries(self) -> None:
+        """Let no part but the states be what was written."""
+        back, names = getattr(self.store, "_inner", self.store)._back, self.names()
+
+        async def damage() -> None:
+            entries = {name.encode(): b"" for name in names if not name.endswith("/state")}
+            for name, entry in zip(entries, await back.read(list(entries)), strict=True):
+                entries[name] = entry[:-1] + bytes([entry[-1] ^ 1])
+            await back.write(entries, None)
+
+        self.run(damage)
+
     def break_store(self) -> None:
         """Let nothing be read any more."""
 

@@ -183,11 +183,7 @@ def test_entries_of_another_key_are_not_there(directories: Directories) -> None:
     server = Listing([device(1, DOCK)])
     federation = directories.open(server)
     federation.directory.build()
-    inner = directories.store
-    back = getattr(inner, "_inner", inner)._back
-    for name, (entry, ends) in list(back._entries.items()):
-        if b"/state" not in name:
-            back._entries[name] = (entry[:-1] + bytes([entry[-1] ^ 1]), ends)
+    directories.damage_entries()
     answer = federation.lookup(DOCK)
     assert (status(answer), decide(answer)) == (Status.UNSUPPORTED, "no_answer")
     assert "a part of the directory is lost" in answer.outcomes[0].error.message
