@@ -203,6 +203,10 @@ def variants(provider: str, base_url: str, files: dict[str, str]) -> list[dict[s
         "intune": entra,
         "intune-ise": entra,
         "soti": [{**client, **user}],
+        "configmgr": [
+            {**tenant, **user, "resource": "api://planted"},
+            {**tenant, "resource": "api://planted", "refresh_token": "planted-refresh-0"},
+        ],
         "maas360": [
             {
                 **user,

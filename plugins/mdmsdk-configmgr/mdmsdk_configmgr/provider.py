@@ -99,6 +99,8 @@ class ConfigMgrProvider(MdmProvider):
     settings_type: ClassVar[type[ConfigMgrSettings]] = ConfigMgrSettings
     keys: ClassVar[frozenset[type[Key]]] = frozenset({Mac, Serial, Guid, Hostname, DeviceId})
     capabilities: ClassVar = frozenset({Capability.BATCH, Capability.INVENTORY, Capability.REASONS})
+    # Not Mac: the address of a dock stands in hardware inventory alone, which lists do not read.
+    listed: ClassVar[frozenset[type[Key]]] = frozenset({Serial, Guid, Hostname, DeviceId})
     # "Size and scale numbers" names 200 requests for one client's address without a unit.
     limits: ClassVar[Limits] = Limits(concurrency=4, batch_size=CHUNK)
     refusals = REFUSALS
