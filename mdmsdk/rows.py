@@ -92,15 +92,15 @@ class Row:
         for name in names:
             value = self._members.get(self.normal(name))
             if value is None and "." in name:
-                value = self._beyond(*name.split(".", 1))
+                value = self._within(*name.rsplit(".", 1))
             if value is not None and not (isinstance(value, str) and value.strip().lower() in self.nothing):
                 return name, value
         return names[0], None
 
-    def _beyond(self, name: str, rest: str) -> Any:
-        if name not in self._inside:
-            self._inside[name] = self.row(name)
-        return self._inside[name]._find((rest,))[1]  # noqa: SLF001 - of this very class
+    def _within(self, path: str, name: str) -> Any:
+        if (inner := self._inside.get(path)) is None:
+            inner = self._inside[path] = self.row(path)
+        return inner._members.get(inner.normal(name))  # noqa: SLF001 - of this very class
 
     def has(self, *names: str) -> bool:
         """Whether one of the members is there, readable or not."""
@@ -147,18 +147,7 @@ class Row:
 
     def number(self, *names: str) -> float | None:
         """A finite number, also as text."""
-        value = self._find(names)[1]
-        if isinstance(value, str):
-            try:
-                value = float(value)
-            except ValueError:
-                return None
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return None
-        try:
-            return value if math.isfinite(value) else None
-        except OverflowError:
-            return None
+        return _number(self._find(names)[1])
 
     def whole(self, *names: str) -> int | None:
         """A whole number that is not negative, such as a count, also as text."""
@@ -170,9 +159,9 @@ class Row:
 
         Both count from 1970, and may stand there as text.
         """
-        if (number := self.number(*names)) is not None:
-            return clean_time(number / 1000 if number >= _MILLISECONDS_FROM else number)
         value = self._find(names)[1]
+        if (number := _number(value)) is not None:
+            return clean_time(number / 1000 if number >= _MILLISECONDS_FROM else number)
         return clean_time(value) if isinstance(value, str) else None
 
     def key(self, kind: type[Key], *names: str) -> str | None:
@@ -306,3 +295,17 @@ def _flag(value: Any) -> bool | None:
         return value
     text = _text(value)
     return None if text is None else _FLAGS.get(text.lower())
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:
+        return None
