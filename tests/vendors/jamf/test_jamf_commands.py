@@ -105,8 +105,8 @@ def test_the_noncompliant_list_from_each_source(start: Start, mdm: Mdm, source: 
     [
         ({}, {"client_secret": "mistyped-secret"}, (3, "Check client_id and client_secret")),
         ({"privileges": frozenset()}, {}, (3, "Read Smart Computer Groups")),
-        ({"deleted_groups": frozenset({10})}, {}, (2, "The first ones: 'Noncompliant Macs' (id 11)")),
-        ({"source": "none"}, {}, (2, "Set compliance")),
+        ({"deleted_groups": frozenset({10})}, {}, (2, "it sees: Noncompliant Macs (11)")),
+        ({"source": "none"}, {}, (2, "give the setting compliance")),
     ],
 )
 def test_what_goes_wrong_is_told_with_a_remedy_and_without_a_secret(

@@ -237,18 +237,6 @@ WRONG = [
         PermissionDeniedError,
         "Read Device Compliance Information",
     ),
-    (
-        {},
-        {"compliance": {"source": "smart-group", "computers": "Complaint Macs"}},
-        ConfigurationError,
-        "'Compliant Macs' (id 10)",
-    ),
-    (
-        {},
-        {"compliance": {"source": "advanced-search", "mobile_devices": "Devices for ISE: complies"}},
-        ConfigurationError,
-        "Devices for ISE: comply",
-    ),
     ({"version": "10.20.0", "oauth_path": "both"}, {}, VersionMismatchError, "10.39"),
     ({"version": "10.20.0"}, {}, EndpointNotFoundError, "10.49"),
     ({"context": "/jamf"}, {"base_url": ""}, EndpointNotFoundError, "context path"),
@@ -369,8 +357,30 @@ def test_a_group_that_was_deleted_is_no_verdict_on_anybody(
             client.lookup(Serial(device.serial_number))
     with pytest.raises(ConfigurationError, match="does not exist any more"):
         list(client.noncompliant())
-    with pytest.raises(ConfigurationError, match="called"):
+    with pytest.raises(ConfigurationError, match="no single smart group"):
         client.heartbeat()
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "wanted", "near"),
+    [
+        ("smart-group", "computers", "Complaint Macs", r"it sees: Compliant Macs \(10\)"),
+        (
+            "advanced-search",
+            "mobile_devices",
+            "Devices for ISE: complies",
+            "it sees: Devices for ISE: comply",
+        ),
+    ],
+)
+def test_a_name_that_is_not_there_is_told_with_those_that_are_like_it(
+    start: Start, ask: Ask, *, source: str, kind: str, wanted: str, near: str
+) -> None:
+    client = ask(start(), compliance={"source": source, kind: wanted})
+    with pytest.raises(ConfigurationError, match=near) as caught:
+        client.lookup(Serial("S1"))
+    assert "Correct the setting compliance" in (caught.value.hint or "")
+    assert caught.value.server == "macs"
 
 
 def test_a_number_is_an_id_and_no_name(start: Start, ask: Ask) -> None:
