@@ -83,6 +83,7 @@ class BlackBerrySimulator(Simulator[BlackBerryHabits]):
         self._uses: dict[str, int] = {}
         self._ends: dict[str, float] = {}
         self._known: tuple[Fleet, str, list[SimDevice]] | None = None
+        self._users_of: tuple[Fleet, dict[str, SimDevice]] | None = None
 
     def routes(self) -> Sequence[Route]:
         """Give the routes: REST below the tenant, the token service, and the endpoint for Cisco ISE."""
@@ -279,7 +280,7 @@ class BlackBerrySimulator(Simulator[BlackBerryHabits]):
         nameless = self.habits.no_identifiers
         return self._page(request, "devices", rows, lambda one: device_record(one, base, nameless=nameless))
 
-    def _activated(self, order: str | None) -> list[SimDevice] | None:
+    def _activated(self, order: str | None) -> Sequence[SimDevice] | None:
         """The devices in an order; those of a user that was deactivated are gone. None: no such order."""
         if order and (not self.habits.sorts or not re.fullmatch(r"(?:guid|os)(?: (?:ASC|DESC))?", order)):
             return None
@@ -294,16 +295,17 @@ class BlackBerrySimulator(Simulator[BlackBerryHabits]):
             )
             # Kept, because every page of a long list asks again.
             self._known = known = self.fleet, order, rows
-        return list(known[2])
+        return known[2]
 
-    def _matching(self, rows: list[SimDevice], conditions: dict[str, str]) -> list[SimDevice]:
+    def _matching(self, rows: Sequence[SimDevice], conditions: dict[str, str]) -> Sequence[SimDevice]:
         if not conditions:
             return rows
+        everything = rows
         for name, value in conditions.items():
             if name == "wifiMacAddress" and not re.fullmatch(_MACS[self.habits.mac_search], value):
                 return []
-            found = {device.id for device in _KEYS[name](self.fleet, value)}
-            rows = [device for device in rows if device.id in found]
+            found = [device for device in _KEYS[name](self.fleet, value) if device.registered]
+            rows = found if rows is everything else [device for device in rows if device in found]
         if self.habits.wrong_device and rows:
             serial = rows[0].serial_number
             return [next(one for one in self.fleet if one.registered and one.serial_number != serial)]
@@ -343,7 +345,10 @@ class BlackBerrySimulator(Simulator[BlackBerryHabits]):
     # --- how it is said ---
 
     def _people(self) -> dict[str, SimDevice]:
-        return {user_guid(device.username): device for device in self.fleet if device.registered}
+        if self._users_of is None or self._users_of[0] is not self.fleet:
+            people = {user_guid(device.username): device for device in self.fleet if device.registered}
+            self._users_of = self.fleet, people
+        return self._users_of[1]
 
     def _base(self, request: Request) -> str:
         host = self.habits.link_host or request.url.netloc
