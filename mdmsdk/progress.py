@@ -62,7 +62,7 @@ class Progress:
 
     def __init__(self, max_pages: int, *cursors: Hashable) -> None:
         """Begin with a list of at most `max_pages` pages, of which some cursors were used already."""
-        self.collected = 0
+        self.collected: int = 0
         self._pages_left = max_pages
         self._cursors = set(map(hash, cursors))
         self._stale = 0

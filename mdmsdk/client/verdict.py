@@ -262,6 +262,7 @@ class Listing(Progress):
         super().__init__(max_pages)
         self.cursor: Any = None
         self.more: bool = True
+        self.collected: int = 0
         self._came = 0
         self._noncompliant = noncompliant
         self._listed, self._sent = Seen(), Seen()
@@ -314,7 +315,7 @@ class Reading(Listing):
 
     def __init__(self, max_pages: int, operation: str, offenders: Offenders | None = None) -> None:
         super().__init__(max_pages, noncompliant=operation == "noncompliant" and offenders is None)
-        self.operation = operation
+        self.operation: str = operation
         self.method: str = "devices_page" if offenders else f"{operation}_page"
         self.given: tuple[Any, ...] = ()
         self._offenders = offenders
@@ -328,7 +329,9 @@ class Reading(Listing):
 
     def resume(self, cursor: Any, came: int) -> None:
         """Go on where another reading of the same list had come to, with so many devices."""
-        self.cursor, self.collected, self._came = cursor, came, came
+        self.cursor: Any = cursor
+        self.collected: int = came
+        self._came = came
 
     def pick(self, row: Device, device: Device, now: datetime) -> Device | None:
         """The device if it belongs into the list; `row` is what the provider gave."""

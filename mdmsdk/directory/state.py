@@ -168,7 +168,9 @@ class Known:
     def __init__(
         self, server: str, provider: MdmProvider, max_age: float, digest: Callable[[str], str]
     ) -> None:
-        self.server, self.provider, self.max_age = server, provider, max_age
+        self.server: str = server
+        self.provider: MdmProvider = provider
+        self.max_age: float = max_age
         self.fingerprint: str = fingerprint(provider, digest)
         lists = Capability.INVENTORY in provider.capabilities
         self.usable: bool = lists and provider.record_key in provider.keys

@@ -104,8 +104,8 @@ class Question:
         self.directory: AsyncDirectory | None = None
         self.notes: dict[str, None] = {}
         self.kept: set[str] = set()
-        self.began = time.monotonic()
-        self.at = whole.at if whole else math.inf
+        self.began: float = time.monotonic()
+        self.at: float = whole.at if whole else math.inf
         self._early = early
         self._first: float | None = None
         self._settled = False

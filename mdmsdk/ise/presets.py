@@ -6,11 +6,14 @@ on a real server yet.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from mdmsdk.ise.provider import IseProvider
 from mdmsdk.ise.settings import IseSettings, ServerPath
-from mdmsdk.refusals import by_status
+from mdmsdk.refusals import Refusal, by_status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["SureMdmIseProvider", "XenMobileIseProvider", "XenMobileIseSettings"]
 
@@ -24,7 +27,7 @@ class SureMdmIseProvider(IseProvider):
 
     name = "suremdm-ise"
     vendor = "42Gears"
-    refusals = by_status(
+    refusals: Sequence[Refusal] = by_status(
         {
             401: f"Take the user name and password from {_SUREMDM}: a login of the console does not serve.",
             403: f"Switch the integration on under {_SUREMDM}; it needs the Enterprise licence.",
@@ -53,7 +56,7 @@ class XenMobileIseProvider(IseProvider):
     name = "xenmobile-ise"
     vendor = "Citrix"
     settings_type: ClassVar[type[IseSettings]] = XenMobileIseSettings
-    refusals = by_status(
+    refusals: Sequence[Refusal] = by_status(
         {
             401: "Give user name and password of a XenMobile account with an API role.",
             403: "Give the account a role that may use the API (RBAC: Public API Access).",

@@ -67,7 +67,7 @@ class SqliteBackEnd:
         self._file: tuple[int, int] | None = None
         self._opened_in = 0
         self._clear_at = 0.0
-        self.lock = threading.Lock()
+        self.lock: threading.Lock = threading.Lock()
         self._begin()
         _open.add(self)
 
