@@ -3,5 +3,15 @@
 import importlib
 import sys
 
-for name in sys.argv[1:] or ("imports", "lookups", "judge", "load", "keys", "memory", "store", "directory"):
+for name in sys.argv[1:] or (
+    "imports",
+    "lookups",
+    "judge",
+    "load",
+    "keys",
+    "memory",
+    "store",
+    "cache",
+    "directory",
+):
     importlib.import_module(f"benchmarks.{name}").main()

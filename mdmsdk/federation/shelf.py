@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import secrets
 import time
 from functools import partial
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from mdmsdk.client.aio import AsyncMdmClient
     from mdmsdk.federation.members import Question
+    from mdmsdk.federation.merge import Outcome
     from mdmsdk.identifiers import Key
     from mdmsdk.provider import MdmProvider
     from mdmsdk.store import AsyncStore
@@ -72,6 +74,22 @@ class _Read(NamedTuple):
     reply: Reply
     generation: str | None
     born: float
+
+
+class Words(NamedTuple):
+    """What servers said of a key, as it stands in the store, for as long as it may be used.
+
+    Attributes:
+        homes: the servers, and where their entries were.
+        names: of the entries and generations.
+        values: what stood there.
+        until: when the first of them is too old, by the wall clock and by the one that nobody sets.
+    """
+
+    homes: list[tuple[AsyncMdmClient, _Home]]
+    names: list[str]
+    values: list[bytes | None]
+    until: tuple[float, float]
 
 
 class Kept(NamedTuple):
@@ -177,6 +195,39 @@ class Shelf:
     def is_usable(self, stale: Reply, question: Question) -> bool:
         """Whether a reply is still young enough to stand in for a server that fails."""
         return self.clock() - stale.asked_at < self._most(question)
+
+    def words(self, clients: Iterable[AsyncMdmClient], key: Key, outcomes: Iterable[Outcome]) -> Words | None:
+        """What stands in the store for these very outcomes; None where they are from somewhere else."""
+        words = Words([], [], [], (math.inf, math.inf))
+        for client, outcome in zip(clients, outcomes, strict=True):
+            place = self.place(client, key)
+            read = self._seen.get(place.entry)
+            if read is None or read.reply.outcome is not outcome:
+                return None
+            generation = None if read.generation is None else read.generation.encode()
+            words.homes.append((client, self._home(client)))
+            words.names.extend(place[:2])
+            words.values.extend((read.value, generation))
+            ttl = self._ttl if read.reply.records.devices else self._negative_ttl
+            wall, running = words.until
+            words = words._replace(
+                until=(min(wall, read.reply.asked_at + ttl), min(running, read.born + ttl))
+            )
+        return words
+
+    async def still(self, words: Words) -> bool:
+        """Whether the same stands there, and may still be used."""
+        wall, running = words.until
+        if self.clock() >= wall or self.monotonic() >= running:
+            return False
+        if any(home.provider is not client.provider for client, home in words.homes):
+            return False
+        if self.store.shared and any(one._runner.policy.deadline <= _PATIENCE for one, _ in words.homes):  # noqa: SLF001
+            return False
+        try:
+            return await self.store.get_many(words.names) == words.values
+        except StoreError:
+            return False
 
     async def write(
         self,
