@@ -705,7 +705,7 @@ SCENARIOS = (
     Scenario(
         "no source of compliance is named",
         "compliance",
-        "Set compliance, for example to",
+        "give the setting compliance, as",
         "there is no source of compliance",
         source_missing,
         misconfigured=True,
