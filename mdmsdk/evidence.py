@@ -25,8 +25,8 @@ __all__ = ["Fact", "Meant", "check_meant", "conclude", "offends", "weigh"]
 
 _LONGEST_WORD = 80
 Meant = AbstractSet[tuple[str, bool | None]]
-"""What a source of compliance was seen to say, by part of a server, such as a kind of device: True where it
-tells of a device, False where it should and does not, None where it is for others."""
+"""What a source of compliance was seen to say, by part of a server, such as a kind of device. True stands
+where it tells of a device, False where it should and does not, None where it is for others."""
 
 
 def conclude(
