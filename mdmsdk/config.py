@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from mdmsdk.certificates import compile_patterns
 from mdmsdk.client import AsyncMdmClient, MdmClient
-from mdmsdk.client.build import checked, kinds_of, make_provider
+from mdmsdk.client.build import M, checked, kinds_of, make_provider
 from mdmsdk.directory.settings import DirectorySettings
 from mdmsdk.environment import from_environment, merged_tables
 from mdmsdk.errors import ConfigurationError, MdmError, SecretError
@@ -95,6 +95,7 @@ class _File(Settings):
     federation: FederationSettings = FederationSettings()
     store: dict[str, Any] = {}  # noqa: RUF012 - frozen, and a copy for each
     directory: DirectorySettings = DirectorySettings()
+    gateway: dict[str, Any] = {}  # noqa: RUF012 - likewise
 
 
 def _raise(_: tuple[str, ...], error: SecretError) -> NoReturn:
@@ -111,6 +112,7 @@ class Config(Settings):
             not: it may belong to somebody else, who would choose the command, and where the secret goes.
         store: where values are kept that outlive a call; see `store_settings`.
         directory: how old the directory may be, and how often it is renewed.
+        gateway: how `mdm serve` serves; see `mdmsdk.gateway.settings`.
     """
 
     path: Path
@@ -119,6 +121,7 @@ class Config(Settings):
     federation: FederationSettings
     store: dict[str, Any] = Field(default={}, repr=False)
     directory: DirectorySettings = DirectorySettings()
+    gateway: dict[str, Any] = Field(default={}, repr=False)
 
     def names(self, only: Iterable[str] | None = None) -> list[str]:
         """The servers to ask, in order.
@@ -167,12 +170,20 @@ class Config(Settings):
         Raises:
             ConfigurationError: they are not usable, or a secret is unreadable.
         """
+        settings = self.read(StoreSettings, self.store, "store")
+        if settings.kind != "sqlite" or settings.file.is_absolute():
+            return settings
+        url = f"sqlite://{(self.path.parent.absolute() / settings.file).as_posix()}"
+        return settings.model_copy(update={"url": url})
+
+    def read(self, model: type[M], table: dict[str, Any], what: str) -> M:
+        """A table as a settings model, with its secrets read and its paths counted from the file's folder.
+
+        Raises:
+            ConfigurationError: it is not usable, or a secret is unreadable.
+        """
         with sealed():
-            settings = checked(StoreSettings, self.resolve(StoreSettings, self.store, _raise), "store")
-            if settings.kind != "sqlite" or settings.file.is_absolute():
-                return settings
-            url = f"sqlite://{(self.path.parent.absolute() / settings.file).as_posix()}"
-            return settings.model_copy(update={"url": url})
+            return checked(model, self.resolve(model, table, _raise), what)
 
     def _make(self, kind: str, settings: dict[str, Any]) -> MdmProvider:
         values = {name: value for name, value in settings.items() if name != "provider"}
@@ -321,6 +332,7 @@ def _load(path: str | Path | None) -> Config:
         federation=file.federation,
         store=file.store,
         directory=file.directory,
+        gateway=file.gateway,
     )
     config.names()
     return config

@@ -47,7 +47,7 @@ LAYERS = [
         "trust",
     },
     {"testing", "simulator"},
-    {"cli", "__main__"},
+    {"cli", "gateway", "__main__"},
     {""},  # mdmsdk/__init__.py: the public face
 ]
 LEVEL = {f"mdmsdk.{name}".rstrip("."): level for level, names in enumerate(LAYERS) for name in names}
@@ -66,8 +66,8 @@ OWNERS = {
     "tomlkit": {"mdmsdk.cli"},
     "typer": {"mdmsdk.cli"},
     "rich": {"mdmsdk.cli"},
-    "starlette": {"mdmsdk.simulator", "plugin"},
-    "uvicorn": {"mdmsdk.simulator", "plugin"},
+    "starlette": {"mdmsdk.gateway", "mdmsdk.simulator", "plugin"},
+    "uvicorn": {"mdmsdk.gateway", "mdmsdk.simulator", "plugin"},
     "pytest": {"mdmsdk.testing"},
     "vcr": {"mdmsdk.testing"},
 }

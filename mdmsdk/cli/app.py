@@ -293,6 +293,24 @@ def providers(
     return providers(format_, details=details)
 
 
+@command(app, "mdm serve", "mdm serve --new-key monitoring")
+def serve(
+    *,
+    new_key: Annotated[
+        str | None,
+        typer.Option("--new-key", metavar="NAME", help="Make a key of the REST face for somebody, and end."),
+    ] = None,
+    config: Config = None,
+) -> int:
+    """Answer network gear and programs: the gateway.
+
+    Serves the faces that the table gateway of the configuration switches on. SIGHUP reads it anew.
+    """
+    from mdmsdk.cli.serving import new_key_for, serve
+
+    return serve(config) if new_key is None else new_key_for(new_key)
+
+
 @command(app, "mdm simulate --write mdm.toml", "mdm simulate jamf intune --size 5000 --port 8080")
 def simulate(
     *,

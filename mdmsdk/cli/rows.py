@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from mdmsdk.cli.output import Column, View
 from mdmsdk.directory.state import DirectoryEntry, DirectoryStatus
-from mdmsdk.federation.decision import Decision, decide
-from mdmsdk.identifiers import KEY_KINDS, Key
-from mdmsdk.models import Device, error_summary
+from mdmsdk.federation.decision import Decision
+from mdmsdk.identifiers import KEY_KINDS
+from mdmsdk.models import Device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mdmsdk.cli.output import Row
-    from mdmsdk.federation import Answer, Heartbeat, Outcome
     from mdmsdk.provider import MdmProvider
     from mdmsdk.registry import PluginInfo
 
@@ -35,10 +34,6 @@ def _fields(*names: str) -> list[Column]:
     return [Column(name, _field(*name.split("."))) for name in names]
 
 
-def _ms(elapsed: float) -> float:
-    return round(elapsed, 1)
-
-
 def provider_row(plugin: PluginInfo, provider: type[MdmProvider] | None) -> dict[str, Any]:
     """A plugin; `provider` is its class if it was loaded."""
     kinds = {kind.kind for kind in provider.keys} if provider else set()
@@ -49,52 +44,6 @@ def provider_row(plugin: PluginInfo, provider: type[MdmProvider] | None) -> dict
         "version": plugin.version,
         "keys": [kind for kind in KEY_KINDS if kind in kinds] if provider else None,
         "capabilities": sorted(item.value for item in provider.capabilities) if provider else None,
-    }
-
-
-def heartbeat_row(beat: Heartbeat) -> dict[str, Any]:
-    """Whether one server is there."""
-    info = beat.info
-    return {
-        "server": beat.server,
-        "provider": beat.provider,
-        "ok": beat.ok,
-        "vendor": info.vendor if info else None,
-        "product": info.product if info else None,
-        "version": info.version if info else None,
-        "api_version": info.api_version if info else None,
-        "elapsed_ms": _ms(beat.elapsed_ms),
-        "error": error_summary(beat.error),
-    }
-
-
-def device_row(device: Device) -> dict[str, Any]:
-    """A device of a list."""
-    return device.model_dump(mode="json")
-
-
-def lookup_row(answer: Answer) -> dict[str, Any]:
-    """What all servers say about one key."""
-    key, device = answer.key, answer.device
-    return {
-        "key": str(key),
-        "kind": key.kind if isinstance(key, Key) else None,
-        "found": answer.found,
-        "compliance": device.compliance.state.value if device else None,
-        "complete": answer.complete,
-        "decision": decide(answer).value,
-        "device": device_row(device) if device else None,
-        "outcomes": [_outcome(outcome) for outcome in answer.outcomes],
-    }
-
-
-def _outcome(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "server": outcome.server,
-        "provider": outcome.provider,
-        "status": outcome.status.value,
-        "elapsed_ms": _ms(outcome.elapsed_ms),
-        "error": error_summary(outcome.error),
     }
 
 

@@ -16,6 +16,7 @@ from mdmsdk.cli.report import FAILED, UNKNOWN, WRONG, Tally
 from mdmsdk.config import load_config
 from mdmsdk.errors import ConfigurationError, IncompleteListError, InvalidIdentifierError, MdmError
 from mdmsdk.federation import MdmFederation, Status
+from mdmsdk.federation.rows import device_row, heartbeat_row, lookup_row
 from mdmsdk.identifiers import Key
 from mdmsdk.provider import Capability
 
@@ -43,7 +44,7 @@ def show_heartbeats(federation: MdmFederation, chosen: Format | None) -> int:
     tally = Tally()
     with writing(rows.HEARTBEAT, chosen) as out:
         for beat in federation.heartbeat():
-            out.write(rows.heartbeat_row(beat))
+            out.write(heartbeat_row(beat))
             if beat.error:
                 tally.error(beat.error)
     return tally.code
@@ -113,7 +114,7 @@ def show_answers(
     tally = Tally()
     with bar, writing(view, chosen) as out:
         for answer in answers:
-            row = rows.lookup_row(answer)
+            row = lookup_row(answer)
             if by and not isinstance(answer.key, Key):
                 row["key"] = answer.key.removeprefix(f"{by}:")
             out.write(row)
@@ -171,7 +172,7 @@ def show_devices(devices: Iterable[Device], chosen: Format | None, tally: Tally)
     with Bar("devices") as bar, writing(rows.NONCOMPLIANT, chosen) as out:
         try:
             for device in devices:
-                out.write(rows.device_row(device))
+                out.write(device_row(device))
                 count += 1
                 bar.step()
         except IncompleteListError as error:

@@ -1,0 +1,176 @@
+"""Who may ask the gateway: networks, credentials, and how often."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import ipaddress
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from mdmsdk.gateway.settings import GatewaySettings, IseFace, RestKey
+
+__all__ = ["Access", "Refusal"]
+
+_CLIENTS = 10_000
+"""The most addresses that are remembered; the one that was silent the longest is forgotten first."""
+_BURST = 10.0  # seconds
+_MINUTE = 60.0
+_GUESSED = "too many wrong credentials of this client"
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, and no error of ours
+    """Why a request is not served.
+
+    Attributes:
+        status: of HTTP.
+        title: what is wrong, in words that hold nothing of the request.
+        hint: what to do.
+        headers: of the answer.
+    """
+
+    def __init__(
+        self, status: int, title: str, hint: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(title)
+        self.status = status
+        self.title = title
+        self.hint = hint
+        self.headers: dict[str, str] = dict(headers or {})
+
+
+class _Bucket:
+    """A count that leaks at a steady rate."""
+
+    def __init__(self) -> None:
+        self.level = 0.0
+        self._at = 0.0
+
+    def leak(self, rate: float, now: float) -> None:
+        self.level = max(0.0, self.level - (now - self._at) * rate)
+        self._at = now
+
+
+class _Buckets:
+    """One bucket for each client, of those that came last."""
+
+    def __init__(self, rate: float, room: float, clock: Callable[[], float]) -> None:
+        self._rate = rate
+        self._room = room
+        self._clock = clock
+        self._kept: OrderedDict[str, _Bucket] = OrderedDict()
+
+    def wait(self, client: str) -> float:
+        """Seconds until the client's bucket has room for one more; 0 if it has now."""
+        bucket = self._kept.get(client)
+        if bucket is None:
+            return 0.0
+        bucket.leak(self._rate, self._clock())
+        return max(0.0, (bucket.level + 1 - self._room) / self._rate)
+
+    def add(self, client: str) -> None:
+        """Count one."""
+        bucket = self._kept.setdefault(client, _Bucket())
+        bucket.leak(self._rate, self._clock())
+        bucket.level += 1
+        self._kept.move_to_end(client)
+        while len(self._kept) > _CLIENTS:
+            self._kept.popitem(last=False)
+
+
+class Access:
+    """Lets clients in.
+
+    Args:
+        settings: of the gateway.
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, settings: GatewaySettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._networks = [ipaddress.ip_network(text) for text in settings.networks]
+        self._requests = _Buckets(settings.rate, max(1.0, settings.rate * _BURST), clock)
+        self._failures = _Buckets(settings.failed_logins / _MINUTE, settings.failed_logins, clock)
+
+    def admit(self, client: str) -> None:
+        """Let a request in by where it comes from.
+
+        Raises:
+            Refusal: 403 for a network that may not ask, 429 for a client that asks too often.
+        """
+        if self._networks and not self._is_allowed(client):
+            raise Refusal(403, "this address may not ask", "The table gateway, networks, says which may.")
+        _let(self._requests.wait(client), "too many requests of this client")
+        self._requests.add(client)
+
+    def basic(self, face: IseFace, client: str, authorization: str) -> str:
+        """Check a user name and password; gives the name.
+
+        Raises:
+            Refusal: 401, or 429 after too many wrong ones.
+        """
+        _let(self._failures.wait(client), _GUESSED)
+        given = _basic(authorization)
+        name, password = face.username, face.password.get_secret_value()
+        # Both are compared whatever the first comparison says, each in constant time.
+        right = _same(given[0], name) & _same(given[1], password)
+        return self._decided(client, name if right else None, 'Basic realm="mdm", charset="UTF-8"')
+
+    def bearer(self, keys: Iterable[RestKey], client: str, authorization: str, scope: str) -> str:
+        """Check a bearer key; gives the name of who has it.
+
+        Raises:
+            Refusal: 401, 403 if the key is not for this, or 429 after too many wrong ones.
+        """
+        _let(self._failures.wait(client), _GUESSED)
+        kind, _, text = authorization.partition(" ")
+        digest = hashlib.sha256(text.strip().encode(errors="surrogateescape")).hexdigest()
+        found: RestKey | None = None
+        for key in keys:
+            if hmac.compare_digest(digest, key.sha256.lower()) and kind.lower() == "bearer":
+                found = key
+        name = self._decided(client, found.name if found else None, "Bearer")
+        if found and scope not in found.scopes:
+            raise Refusal(403, f"this key is not for {scope}", "Its scopes stand in the table gateway.rest.")
+        return name
+
+    def _decided(self, client: str, name: str | None, challenge: str) -> str:
+        if name is not None:
+            return name
+        self._failures.add(client)
+        raise Refusal(
+            401, "wrong or missing credentials", "Check them.", headers={"WWW-Authenticate": challenge}
+        )
+
+    def _is_allowed(self, client: str) -> bool:
+        try:
+            address = ipaddress.ip_address(client)
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        return any((mapped or address) in network for network in self._networks)
+
+
+def _let(wait: float, title: str) -> None:
+    if wait > 0:
+        raise Refusal(429, title, "Ask again later.", headers={"Retry-After": str(int(wait) + 1)})
+
+
+def _basic(authorization: str) -> tuple[str, str]:
+    kind, _, text = authorization.partition(" ")
+    if kind.lower() != "basic":
+        return "", ""
+    try:
+        name, colon, password = base64.b64decode(text.strip(), validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return "", ""
+    return (name, password) if colon else ("", "")
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(hashlib.sha256(one.encode()).digest(), hashlib.sha256(other.encode()).digest())

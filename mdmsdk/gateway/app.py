@@ -1,0 +1,133 @@
+"""The ASGI application: the faces, behind one door."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from mdmsdk.errors import MdmError
+from mdmsdk.gateway.access import Refusal
+from mdmsdk.gateway.gateway import Gateway
+from mdmsdk.gateway.ise import ise_face
+from mdmsdk.gateway.problems import failed, refused, refused_plainly
+from mdmsdk.gateway.rest import rest_face
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+    from mdmsdk.federation import AsyncMdmFederation
+    from mdmsdk.gateway.settings import GatewaySettings
+
+__all__ = ["Door", "build"]
+
+_log = logging.getLogger("mdmsdk.gateway")
+_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+
+def build(federation: AsyncMdmFederation, settings: GatewaySettings) -> Door:
+    """The application over a federation."""
+    gateway = Gateway(federation, settings)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as tasks:
+            gateway.start(tasks)
+            yield
+            tasks.cancel_scope.cancel()
+
+    async def alive(_: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def ready(_: Request) -> Response:
+        beats = await gateway.beats()
+        answering = sum(beat.ok for beat in beats)
+        found = {"ready": answering > 0, "servers": len(beats), "answering": answering}
+        return JSONResponse(found, 200 if answering else 503)
+
+    routes = [Route("/healthz", alive), Route("/readyz", ready)]
+    if settings.ise:
+        routes += ise_face(gateway, settings.ise)
+    if settings.rest:
+        routes += rest_face(gateway, settings.rest)
+    inner = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={
+            Refusal: _tell_refusal,
+            MdmError: _tell_error,
+            HTTPException: _tell_nothing_there,
+            Exception: _tell_fault,
+        },
+    )
+    inner.router.redirect_slashes = False
+    return Door(inner, gateway)
+
+
+class Door:
+    """Lets requests in by where they come from, and says nothing of the house in its headers."""
+
+    def __init__(self, inner: Starlette, gateway: Gateway) -> None:
+        self._inner = inner
+        self._gateway = gateway
+
+    def lifespan(self) -> AbstractAsyncContextManager[Any]:
+        """While this is entered, the application runs; for a server that does not speak of lifespans."""
+        return self._inner.router.lifespan_context(self._inner)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the lifespan."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+
+        async def answer(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                own = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+                message = {**message, "headers": [*message["headers"], *own]}
+            await send(message)
+
+        client = (scope.get("client") or ("",))[0]
+        try:
+            self._gateway.access.admit(client)
+        except Refusal as refusal:
+            await _in_format(scope["path"], refusal)(scope, receive, answer)
+            return
+        await self._inner(scope, receive, answer)
+
+
+def _in_format(path: str, refusal: Refusal) -> Response:
+    return refused_plainly(refusal) if "/ciscoise/" in path else refused(refusal)
+
+
+async def _tell_refusal(request: Request, refusal: Any) -> Response:
+    return _in_format(request.url.path, refusal)
+
+
+async def _tell_error(request: Request, error: Any) -> Response:
+    """Tell an error of ours; a network access controller learns only that there is no answer."""
+    if "/ciscoise/" in request.url.path:
+        return refused_plainly(Refusal(503, "no answer"))
+    return failed(error)
+
+
+async def _tell_nothing_there(request: Request, error: Any) -> Response:
+    return _in_format(request.url.path, Refusal(error.status_code, error.detail, headers=error.headers))
+
+
+async def _tell_fault(request: Request, error: Any) -> Response:
+    _log.error("a fault of the gateway: %s", type(error).__name__)
+    return _in_format(request.url.path, Refusal(500, "a fault of the gateway", "Report it."))

@@ -1,0 +1,114 @@
+"""What the faces stand on: whom to ask, who may ask, and what is known of the servers."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import anyio
+from starlette.requests import ClientDisconnect
+
+import mdmsdk
+from mdmsdk.gateway.access import Access, Refusal
+from mdmsdk.gateway.lists import Readings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from anyio.abc import TaskGroup
+    from starlette.requests import Request
+
+    from mdmsdk.federation import Answer, AsyncMdmFederation, Heartbeat
+    from mdmsdk.gateway.settings import GatewaySettings
+    from mdmsdk.identifiers import Key
+
+__all__ = ["Gateway"]
+
+_log = logging.getLogger("mdmsdk.gateway")
+_CLOSE = {"Connection": "close"}
+_BEATS_AGE = 15.0
+"""Seconds for which what was heard of the servers stands."""
+
+
+class Gateway:
+    """The gateway as its faces see it.
+
+    Attributes:
+        federation: whom to ask.
+        settings: how.
+        access: who may ask.
+        readings: of the noncompliant list; there while the application runs.
+        version: of mdmsdk.
+    """
+
+    readings: Readings
+
+    def __init__(self, federation: AsyncMdmFederation, settings: GatewaySettings) -> None:
+        self.federation: AsyncMdmFederation = federation
+        self.settings: GatewaySettings = settings
+        self.access: Access = Access(settings)
+        self.version: str = mdmsdk.__version__
+        self._beats: list[Heartbeat] = []
+        self._heard_at = -float("inf")
+        self._listening: anyio.Lock | None = None
+
+    def start(self, tasks: TaskGroup) -> None:
+        """Begin to run, in the event loop that serves."""
+        age = self.settings.ise.list_age if self.settings.ise else 0.0
+        self.readings = Readings(self.federation, tasks, age)
+        self._listening = anyio.Lock()
+
+    def client(self, request: Request) -> str:
+        """The address that a request comes from."""
+        return request.client.host if request.client else ""
+
+    async def lookup(
+        self,
+        face: str,
+        keys: Sequence[Key],
+        *,
+        servers: Iterable[str] | None = None,
+        deadline: float | None = None,
+        fresh: bool = False,
+        max_age: float | None = None,
+    ) -> Answer:
+        """What the servers say about a device, within the deadline of the gateway at most."""
+        limit = min(deadline or self.settings.deadline, self.settings.deadline)
+        answer = await self.federation.lookup(
+            keys, servers=servers, deadline=limit, fresh=fresh, max_age=max_age
+        )
+        _log.info("%s: %s", face, answer.decision, extra={"face": face, "decision": answer.decision.value})
+        return answer
+
+    async def body(self, request: Request) -> bytes:
+        """The body of a request.
+
+        Raises:
+            Refusal: it is too large, or does not come.
+        """
+        most, parts, size = self.settings.max_body, [], 0
+        try:
+            with anyio.fail_after(self.settings.deadline):
+                async for part in request.stream():
+                    size += len(part)
+                    if size > most:
+                        raise Refusal(
+                            413, f"a body has at most {most} bytes", headers={"Connection": "close"}
+                        )
+                    parts.append(part)
+        except TimeoutError:
+            raise Refusal(408, "the body did not come", headers=_CLOSE) from None
+        except ClientDisconnect:
+            raise Refusal(400, "the client went away") from None
+        return b"".join(parts)
+
+    async def beats(self) -> list[Heartbeat]:
+        """What is known of the servers, at most some seconds old."""
+        if self._listening is None:
+            return await self.federation.heartbeat()
+        async with self._listening:
+            if time.monotonic() - self._heard_at > _BEATS_AGE:
+                self._beats = await self.federation.heartbeat()
+                self._heard_at = time.monotonic()
+        return self._beats

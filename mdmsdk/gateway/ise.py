@@ -1,0 +1,275 @@
+"""The ISE face: the Cisco ISE MDM API, versions 1 to 3, over whatever servers the federation has.
+
+Source: the MDM API of versions 1, 2 and 3, https://developer.cisco.com/docs/identity-services-engine/
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+from xml.etree import ElementTree as ET
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mdmsdk.errors import InvalidIdentifierError
+from mdmsdk.gateway.access import Refusal
+from mdmsdk.gateway.ise_xml import device_of, document, element, is_attribute
+from mdmsdk.ise import CRITERIA
+from mdmsdk.models import ComplianceState, Decision
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from starlette.requests import Request
+
+    from mdmsdk.gateway.gateway import Gateway
+    from mdmsdk.gateway.lists import Reading
+    from mdmsdk.gateway.settings import IseFace
+    from mdmsdk.identifiers import Key
+    from mdmsdk.models import Device
+
+__all__ = ["ise_face"]
+
+_NEWEST = 3
+_FIRST_PAGE = "0"
+_PATH = "/ciscoise/mdmapi"
+_KINDS = {criterion.name: kind for kind, criterion in CRITERIA.items()}
+_SINCE = {criterion.name: criterion.since for criterion in CRITERIA.values()} | {"compliance": 1}
+_PARAMETERS = {"paging", "querycriteria", "value", "filter", "deviceidentifier"}
+_NAMED_BY = {"", "guid", "macaddress"}
+_IN_A_MOMENT = 0.15
+"""Seconds that a list is waited for before the controller is told to come again."""
+_COME_AGAIN = 2
+_LATER = {"Retry-After": "10"}
+_TOKEN = re.compile(r"([0-9a-f]{16})\.(\d{1,9})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Query:
+    version: int
+    paging: str
+    wanted: frozenset[str]
+    criterion: str
+    values: tuple[str, ...]
+    identifier: str = ""
+
+
+def ise_face(gateway: Gateway, face: IseFace) -> list[Route]:
+    """The routes of the face."""
+    served = _Face(gateway, face)
+    prefix = face.instance
+    paths = {
+        "/ciscoise/mdminfo": served.info,
+        "/ciscoise/mdminfo/": served.info,
+        f"{_PATH}/v1/devices/{{rest:path}}": served.first_version,
+        f"{_PATH}/v{{version:int}}/devices/": served.devices,
+    }
+    batch = Route(f"{prefix}{_PATH}/v2/batchdevices/", served.batch, methods=["POST"])
+    return [batch, *(Route(prefix + path, serve, methods=["GET"]) for path, serve in paths.items())]
+
+
+class _Face:
+    """Answers of the ISE face."""
+
+    def __init__(self, gateway: Gateway, face: IseFace) -> None:
+        self._gateway = gateway
+        self._face = face
+
+    async def info(self, request: Request) -> Response:
+        """What the server is."""
+        self._log_in(request)
+        asked = request.query_params.get("ise_api_version", "1")
+        if not (asked.isascii() and asked.isdecimal() and int(asked[:4]) > 0):
+            raise Refusal(400, "ise_api_version has to be a positive number")
+        version = min(int(asked[:4]), _NEWEST)
+        content = element("name", "mdminfo")
+        # Version 1 has no such element: ISE 2.7's schema lacks it.
+        content += element("api_version", version if version > 1 else None)
+        content += element("api_path", f"{self._face.instance}{_PATH}/v{version}")
+        content += element("redirect_url", self._face.redirect_url) or "<redirect_url/>"
+        content += element("query_max_size", self._face.page_size)
+        content += element("messaging_support", value=False)
+        if version > 1:
+            content += element("vendor", "mdmsdk") + element("product_name", "mdmsdk gateway")
+            content += element("product_version", self._gateway.version)
+        return _xml([content])
+
+    async def devices(self, request: Request) -> Response:
+        """Devices by the query of versions 2 and 3."""
+        self._log_in(request)
+        return await self._answer(_url_query(request, request.path_params["version"]))
+
+    async def batch(self, request: Request) -> Response:
+        """Devices by several values of one criterion, which version 2 alone has."""
+        self._log_in(request)
+        values = _values(await self._gateway.body(request))
+        return await self._answer(_url_query(request, 2, values))
+
+    async def first_version(self, request: Request) -> Response:
+        """Devices by the path of version 1."""
+        self._log_in(request)
+        return await self._answer(_path_query(request))
+
+    def _log_in(self, request: Request) -> None:
+        gateway = self._gateway
+        gateway.access.basic(self._face, gateway.client(request), request.headers.get("authorization", ""))
+
+    async def _answer(self, query: _Query) -> Response:
+        if query.criterion == "compliance":
+            return await self._list(query)
+        keys = [_key(query.criterion, value) for value in query.values]
+        pieces = [piece for piece in [await self._device(query, key) for key in keys] if piece]
+        return _page(query, pieces)
+
+    async def _device(self, query: _Query, key: Key | None) -> str:
+        """The device of a key; empty where every server says that it does not know it."""
+        if key is None:
+            return ""
+        answer = await self._gateway.lookup("ise", [key])
+        if answer.decision is Decision.NOT_REGISTERED:
+            return ""
+        if answer.decision is Decision.NO_ANSWER or answer.device is None:
+            raise Refusal(503, "no answer of a server that may know the device", headers=_LATER)
+        passed = answer.decision is Decision.COMPLIANT or (
+            answer.decision is Decision.GRACE and self._face.grace
+        )
+        # What the decision says beyond the record, such as that nobody vouches for it.
+        device = answer.device if passed else _kept_out(answer.device, answer.decision)
+        return device_of(device, query.version, query.wanted, passed=passed, key=key)
+
+    async def _list(self, query: _Query) -> Response:
+        if query.values != ("false",):
+            raise Refusal(400, "only the devices that do not comply are listed: value=false")
+        reading, start = self._place(query.paging)
+        busy = query.version >= _NEWEST
+        await reading.wait(_IN_A_MOMENT if busy else self._gateway.settings.deadline)
+        if reading.devices is None:
+            if busy and reading.under_way:
+                return _page(query, (), f"{reading.name}.{start}", busy=_COME_AGAIN)
+            raise Refusal(503, "the list of a server cannot be read whole", headers=_LATER)
+        end = start + self._face.page_size
+        pieces = [
+            device_of(
+                device,
+                query.version,
+                query.wanted,
+                passed=False,
+                identifier=query.identifier,
+            )
+            for device in reading.devices[start:end]
+        ]
+        more = f"{reading.name}.{end}" if end < len(reading.devices) else _FIRST_PAGE
+        return _page(query, pieces, more)
+
+    def _place(self, paging: str) -> tuple[Reading, int]:
+        """Which reading of the list, and where in it."""
+        if paging == _FIRST_PAGE:
+            return self._gateway.readings.latest(), 0
+        found = _TOKEN.fullmatch(paging)
+        reading = found and self._gateway.readings.named(found[1])
+        if not (found and reading):
+            raise Refusal(400, "unknown page: begin again with paging=0")
+        return reading, int(found[2])
+
+
+def _kept_out(device: Device, decision: Decision) -> Device:
+    """The record with the decision on it, for one that is not let in."""
+    if decision is Decision.UNKNOWN and device.compliance.state is ComplianceState.COMPLIANT:
+        return device.doubted("no server that judges has it under management")
+    return device
+
+
+def _page(query: _Query, pieces: Sequence[str], more: str = _FIRST_PAGE, busy: int = 0) -> Response:
+    head = element("name", "attributes") + element("api_version", query.version)
+    head += element("paging_info", more)
+    if query.version >= _NEWEST:
+        head += element("server_busy_wait_seconds", busy)
+    return _xml([head, "<deviceList>", *pieces, "</deviceList>"])
+
+
+def _xml(pieces: Sequence[str]) -> Response:
+    return Response(document(pieces), media_type="application/xml")
+
+
+def _key(criterion: str, value: str) -> Key:
+    try:
+        return _KINDS[criterion](value)
+    except InvalidIdentifierError:
+        raise Refusal(400, f"this is no value for {criterion}") from None
+
+
+def _url_query(request: Request, version: int, batch: Sequence[str] = ()) -> _Query:
+    """The query of a URL.
+
+    Raises:
+        Refusal: the description has no such request.
+    """
+    pairs = request.query_params.multi_items()
+    given = dict(pairs)
+    if len(given) != len(pairs) or not given.keys() <= _PARAMETERS:
+        raise Refusal(400, "a parameter is unknown, or there twice")
+    if not 1 < version <= _NEWEST:
+        raise Refusal(404, "no such version")
+    if not given.keys() >= {"paging", "filter", "querycriteria"}:
+        raise Refusal(400, "paging, querycriteria and filter are required")
+    if version < _NEWEST and "deviceidentifier" in given:
+        raise Refusal(400, "deviceidentifier came with version 3")
+    values = (*([given["value"]] if "value" in given else []), *batch)
+    return _checked(version, given, values)
+
+
+def _path_query(request: Request) -> _Query:
+    """The query of a path, ``{paging}/{criterion}/{value}/{filter}``.
+
+    Raises:
+        Refusal: the description has no such request.
+    """
+    raw = request.scope["raw_path"].decode("ascii", "replace").partition("/v1/devices/")[2]
+    parts = [unquote(part) for part in raw.split("/")]
+    if len(parts) != 4 or not all(parts) or request.query_params:  # noqa: PLR2004 - as above
+        raise Refusal(400, "paging, criterion, value and filter are required")
+    paging, criterion, value, wanted = parts
+    return _checked(1, {"paging": paging, "querycriteria": criterion, "filter": wanted}, (value,))
+
+
+def _checked(version: int, given: Mapping[str, str], values: Sequence[str]) -> _Query:
+    criterion, identifier = given["querycriteria"].lower(), given.get("deviceidentifier", "").lower()
+    if version < _SINCE.get(criterion, _NEWEST + 1):
+        raise Refusal(400, "this criterion is not supported")
+    if not all(values) or not values:
+        raise Refusal(400, "value is required")
+    if identifier not in _NAMED_BY or (identifier and criterion != "compliance"):
+        raise Refusal(400, "deviceidentifier has to be guid or macaddress, and belongs to a list")
+    # + is decoded to a blank in a query, and stays a plus in a path.
+    wanted = frozenset(re.split(r"[+\s]", given["filter"].lower()))
+    if not all(is_attribute(name, version) for name in wanted):
+        raise Refusal(400, "filter has to be all, or names of attributes joined by +")
+    return _Query(
+        version=version,
+        paging=given["paging"],
+        wanted=wanted,
+        criterion=criterion,
+        values=tuple(value.lower() for value in values) if criterion == "compliance" else tuple(values),
+        identifier=identifier,
+    )
+
+
+def _values(body: bytes) -> list[str]:
+    """The values in the body of a batch."""
+    try:
+        text = body.decode()
+        # No document type, and with it no entity: nothing grows, and nothing is fetched.
+        root = None if "<!" in text else ET.fromstring(text)  # noqa: S314
+    except (UnicodeDecodeError, ET.ParseError):
+        root = None
+    if root is None:
+        raise Refusal(400, "the body has to be XML without a document type")
+    found = [
+        node.text.strip() for node in root.iter() if node.tag.rpartition("}")[2] == "value" and node.text
+    ]
+    if not found:
+        raise Refusal(400, "the body has no value")
+    return found

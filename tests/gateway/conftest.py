@@ -1,0 +1,114 @@
+"""Gateways that listen, over servers in memory or simulators."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import socket
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import uvicorn
+
+from mdmsdk.gateway import GatewaySettings, app
+from mdmsdk.models import Compliance, ComplianceState, Device
+from mdmsdk.testing import FakeAsyncMdmFederation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from mdmsdk.federation import AsyncMdmFederation
+    from mdmsdk.testing import FakeServer
+
+MAC = "00:1B:44:11:3A:B7"
+GUID = "51431193-e6c3-4339-9a2b-8f1ff1fd42a2"
+LOGIN = ("controller", "a-long-password")
+KEY = "a-key-of-somebody"
+SETTINGS: dict[str, Any] = {
+    "ise": {"username": LOGIN[0], "password": LOGIN[1]},
+    "rest": {"keys": [{"name": "somebody", "sha256": hashlib.sha256(KEY.encode()).hexdigest()}]},
+}
+
+
+def device(state: str = "compliant", **facts: Any) -> Device:
+    """A managed device's record, with a MAC address and a GUID unless the facts say otherwise."""
+    basic: dict[str, Any] = {"id": "1", "registered": True, "mac_addresses": (MAC,), "guid": GUID}
+    return Device.model_validate({**basic, "compliance": Compliance(state=ComplianceState(state)), **facts})
+
+
+@contextmanager
+def serving(federation: Callable[[], AsyncMdmFederation], settings: Mapping[str, Any]) -> Iterator[str]:
+    """A gateway that listens; gives its origin."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    ends: list[uvicorn.Server] = []
+    up = threading.Event()
+
+    async def run() -> None:
+        async with federation() as asked:
+            application = app(asked, GatewaySettings.model_validate({**SETTINGS, **settings}))
+            config = uvicorn.Config(application, lifespan="on", log_config=None, access_log=False)
+            ends.append(uvicorn.Server(config))
+            up.set()
+            await ends[0].serve(sockets=[listener])
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
+    thread.start()
+    assert up.wait(20)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        ends[0].should_exit = True
+        thread.join(10)
+        listener.close()
+
+
+class Faces:
+    """Both faces of one gateway.
+
+    Attributes:
+        origin: of the gateway.
+        rest: a client with a key.
+        ise: a client with the controller's password.
+    """
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+        self.rest = httpx.Client(base_url=origin, headers={"Authorization": f"Bearer {KEY}"}, timeout=10)
+        self.ise = httpx.Client(base_url=origin, auth=LOGIN, timeout=10)
+
+    def ask(self, version: int, criterion: str, value: str, **more: str) -> httpx.Response:
+        """A question of a controller."""
+        if version == 1:
+            return self.ise.get(
+                f"/ciscoise/mdmapi/v1/devices/0/{criterion}/{value}/{more.get('filter', 'all')}"
+            )
+        params = {"paging": "0", "querycriteria": criterion, "value": value, "filter": "all", **more}
+        return self.ise.get(f"/ciscoise/mdmapi/v{version}/devices/", params=params)
+
+    def close(self) -> None:
+        self.rest.close()
+        self.ise.close()
+
+
+Open = Any
+"""Opens a gateway over fake servers: ``open({"one": [device()]}, ise={...})`` gives its `Faces`."""
+
+
+@pytest.fixture
+def gateway() -> Iterator[Open]:
+    """Opens gateways over servers in memory."""
+    ends: list[Callable[[], Any]] = []
+
+    def open_(servers: Mapping[str, FakeServer | list[Device]], **settings: Any) -> Faces:
+        options = settings.pop("federation", {})
+        context = serving(lambda: FakeAsyncMdmFederation(servers, **options), settings)
+        faces = Faces(context.__enter__())
+        ends.extend([faces.close, lambda: context.__exit__(None, None, None)])
+        return faces
+
+    yield open_
+    for end in ends:
+        end()

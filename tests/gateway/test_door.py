@@ -1,0 +1,211 @@
+"""Who is let in, and what bad requests get: an error in the face's own format that gives nothing away."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from mdmsdk.client.build import checked
+from mdmsdk.errors import ConfigurationError
+from mdmsdk.gateway import GatewaySettings
+from mdmsdk.gateway.access import Access, Refusal
+from tests.gateway.conftest import KEY, LOGIN, MAC, SETTINGS, device
+
+if TYPE_CHECKING:
+    from tests.gateway.conftest import Faces, Open
+
+BARE = MAC.replace(":", "")
+MDMINFO = "/ciscoise/mdminfo/?ise_api_version=3"
+
+
+@pytest.fixture
+def faces(gateway: Open) -> Faces:
+    opened: Faces = gateway({"one": [device()]})
+    return opened
+
+
+@pytest.mark.parametrize(
+    "auth", [None, ("controller", "wrong-password!!"), ("Controller", LOGIN[1]), ("", ""), ("controller", "")]
+)
+def test_wrong_credentials_of_a_controller(faces: Faces, auth: tuple[str, str] | None) -> None:
+    answer = httpx.get(faces.origin + MDMINFO, auth=auth)
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Basic ")
+    assert LOGIN[1] not in answer.text
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY}x", "Bearer \xff\xfe", "bearer  "],
+)
+def test_wrong_keys(faces: Faces, header: str) -> None:
+    raw = {"Authorization": header.encode("latin-1")} if header else {}
+    answer = httpx.get(f"{faces.origin}/v1/servers", headers=raw)
+    assert answer.status_code == 401
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["status"] == 401
+
+
+def test_a_key_is_for_its_scopes_alone(gateway: Open) -> None:
+    keys = [{**SETTINGS["rest"]["keys"][0], "scopes": ["lookup"]}]
+    faces: Faces = gateway({"one": [device()]}, rest={"keys": keys})
+    assert faces.rest.get(f"/v1/devices/mac/{MAC}").status_code == 200
+    for path in ("/v1/noncompliant", "/v1/devices", "/v1/servers"):
+        assert faces.rest.get(path).status_code == 403
+
+
+def test_a_face_that_is_off_is_not_there(gateway: Open) -> None:
+    faces: Faces = gateway({"one": [device()]}, ise=None)
+    assert faces.ise.get(MDMINFO).status_code == 404
+    faces = gateway({"one": [device()]}, rest=None)
+    assert faces.rest.get("/v1/servers").status_code == 404
+
+
+def test_who_guesses_is_slowed_down(gateway: Open) -> None:
+    faces: Faces = gateway({"one": [device()]}, failed_logins=3)
+    said = [httpx.get(faces.origin + MDMINFO, auth=("controller", f"guess-{n}-guess")) for n in range(5)]
+    assert [answer.status_code for answer in said] == [401, 401, 401, 429, 429]
+    assert int(said[-1].headers["Retry-After"]) > 0
+    # The right password tells nothing to one who guesses, either.
+    assert faces.ise.get(MDMINFO).status_code == 429
+
+
+def test_each_client_waits_for_itself_and_no_longer_than_it_has_to() -> None:
+    now = [0.0]
+    access = Access(GatewaySettings.model_validate({**SETTINGS, "rate": 1}), lambda: now[0])
+    for _ in range(10):
+        access.admit("192.0.2.1")
+    with pytest.raises(Refusal) as refused:
+        access.admit("192.0.2.1")
+    assert refused.value.status == 429
+    access.admit("192.0.2.2")
+    now[0] += 1.0
+    access.admit("192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("client", "allowed"),
+    [("10.1.2.3", True), ("::ffff:10.1.2.3", True), ("10.2.0.1", False), ("2001:db8::1", False), ("", False)],
+)
+def test_networks(client: str, allowed: bool) -> None:
+    access = Access(GatewaySettings(networks=("10.1.0.0/16",)))
+    if allowed:
+        access.admit(client)
+        return
+    with pytest.raises(Refusal) as refused:
+        access.admit(client)
+    assert refused.value.status == 403
+
+
+@pytest.mark.parametrize(
+    ("criterion", "value", "more"),
+    [
+        ("macaddress", "00:1B", {}),
+        ("macaddress", "", {}),
+        ("macaddress", "../../etc/passwd", {}),
+        ("serialnumber", "X", {}),
+        ("compliance", "true", {}),
+        ("macaddress", BARE, {"filter": "secrets"}),
+        ("macaddress", BARE, {"deviceidentifier": "guid"}),
+        ("compliance", "false", {"deviceidentifier": "imei"}),
+        ("macaddress", BARE, {"another": "1"}),
+        ("guid", "0" * 32, {}),
+    ],
+)
+def test_bad_questions_of_a_controller(
+    faces: Faces, criterion: str, value: str, more: dict[str, str]
+) -> None:
+    answer = faces.ask(3, criterion, value, **more)
+    assert answer.status_code == 400
+    assert "ise_api" not in answer.text
+    assert value not in answer.text or value in {"", "X", "true", "false"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/ciscoise/mdmapi/v4/devices/",
+        "/ciscoise/mdmapi/v3/batchdevices/",
+        "/ciscoise/",
+        "/..%2f..%2fetc/passwd",
+    ],
+)
+def test_paths_that_are_not_there(faces: Faces, path: str) -> None:
+    answer = faces.ise.get(
+        path, params={"paging": "0", "querycriteria": "macaddress", "value": BARE, "filter": "all"}
+    )
+    assert answer.status_code in {404, 405}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b'{"chain": []}',
+        b'{"chain": ["x"], "keys": ["y"]}',
+        b'{"chain": ["no key at all"]}',
+        b'{"chain": ["mac:00:1B:44:11:3A:B7"], "deadline": -1}',
+        b'{"chain": ["mac:00:1B:44:11:3A:B7"], "servers": ["nobody"]}',
+        b'{"chain": ["mac:00:1B:44:11:3A:B7"], "unknown": 1}',
+        b"\xff",
+        json.dumps({"keys": ["x"] * 10_001}).encode(),
+    ],
+)
+def test_bad_questions_of_a_program(faces: Faces, body: bytes) -> None:
+    answer = faces.rest.post("/v1/lookup", content=body)
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert {"type", "title", "status", "detail"} <= answer.json().keys()
+
+
+def test_a_body_over_the_limit(gateway: Open) -> None:
+    faces: Faces = gateway({"one": [device()]}, max_body=1000)
+    assert faces.rest.post("/v1/lookup", content=b" " * 1001).status_code == 413
+    pieces = (b" " * 100 for _ in range(100))
+    assert faces.rest.post("/v1/lookup", content=pieces).status_code == 413
+
+
+def test_a_body_that_does_not_come(gateway: Open) -> None:
+    faces: Faces = gateway({"one": [device()]}, deadline=0.2)
+    place = urlsplit(faces.origin)
+    with socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=5) as wire:
+        head = (
+            f"POST /v1/lookup HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\nContent-Length: 9\r\n\r\n"
+        )
+        wire.sendall(head.encode())
+        assert wire.recv(100).startswith(b"HTTP/1.1 408 ")
+    assert faces.rest.get("/healthz").status_code == 200
+
+
+def test_every_answer_says_how_to_be_read_and_no_version(faces: Faces) -> None:
+    for answer in (faces.rest.get("/healthz"), faces.ise.get(MDMINFO), faces.rest.get("/nowhere")):
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"listen": "0.0.0.0:80"},
+        {"listen": "192.0.2.1:80"},
+        {"listen": "nowhere"},
+        {"listen": "127.0.0.1:99999"},
+        {"networks": ["10.1.2.3/8"]},
+        {"ise": {"username": "a:b", "password": "long-enough-password"}},
+        {"ise": {"username": "a", "password": "short"}},
+        {"ise": {"username": "a", "password": "long-enough-password", "instance": "no-slash"}},
+        {"rest": {"keys": []}},
+        {"rest": {"keys": [{"name": "x", "sha256": "ab"}]}},
+    ],
+)
+def test_settings_that_open_a_door_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        checked(GatewaySettings, wrong, "gateway")
+    assert "long-enough-password" not in str(caught.value)

@@ -1,0 +1,61 @@
+"""Lookups, lists and servers over the REST face."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from mdmsdk.errors import ConnectError
+from mdmsdk.testing import FakeServer
+from tests.gateway.conftest import GUID, MAC, device
+
+if TYPE_CHECKING:
+    from tests.gateway.conftest import Faces, Open
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_chain_is_asked_for_in_order(gateway: Open) -> None:
+    faces: Faces = gateway({"one": [device(guid=None)]})
+    told = faces.rest.post("/v1/lookup", json={"chain": [f"guid:{GUID}", f"mac:{MAC}"]}).json()
+    assert (told["kind"], told["decision"]) == ("mac", "unknown")  # a MAC address may be somebody else's
+
+
+def test_many_keys_are_answered_line_by_line_in_order(gateway: Open) -> None:
+    faces: Faces = gateway({"one": [device()]})
+    keys = [f"mac:{MAC}", "mac:00:1B:44:11:3A:B8", "no key", f"guid:{GUID}"]
+    told = lines(faces.rest.post("/v1/lookup", json={"keys": keys}).text)
+    assert [one["decision"] for one in told] == ["compliant", "not_registered", "no_answer", "compliant"]
+
+
+def test_lists_and_servers(gateway: Open) -> None:
+    faces: Faces = gateway({"one": [device(), device("noncompliant", id="2")], "two": []})
+    assert [one["id"] for one in lines(faces.rest.get("/v1/devices").text)] == ["1", "2"]
+    assert [one["id"] for one in lines(faces.rest.get("/v1/noncompliant?servers=one").text)] == ["2"]
+    assert faces.rest.get("/v1/noncompliant?servers=two").text == ""
+    assert faces.rest.get("/v1/noncompliant?servers=nobody").status_code == 400
+    assert [(one["server"], one["ok"]) for one in faces.rest.get("/v1/servers").json()] == [
+        ("one", True),
+        ("two", True),
+    ]
+
+
+def test_health_is_ours_and_readiness_that_of_the_servers(gateway: Open) -> None:
+    faces: Faces = gateway({"one": [device()], "two": FakeServer(down=ConnectError("no route"))})
+    assert faces.rest.get("/healthz", headers={"Authorization": ""}).text == "ok\n"
+    ready = faces.rest.get("/readyz")
+    assert (ready.status_code, ready.json()) == (200, {"ready": True, "servers": 2, "answering": 1})
+    faces = gateway({"two": FakeServer(down=ConnectError("no route"))})
+    assert faces.rest.get("/healthz").status_code == 200
+    assert faces.rest.get("/readyz").status_code == 503
+
+
+def test_a_question_may_choose_servers_and_age(gateway: Open) -> None:
+    faces: Faces = gateway({"one": [device()], "two": [device("noncompliant")]})
+    where = f"/v1/devices/mac/{MAC}"
+    assert faces.rest.get(where).json()["decision"] == "noncompliant"
+    assert faces.rest.get(where, params={"servers": "one", "fresh": "true"}).json()["decision"] == "compliant"
+    assert faces.rest.get(where, params={"max_age": "x"}).status_code == 400
+    assert faces.rest.get("/v1/devices/colour/red").status_code == 404
