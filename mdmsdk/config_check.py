@@ -14,6 +14,7 @@ from mdmsdk.client.build import make_provider, problems_of
 from mdmsdk.config import Config, FederationSettings, read_tables
 from mdmsdk.directory.settings import DirectorySettings
 from mdmsdk.errors import ConfigurationError, MdmError
+from mdmsdk.gateway.settings import GatewaySettings
 from mdmsdk.registry import load_provider
 from mdmsdk.silence import sealed
 from mdmsdk.store.settings import StoreSettings
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mdmsdk.provider import MdmProvider
+    from mdmsdk.settings import Settings
 
 __all__ = ["Problem", "check_config"]
 
@@ -69,7 +71,9 @@ def check_config(path: str | Path | None = None) -> list[Problem]:
             if not line:
                 raise
             return [Problem("", int(line[1]), error.message, error.hint)]
-        problems = [*_of_file(tables), *_of_store(place, tables, trusted=trusted)]
+        problems = [*_of_file(tables), *_of_store(tables)]
+        for name, model in (("store", StoreSettings), ("gateway", GatewaySettings)):
+            problems += _of_table(name, model, place, tables, trusted=trusted)
         servers = tables.get("servers")
         if isinstance(servers, dict) and all(isinstance(one, dict) for one in servers.values()):
             config = Config(path=place, trusted=trusted, servers=servers, federation=FederationSettings())
@@ -85,6 +89,7 @@ class _Tables(BaseModel, extra="forbid"):
     servers: dict[str, dict[str, Any]] = Field(min_length=1)
     federation: FederationSettings = FederationSettings()
     store: dict[str, Any] = {}
+    gateway: dict[str, Any] = {}
     directory: DirectorySettings = DirectorySettings()
 
 
@@ -99,25 +104,30 @@ def _of_file(tables: Mapping[str, Any]) -> Iterator[_Found]:
             yield ("federation", "order"), f"there is no server {name}{nearest(name, servers)}", None
 
 
-def _of_store(place: Path, tables: Mapping[str, Any], *, trusted: bool) -> Iterator[_Found]:
-    """What keeps the store from being used; nothing is opened."""
-    table = tables.get("store")
+def _of_table(
+    name: str, model: type[Settings], place: Path, tables: Mapping[str, Any], *, trusted: bool
+) -> Iterator[_Found]:
+    """What keeps a table with secrets from being used; nothing is opened."""
+    table = tables.get(name)
     if not isinstance(table, dict):
         return
     config = Config(path=place, trusted=trusted, servers={}, federation=FederationSettings())
     unread: list[_Found] = []
     values = config.resolve(
-        StoreSettings,
-        table,
-        lambda where, error: unread.append((("store", *where), error.message, error.hint)),
+        model, table, lambda where, error: unread.append(((name, *where), error.message, error.hint))
     )
     yield from unread
     refused = {where for where, _, _ in unread}
-    for where, text in problems_of(StoreSettings, values):
-        if ("store", *where) not in refused:
-            yield ("store", *where), text, None
-    yield from ((("store", *where), text, None) for where, text in _missing_files(values))
-    if str(table.get("url")).startswith("redis") and not find_spec("redis"):
+    for where, text in problems_of(model, values):
+        if (name, *where) not in refused:
+            yield (name, *where), text, None
+    yield from (((name, *where), text, None) for where, text in _missing_files(values))
+
+
+def _of_store(tables: Mapping[str, Any]) -> Iterator[_Found]:
+    """What the store needs besides."""
+    table = tables.get("store")
+    if isinstance(table, dict) and str(table.get("url")).startswith("redis") and not find_spec("redis"):
         yield ("store", "url"), "redis is not installed", "Install it with: pip install 'mdmsdk[redis]'"
 
 

@@ -27,6 +27,7 @@ from mdmsdk.cli.report import DEFECT, FAILED, INTERRUPTED, NOT_WRITTEN, OK, READ
 from mdmsdk.client.build import kinds_of
 from mdmsdk.config import FederationSettings
 from mdmsdk.directory import DirectorySettings
+from mdmsdk.gateway.settings import GatewaySettings, GatewayTls, IseFace, RestFace, RestKey
 from mdmsdk.identifiers import KEY_KINDS
 from mdmsdk.ise import IseProvider, IseServiceSettings, IseSettings
 from mdmsdk.provider import Capability, Limits
@@ -157,6 +158,11 @@ def test_every_common_setting_is_told() -> None:
     assert missing_settings(StoreSettings, "settings.md", "store.") == []
     assert missing_settings(DirectorySettings, "settings.md", "directory.") == []
     assert missing_settings(ComplianceSettings, "settings.md", "compliance.") == []
+    assert missing_settings(GatewaySettings, "gateway.md", "gateway.") == []
+    assert missing_settings(GatewayTls, "gateway.md", "gateway.tls.") == []
+    assert missing_settings(IseFace, "gateway.md", "gateway.ise.") == []
+    assert missing_settings(RestFace, "gateway.md", "gateway.rest.") == []
+    assert missing_settings(RestKey, "gateway.md", "gateway.rest.keys.") == []
 
 
 def test_every_default_of_the_policy_is_told() -> None:
@@ -225,14 +231,15 @@ def test_every_exit_code_is_told() -> None:
 def test_every_field_of_a_json_line_is_told() -> None:
     from mdmsdk.cli import rows
     from mdmsdk.federation import Answer, Heartbeat, Outcome, Status
+    from mdmsdk.federation.rows import heartbeat_row, lookup_row
     from mdmsdk.registry import PluginInfo
 
     outcome = Outcome(server="a", provider="ise", status=Status.NOT_FOUND)
     samples = [
         rows.provider_row(PluginInfo("ise", None, None, ""), None),
-        rows.heartbeat_row(Heartbeat(server="a", provider="ise")),
-        rows.lookup_row(Answer(key=mdmsdk.Guid("g"), device=None, outcomes=(outcome,))),
-        rows.lookup_row(Answer(key=mdmsdk.Guid("g"), device=None, outcomes=(outcome,)))["outcomes"][0],
+        heartbeat_row(Heartbeat(server="a", provider="ise")),
+        lookup_row(Answer(key=mdmsdk.Guid("g"), device=None, outcomes=(outcome,))),
+        lookup_row(Answer(key=mdmsdk.Guid("g"), device=None, outcomes=(outcome,)))["outcomes"][0],
     ]
     text = (REFERENCE / "command-line.md").read_text(encoding="utf-8")
     shapes = re.findall(r"^```text\n(.*?)^```", text, re.MULTILINE | re.DOTALL)

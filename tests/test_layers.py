@@ -42,6 +42,7 @@ LAYERS = [
         "config_check",
         "directory",
         "environment",
+        "gateway.settings",
         "secret_sources",
         "store",
         "trust",
@@ -75,8 +76,10 @@ OWNERS = {
 
 def level_of(name: str) -> int:
     """Layer of a dotted name of core; a name that is no module is taken from the package itself."""
-    known = LEVEL.get(".".join(name.split(".")[:2]))
-    return LEVEL["mdmsdk"] if known is None else known
+    parts = name.split(".")
+    # The settings of the gateway lie below it, with those of the store and the directory.
+    known = [LEVEL[one] for size in (3, 2) if (one := ".".join(parts[:size])) in LEVEL]
+    return known[0] if known else LEVEL["mdmsdk"]
 
 
 def violations(module: str, source: str, *, is_package: bool = False) -> list[str]:

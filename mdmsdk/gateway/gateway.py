@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import anyio
 from starlette.requests import ClientDisconnect
 
-import mdmsdk
 from mdmsdk.gateway.access import Access, Refusal
 from mdmsdk.gateway.lists import Readings
 
@@ -48,7 +48,7 @@ class Gateway:
         self.federation: AsyncMdmFederation = federation
         self.settings: GatewaySettings = settings
         self.access: Access = Access(settings)
-        self.version: str = mdmsdk.__version__
+        self.version: str = version("mdmsdk")
         self._beats: list[Heartbeat] = []
         self._heard_at = -float("inf")
         self._listening: anyio.Lock | None = None

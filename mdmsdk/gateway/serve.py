@@ -152,6 +152,7 @@ class _Served:
         await self._house.up()
         config = uvicorn.Config(
             self._serve,
+            interface="asgi3",
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -31,9 +31,10 @@ from mdmsdk import (
 )
 from mdmsdk import errors as all_errors
 from mdmsdk.cli.output import csv_text
-from mdmsdk.cli.rows import NONCOMPLIANT, device_row
+from mdmsdk.cli.rows import NONCOMPLIANT
 from mdmsdk.errors import error_from_record, error_record
 from mdmsdk.federation import Status
+from mdmsdk.federation.rows import device_row
 from mdmsdk.models import parse_macs
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ def rows(response: Any) -> list[dict[str, Any]]:
 
 def servers(case: str) -> dict[str, Any]:
     """The servers that make for a decision."""
-    return {
+    cases: dict[str, dict[str, Any]] = {
         "compliant": {"one": [device()]},
         "noncompliant": {"one": [device("noncompliant")], "two": [device()]},
         "grace": {"one": [device("grace")]},
@@ -45,7 +45,8 @@ def servers(case: str) -> dict[str, Any]:
         "half_absent": {"one": [], "two": FakeServer(down=DOWN)},
         "half_bad": {"one": [device("noncompliant")], "two": FakeServer(down=DOWN)},
         "unable": {"one": FakeServer([device()], keys=frozenset({Serial}))},
-    }[case]
+    }
+    return cases[case]
 
 
 @pytest.mark.parametrize(

@@ -41,10 +41,10 @@ def test_wrong_credentials_of_a_controller(faces: Faces, auth: tuple[str, str] |
 
 @pytest.mark.parametrize(
     "header",
-    ["", "Bearer", "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY}x", "Bearer \xff\xfe", "bearer  "],
+    ["", "Bearer", "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY}x", "Bearer \xff\xfe"],
 )
 def test_wrong_keys(faces: Faces, header: str) -> None:
-    raw = {"Authorization": header.encode("latin-1")} if header else {}
+    raw = {b"Authorization": header.encode("latin-1")} if header else {}
     answer = httpx.get(f"{faces.origin}/v1/servers", headers=raw)
     assert answer.status_code == 401
     assert answer.headers["Content-Type"] == "application/problem+json"

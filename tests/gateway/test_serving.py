@@ -1,0 +1,206 @@
+"""`mdm serve` as a process: it listens, reads its configuration anew, and lets requests come to their end."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import trustme
+
+from mdmsdk.config_check import check_config
+from mdmsdk.simulator import Fleet, IseSimulator, serve
+from tests.gateway.conftest import KEY, LOGIN, SETTINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mdmsdk.simulator import RunningSimulator
+
+MDM = (sys.executable, "-c", "import sys; from mdmsdk.cli import main; sys.exit(main())")
+FLEET = Fleet.generate(20)
+MDMINFO = "/ciscoise/mdminfo/?ise_api_version=3"
+Serve = Any
+
+
+def configuration(running: RunningSimulator[Any], gateway: str) -> str:
+    server = "\n".join(f"{name} = {json.dumps(value)}" for name, value in running.settings.items())
+    (digest,) = SETTINGS["rest"]["keys"]
+    return (
+        f'[servers.macs]\n{server}\n[gateway]\nlisten = "127.0.0.1:0"\n{gateway}\n'
+        f'[[gateway.rest.keys]]\nname = "somebody"\nsha256 = "{digest["sha256"]}"\n'
+        f'[gateway.ise]\nusername = "{LOGIN[0]}"\npassword = "{LOGIN[1]}"\n'
+    )
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Serve]:
+    """Starts `mdm serve` with a configuration; gives the process and its origin."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(text: str) -> tuple[subprocess.Popen[str], str]:
+        (tmp_path / "mdm.toml").write_text(text)
+        (tmp_path / "mdm.toml").chmod(0o600)
+        process = subprocess.Popen(
+            [*MDM, "serve", "--config", str(tmp_path / "mdm.toml")], stderr=subprocess.PIPE, text=True
+        )
+        processes.append(process)
+        assert process.stderr
+        said: list[str] = []
+        for line in process.stderr:
+            said.append(line)
+            if found := re.search(r"serving on (\S+)", line):
+                return process, found[1]
+        raise AssertionError("".join(said))
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+        if process.stderr:
+            process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def slow() -> Iterator[RunningSimulator[IseSimulator]]:
+    with serve(IseSimulator(FLEET, latency=0.5)) as running:
+        yield running
+
+
+def test_it_serves_reads_anew_and_ends(
+    served: Serve, slow: RunningSimulator[IseSimulator], tmp_path: Path
+) -> None:
+    process, origin = served(configuration(slow, ""))
+    key = {"Authorization": f"Bearer {KEY}"}
+    mac = FLEET[0].mac_addresses[0]
+    assert httpx.get(f"{origin}/v1/devices/mac/{mac}", headers=key, timeout=10).json()["found"]
+    assert httpx.get(origin + MDMINFO, auth=LOGIN).status_code == 200
+
+    path = tmp_path / "mdm.toml"
+    text = path.read_text()
+    path.write_text(text.replace(LOGIN[1], "short"))
+    process.send_signal(signal.SIGHUP)
+    assert "the old one stays" in until(process, "stays")
+    assert httpx.get(origin + MDMINFO, auth=LOGIN).status_code == 200
+    path.write_text(text.replace(LOGIN[1], "another-password"))
+    process.send_signal(signal.SIGHUP)
+    until(process, "read anew")
+    assert httpx.get(origin + MDMINFO, auth=LOGIN).status_code == 401
+    assert httpx.get(origin + MDMINFO, auth=(LOGIN[0], "another-password")).status_code == 200
+
+    # What is under way comes to its end.
+    asking = subprocess.Popen(
+        [sys.executable, "-c", ASK, f"{origin}/v1/devices/mac/{mac}?fresh=true"], stdout=subprocess.PIPE
+    )
+    assert asking.stdout
+    assert asking.stdout.readline() == b"asking\n"
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    assert asking.communicate()[0] == b"200\n"
+    assert process.wait(10) in {0, -signal.SIGTERM}
+
+
+def mdm(*args: str) -> subprocess.CompletedProcess[str]:
+    """Run `mdm serve` to its end."""
+    command = [*MDM, "serve", *args]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+ASK = f"""
+import sys, httpx
+client = httpx.Client(timeout=20, headers={{"Authorization": "Bearer {KEY}"}})
+client.get(sys.argv[1].partition("/v1")[0] + "/healthz")
+print("asking", flush=True)
+print(client.get(sys.argv[1]).status_code)
+"""
+
+
+def until(process: subprocess.Popen[str], word: str) -> str:
+    """The line of the log that has a word."""
+    assert process.stderr
+    return next(line for line in process.stderr if word in line)
+
+
+def test_clients_without_a_certificate_stay_outside(
+    served: Serve, slow: RunningSimulator[IseSimulator], tmp_path: Path
+) -> None:
+    authority, (own, client, root) = (
+        trustme.CA(),
+        (tmp_path / f"{name}.pem" for name in ("own", "client", "ca")),
+    )
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(own)
+    authority.issue_cert("controller@mdm.example").private_key_and_cert_chain_pem.write_to_path(client)
+    authority.cert_pem.write_to_path(root)
+    tls = f'tls = {{ cert = "{own}", key = "{own}", client_ca = "{root}" }}'
+    _, origin = served(configuration(slow, tls))
+    assert origin.startswith("https://")
+    context = ssl.create_default_context(cafile=str(root))
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(origin + "/healthz", verify=context)
+    context.load_cert_chain(client)
+    assert httpx.get(origin + "/healthz", verify=context).text == "ok\n"
+
+
+@pytest.mark.parametrize(
+    ("gateway", "told"),
+    [
+        ("", "has no face"),
+        ('[gateway.ise]\nusername = "a"\npassword = "short"', "password"),
+        ("[gateway]\nlisten = '0.0.0.0:1'", "tls"),
+        ("[gateway]\nlissen = '127.0.0.1:1'", "lissen"),
+        (
+            '[gateway.tls]\ncert="no"\nkey = "no"\n[gateway.ise]\nusername="a"\npassword = "long-enough1"',
+            "cert",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_listens(
+    tmp_path: Path, slow: RunningSimulator[IseSimulator], gateway: str, told: str
+) -> None:
+    text = configuration(slow, "").partition("[gateway]")[0] + gateway
+    (tmp_path / "mdm.toml").write_text(text)
+    (tmp_path / "mdm.toml").chmod(0o600)
+    done = subprocess.run(
+        [*MDM, "serve", "--config", str(tmp_path / "mdm.toml")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    if gateway:
+        assert any(told in one.message or told in one.place for one in check_config(tmp_path / "mdm.toml"))
+
+
+def test_a_port_that_is_taken(served: Serve, slow: RunningSimulator[IseSimulator], tmp_path: Path) -> None:
+    text = configuration(slow, "").replace("127.0.0.1:0", f"127.0.0.1:{slow.port}")
+    (tmp_path / "mdm.toml").write_text(text)
+    (tmp_path / "mdm.toml").chmod(0o600)
+    done = subprocess.run(
+        [*MDM, "serve", "--config", str(tmp_path / "mdm.toml")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "cannot listen on" in done.stderr
+
+
+def test_a_new_key_is_shown_once_and_kept_as_its_hash() -> None:
+    done = mdm("--new-key", "noc")
+    assert done.returncode == 0
+    key = done.stdout.strip()
+    assert len(key) > 40
+    assert key not in done.stderr
+    assert "[[gateway.rest.keys]]" in done.stderr
