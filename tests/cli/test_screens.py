@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.cells import cell_len
 
-from mdmsdk.cli import plugins, rows, simulated
+from mdmsdk.cli import plugins, simulated
 from mdmsdk.doctor import diagnose
+from mdmsdk.federation import rows as json_rows
 from mdmsdk.registry import PluginInfo, installed
 from mdmsdk.simulator import Fault, Fleet, IseSimulator, serve
 from tests.cli.conftest import PASSWORD
@@ -52,7 +53,7 @@ def servers() -> Iterator[dict[str, dict[str, Any]]]:
 @pytest.fixture
 def still(monkeypatch: pytest.MonkeyPatch) -> None:
     """Times and ports always look the same, before anything is laid out."""
-    monkeypatch.setattr(rows, "_ms", lambda _elapsed: 12.3)
+    monkeypatch.setattr(json_rows, "_ms", lambda _elapsed: 12.3)
 
     def still_diagnose(*args: Any, **options: Any) -> Iterator[Finding]:
         for one in diagnose(*args, **options):
