@@ -164,9 +164,9 @@ def test_devices_that_have_left_are_not_listed_and_doubtful_ones_are(
     assert [device.id for device in page.items] == [row["maas360DeviceID"], "A3"]
 
 
-@pytest.mark.parametrize("page_size", [25, 50, 100, 200, 250])
+@pytest.mark.parametrize("page_size", [50, 250])
 def test_pages_of_every_size_are_read_with_the_sizes_that_there_are(page_size: Any) -> None:
-    simulator = Maas360Simulator(Fleet.generate(330, seed=2))
+    simulator = Maas360Simulator(Fleet.generate(280, seed=2))
     with serve(simulator) as running:
         with open_client(unlimited(running, page_size=page_size), "sync") as client:
             found = [device.id for device in client.devices()]
@@ -175,9 +175,9 @@ def test_pages_of_every_size_are_read_with_the_sizes_that_there_are(page_size: A
         assert {int(size) for size in sizes if size} <= {25, 50, 100, 200, 250}
 
 
-@pytest.mark.parametrize("page_cap", [25, 50, 100, 200])
+@pytest.mark.parametrize("page_cap", [25, 100])
 def test_a_server_that_gives_less_is_followed(page_cap: int) -> None:
-    simulator = Maas360Simulator(Fleet.generate(230, seed=2), page_cap=page_cap)
+    simulator = Maas360Simulator(Fleet.generate(110, seed=2), page_cap=page_cap)
     with serve(simulator) as running, open_client(unlimited(running), "sync") as client:
         assert len({device.id for device in client.devices()}) == len(simulator._devices())
 
