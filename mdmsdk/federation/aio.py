@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import time
 from functools import partial
 from itertools import islice
@@ -120,7 +119,6 @@ class AsyncMdmFederation:
             max_age = cache_ttl if cache_max_age is None else cache_max_age
             shelf = Shelf(store, self._waits, ttl=cache_ttl, negative_ttl=cache_negative_ttl, max_age=max_age)
             self._cache = Cache(shelf, self._waits)
-        self._answers: dict[tuple[Key | str, int], Answer] = {}
         self._remembered: dict[tuple[Key, tuple[str, ...]], tuple[Answer, Words]] = {}
 
     @classmethod
@@ -482,19 +480,10 @@ class AsyncMdmFederation:
     def _answer(
         self, key: Key | str, outcomes: tuple[Outcome, ...], before: Sequence[Key], notes: Iterable[str] = ()
     ) -> Answer:
-        plain = isinstance(key, Key) and not (before or notes)
-        known = self._answers.get((key, len(outcomes))) if plain else None
-        if known and all(map(operator.is_, known.outcomes, outcomes)):
-            return known
         device = merged(outcomes, self._merge)
         if device and self._rules:
             device = self._ruled(device, [one.device for one in outcomes if one.device])
-        answer = Answer(key=key, device=device, outcomes=outcomes, before=tuple(before), notes=tuple(notes))
-        if self._cache and plain and not (self._rules and self._rules.max_days_since_check_in):
-            if len(self._answers) >= _REMEMBERED:
-                self._answers.clear()
-            self._answers[key, len(outcomes)] = answer
-        return answer
+        return Answer(key=key, device=device, outcomes=outcomes, before=tuple(before), notes=tuple(notes))
 
     def _ruled(self, device: Device, known: Sequence[Device]) -> Device:
         """The device by the rules; which of them it breaks, any of its records may know."""
