@@ -546,4 +546,4 @@ def test_it_declares_what_it_can(make: Make) -> None:
     assert provider.limits.concurrency == 5
     assert DeviceId not in provider.keys
     assert {Mac, Udid, Guid, Serial} <= provider.keys
-    assert provider.capabilities == {Capability.BATCH, Capability.INVENTORY}
+    assert provider.capabilities == {Capability.BATCH, Capability.INVENTORY, Capability.CHANGES}
