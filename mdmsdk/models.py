@@ -384,8 +384,8 @@ class Verdict(FrozenModel):
         """Take what `model_dump` wrote: with the kind of the key, and with what follows from the rest."""
         if not isinstance(data, dict):
             return data
-        kind, key = data.get("kind"), data.get("key")
-        values = {name: value for name, value in data.items() if name not in cls.model_computed_fields}
+        kind, key, computed = data.get("kind"), data.get("key"), cls.model_computed_fields
+        values = {name: value for name, value in data.items() if name not in computed}
         return (
             {**values, "key": KEY_KINDS[kind](key)} if kind in KEY_KINDS and isinstance(key, str) else values
         )

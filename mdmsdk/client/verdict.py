@@ -80,7 +80,7 @@ def ruled(device: Device, rules: Rules, now: datetime) -> Device:
 def tightened(device: Device, rules: Rules, now: datetime) -> Device:
     """A settled record with the verdict of rules where that is stricter than its own."""
     verdict = _stricter(device.compliance, judge(rules, device, now))
-    return device.model_copy(update={"compliance": verdict})
+    return device if verdict is device.compliance else device.model_copy(update={"compliance": verdict})
 
 
 def explained(device: Device, given: Device) -> Device:
@@ -99,7 +99,7 @@ def _stricter(own: Compliance, found: Compliance) -> Compliance:
     changes: dict[str, object] = {}
     if found.state.severity > own.state.severity:
         changes = {"state": found.state, "source": found.source}
-    elif found.state is not own.state:
+    elif found.state is not own.state or not found.reasons:
         return own
     reasons = tuple(dict.fromkeys((*own.reasons, *found.reasons)))
     return own.model_copy(update={**changes, "reasons": reasons})

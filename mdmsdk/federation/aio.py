@@ -487,6 +487,8 @@ class AsyncMdmFederation:
 
     def _ruled(self, device: Device, known: Sequence[Device]) -> Device:
         """The device by the rules; which of them it breaks, any of its records may know."""
+        if len(known) == 1:
+            return self._tightened(device)
         judged = list(map(self._tightened, (device, *known)))
         broken = [one for one in judged if one.compliance.state is ComplianceState.NONCOMPLIANT]
         rivals = [judged[0], *rivals_of(device, broken)]
