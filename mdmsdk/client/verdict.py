@@ -86,8 +86,11 @@ def tightened(device: Device, rules: Rules, now: datetime) -> Device:
 def explained(device: Device, given: Device) -> Device:
     """A record that was read for the reasons of `given`, never milder than that.
 
-    Why the given one is no pass may be in no record: its proof, or the rules of a federation.
+    Why the given one is no pass may be in no record: its proof, or the rules of a federation. What is
+    found to speak against one that was a pass leaves nobody who vouches for it.
     """
+    if device.compliance.state is ComplianceState.COMPLIANT and device.compliance.reasons:
+        device = device.doubted()
     own, before = device.compliance, given.compliance
     if own.state.severity >= before.state.severity:
         return device

@@ -51,6 +51,7 @@ _log = logging.getLogger("mdmsdk.blackberry")
 _SEARCH_BY: Final = {Mac: "wifiMacAddress", Guid: "guid", Udid: "udid", Imei: "imei", Meid: "meid"}
 # The grammar of a query is k=v,k=v, with < and > for times and a star for a prefix; no way to quote is named.
 _GRAMMAR: Final = re.compile(r"[,=<>*]")
+_TOTAL: Final = re.compile(r"total|count", re.IGNORECASE)
 _BY_GUID: Final = "guid ASC"
 _PROBED: Final = 10
 """Devices that the heartbeat asks for: among so many, one has an address."""
@@ -206,8 +207,8 @@ class BlackBerryProvider(MdmProvider):
 
     def _own_record(self, guid: str) -> Flow[list[Record]]:
         records = yield from self._search(f"guid={guid}")
-        if any(_guid(record).lower() != guid.lower() for record in records):
-            raise FilterIgnoredError("the server answered with another device than the one asked for")
+        if {_guid(record).lower() for record in records} != {guid.lower()}:
+            raise FilterIgnoredError("the server answers without the device of a user, or with another one")
         return records
 
     def _complete(self, info: ServerInfo, key: Key, record: Record, *, sole: bool) -> Flow[list[Device]]:
@@ -308,15 +309,29 @@ class BlackBerryProvider(MdmProvider):
         params |= {"max": limit, "offset": offset, "includeTotal": "true"}
         params |= {"sortBy": _BY_GUID} if in_order else {}
         answer = yield from self._get("/devices", "devices", params)
-        counts = [value for value in answer.document.values() if type(value) is int]
         records = [Record(row) for row in answer.documents("devices")]
         return Slice(
             [(int(_guid(record).replace("-", ""), 16), record) for record in records],
-            counts[0] if len(counts) == 1 else None,
+            _total(answer),
         )
 
     def _device(self, record: Record) -> Device:
         return record.device(keep_raw=self.settings.keep_raw)
+
+
+def _total(answer: Row) -> int | None:
+    """How many rows there are in all; None where the server does not say.
+
+    Raises:
+        MalformedResponseError: it says so in a form that cannot be read.
+    """
+    names = [name for name, value in answer.document.items() if _TOTAL.search(name) or type(value) is int]
+    named = [name for name in names if _TOTAL.search(name)] or names
+    if len(named) != 1:
+        return None
+    if (total := answer.whole(named[0])) is None and answer.has(named[0]):
+        raise MalformedResponseError("the server's answer has a count of devices that cannot be read")
+    return total
 
 
 def _guid(row: Row) -> str:

@@ -98,13 +98,13 @@ def _judged(own: Compliance, *, compromised: bool | None) -> Compliance:
 def about(record: Device, row: Device) -> bool:
     """Whether a row of the endpoint for Cisco ISE is about the device of a record.
 
-    What names the hardware decides, where both show it, and must agree in all of it; an address alone may be
-    a dock's, and decides only where nothing else does.
+    What names the enrolment or the hardware decides, where both show it, and must agree in all of it; an
+    address alone may be a dock's, and decides only where nothing else does.
     """
-    told = {row.matches(key) for kind in _HARDWARE for key in record.shown(kind)}
+    told = {row.matches(key) for kind in (Guid, *_HARDWARE) for key in record.shown(kind)}
     if False in told:
         return False
-    return True in told or any(row.matches(key) for kind in (Guid, Mac) for key in record.shown(kind))
+    return True in told or any(row.matches(key) for key in record.shown(Mac))
 
 
 def settle(record: Device, rows: Sequence[Device], *, listed: bool = False) -> Device:

@@ -127,13 +127,13 @@ class ConfigMgrProvider(MdmProvider):
             PermissionDeniedError: the account sees no site or no device.
             ConfigurationError: a baseline of the settings is not there, or neither enabled nor assigned.
         """
-        sites, devices, baselines = yield from together(
+        sites, _, baselines = yield from together(
             self._get("SMS_Site", select="SiteCode,SiteName,Version"),
-            self._get(_SYSTEM, select=_SYSTEM_ID, top=1),
+            self._see_a_device(),
             self._get(_BASELINES, select=_NAMED),
         )
-        if not (_rows(sites) and _rows(devices)):
-            raise PermissionDeniedError("the account sees no device", status=sites.status, hint=NO_DEVICES)
+        if not _rows(sites):
+            raise PermissionDeniedError("the account sees no site", status=sites.status, hint=NO_DEVICES)
         known = read_baselines(_rows(baselines))
         wanted = [lasting(one) for one in self.settings.baselines]
         names = {unique: one.name for unique, one in known.items()}
@@ -148,6 +148,18 @@ class ConfigMgrProvider(MdmProvider):
                 baselines=tuple(known[one] for one in chosen), arrays=(yield from self._has_arrays())
             ),
         )
+
+    # The service answers an account that has lost its collections with empty lists and 200.
+    def _see_a_device(self) -> Flow[Response]:
+        """Make sure that an empty answer means something, by one that is not.
+
+        Raises:
+            PermissionDeniedError: the account sees no device at all.
+        """
+        answer = yield from self._get(_SYSTEM, select=_SYSTEM_ID, top=1)
+        if not _rows(answer):
+            raise PermissionDeniedError("the account sees no device", status=answer.status, hint=NO_DEVICES)
+        return answer
 
     def _has_arrays(self) -> Flow[bool]:
         """Whether discovered addresses can be searched: no source says that every version takes the query."""
@@ -172,10 +184,14 @@ class ConfigMgrProvider(MdmProvider):
 
         Raises:
             FilterIgnoredError: the server answered about other devices.
+            PermissionDeniedError: the account does not see any device any more.
         """
         at_once = isinstance(keys[0], Mac)  # both spellings are common; a GUID in the other order is rare
         how = Search(ask=partial(self._ask, info), spellings=_spellings, at_once=at_once, most=CHUNK)
-        return find_with(self, how, keys)
+        found = yield from find_with(self, how, keys)
+        if all(answer == [] for answer in found.values()):
+            yield from self._see_a_device()
+        return found
 
     def _ask(self, info: ServerInfo, texts: Texts) -> Flow[Sequence[Device]]:
         kind = type(next(iter(texts)))
@@ -189,7 +205,7 @@ class ConfigMgrProvider(MdmProvider):
             )
             for row in rows:
                 seek(row, Serial, "SerialNumber", texts)
-            systems = yield from self._systems({number_of(row, _ID) for row in rows})
+            systems = yield from self._inventoried({number_of(row, _ID) for row in rows})
         else:
             systems = yield from self._computers(_filter(kind, values), len(texts))
             _check(systems, kind, texts)
@@ -212,7 +228,7 @@ class ConfigMgrProvider(MdmProvider):
             seek(row, Mac, "MACAddresses", texts)
         seen = {number_of(row, _SYSTEM_ID) for row in systems}
         others = {number_of(row, _ID) for row in adapters} - seen
-        return adapters, [*systems, *(yield from self._systems(others))]
+        return adapters, [*systems, *(yield from self._inventoried(others))]
 
     def _computers(self, filter_: str, wanted: int) -> Flow[list[Record]]:
         return self._all(filter_, _SYSTEM, wanted=wanted, orderby=_SYSTEM_ID, select=_SHOWN)
@@ -220,6 +236,20 @@ class ConfigMgrProvider(MdmProvider):
     def _systems(self, ids: Iterable[int]) -> Flow[list[Record]]:
         """The computers with these numbers, without those that the account does not see."""
         return self._of(_SYSTEM, sorted(ids), name=_SYSTEM_ID, select=_SHOWN)
+
+    def _inventoried(self, ids: Iterable[int]) -> Flow[list[Record]]:
+        """The computers with these numbers, which hardware inventory has.
+
+        Raises:
+            MalformedResponseError: one is not there; it is hidden from the account, and not unknown.
+        """
+        wanted = {*ids}
+        systems = yield from self._systems(wanted)
+        if {number_of(row, _SYSTEM_ID) for row in systems} != wanted:
+            raise MalformedResponseError(
+                "hardware inventory has a computer that the server does not list", hint=NO_DEVICES
+            )
+        return systems
 
     def _join(
         self, info: ServerInfo, systems: Sequence[Record], **more: Sequence[Record]
@@ -290,6 +320,8 @@ class ConfigMgrProvider(MdmProvider):
             return ids, (yield from self._join(info, (yield from self._systems({*ids}))))
 
         (ids, devices), _ = yield from shrinking(ask, self.settings.page_size)
+        if not ids and cursor is None:
+            yield from self._see_a_device()
         # A row of a user, or one that has changed since: what the record says counts.
         fails = [one for one in devices if one.compliance.state is ComplianceState.NONCOMPLIANT]
         return _page(ids, [one for one in (*fails, *_doubtful(devices)) if _is_managed(one)])

@@ -30,7 +30,9 @@ __all__ = ["Baseline", "Record", "SiteDescription", "number_of", "read_baselines
 # SMS_CI_CurrentComplianceStatus, ComplianceState. All others are unknown, too.
 _COMPLIANT, _NONCOMPLIANT, _FAILED = 1, 2, 4
 _WORDS: Final = {0: "unknown", 1: "compliant", 2: "non-compliant", 4: "error"}
-_SAID: Final = {"compliant": _COMPLIANT, "noncompliant": _NONCOMPLIANT}
+_SAID: Final = {word.replace("-", ""): number for number, word in _WORDS.items()} | {
+    "notcompliant": _NONCOMPLIANT
+}
 # SMS_CombinedDeviceResources: when the client did something that reached the site.
 _SIGNS: Final = ("LastActiveTime", "LastPolicyRequest", "LastDDR", "LastHardwareScan", "LastStatusMessage")
 _BLOCKED: Final = Fact("IsBlocked", "blocked by the site's administrators")

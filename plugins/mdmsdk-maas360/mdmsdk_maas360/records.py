@@ -45,6 +45,8 @@ _BAD: Final = re.compile(r"^out\b|\b(?:not|non)[ -]?(?:in )?compl")
 _LEAVING: Final = "pending control removed"
 _MANAGED: Final = frozenset({"enrolled", "activated", _LEAVING})
 _LEFT: Final = frozenset({"control removed", "user removed control", "not enrolled", "inactive"})
+# IBM's MaaS360 SDK, SelectiveWipeStatus: NOT_APPLIED, PENDING, APPLIED, REVOKED; real answers have "N/a".
+_NOT_WIPED: Final = frozenset({"n/a", "not applied", "revoked"})
 _JAILBROKEN: Final = {"yes": True, "no": False, "not available": None}
 _IMEI_DIGITS: Final = 15
 
@@ -85,6 +87,11 @@ class Record(Row):
         self.doubt("maas360ManagedStatus", word if word in _MANAGED | _LEFT else None)
         return word in _MANAGED
 
+    def _is_wiped(self) -> bool:
+        """Whether the company's data was taken off, or whether that is said in a word that is not known."""
+        word = self.word("selectiveWipeStatus") or "n/a"
+        return word.lower().replace("_", " ") not in _NOT_WIPED
+
     def _is_jailbroken(self) -> bool | None:
         word = self._said("jailbreakStatus")
         if word is not None and word not in _JAILBROKEN:
@@ -99,6 +106,7 @@ class Record(Row):
         passes = any(told[name] for name in _JUDGES)
         doubts = [f"not called good by its {name} state" for name in required if not told[name]]
         doubts += ["jailbroken or rooted"] if jailbroken else []
+        doubts += ["wiped, or about to be"] if self._is_wiped() else []
         doubts += ["leaving the management"] if self._said("maas360ManagedStatus") == _LEAVING else []
         # Real answers: a device may be active that has left, but one that reports to nobody is not active.
         doubts += [] if self._said("deviceStatus") == "active" else ["not counted among the active ones"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mdmsdk.refusals import Complaint, Refusal, check_with, error_row
+from mdmsdk.rows import Row
 
 if TYPE_CHECKING:
-    from mdmsdk.rows import Row
+    from collections.abc import Iterator
+
     from mdmsdk.wire import Response
 
 __all__ = ["REFUSALS", "check_login", "read_complaint", "unmasked"]
@@ -49,12 +51,19 @@ def read_complaint(response: Response, row: Row) -> Complaint:
     """What an answer says is wrong: its code and its words."""
     if not row.document and _SAYS_OVER in response.text:
         return Complaint(_OVER)
-    parts = [row, *(row.row(name) for name, value in row.document.items() if isinstance(value, dict))]
-    for part in parts:
+    for part in map(Row, _objects(row.document)):
         code = part.text("errorCode") or ""
         if part.has("errorCode") and code != "0":
             return Complaint(code if _CODE.fullmatch(code) else "unreadable", part.text("errorDesc") or "")
     return Complaint()
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    """All objects in a document, however deep."""
+    if isinstance(value, dict):
+        yield value
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _objects(one)
 
 
 def unmasked(response: Response, *, login: bool = False) -> Response:

@@ -23,7 +23,7 @@ from mdmsdk.errors import (
 from mdmsdk.flow import attempt, joined, or_none, send
 from mdmsdk.identifiers import DeviceId, Hostname, Imei, Key, Mac, Meid, Serial, Udid
 from mdmsdk.logins import password_grant, secret_text
-from mdmsdk.models import ComplianceState, ServerInfo
+from mdmsdk.models import ServerInfo
 from mdmsdk.paging import Slice, page_of, walk
 from mdmsdk.proof import shows
 from mdmsdk.provider import Capability, Limits, MdmProvider, Token, basic_token
@@ -79,7 +79,8 @@ class SotiProvider(MdmProvider):
     keys: ClassVar[frozenset[type[Key]]] = frozenset({Mac, *_PROPERTIES, *_BY_ID})
     capabilities: ClassVar = frozenset({Capability.BATCH, Capability.INVENTORY, Capability.REASONS})
     # No limit is documented: 429 does not stand in the description, and clients run 4 to 50 requests at once.
-    limits: ClassVar[Limits] = Limits(concurrency=4, batch_size=100)
+    # Old servers give 50 rows at the most, so that of more ids some would look unknown.
+    limits: ClassVar[Limits] = Limits(concurrency=4, batch_size=50)
     refusals = REFUSALS
     complaint = staticmethod(read_complaint)
 
@@ -311,8 +312,7 @@ class SotiProvider(MdmProvider):
         if not failed:
             return device
         told = tuple(dict.fromkeys([*failed, *device.compliance.reasons]))
-        judged = device.judged(reasons=told, source=next(iter(failed.values())))
-        return judged.doubted() if judged.compliance.state is ComplianceState.COMPLIANT else judged
+        return device.judged(reasons=told, source=next(iter(failed.values())))
 
     # --- requests and records ---
 

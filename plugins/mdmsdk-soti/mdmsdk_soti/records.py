@@ -72,6 +72,11 @@ _ITEMS: Final = {
 # Description, DeviceEncryptionCap: the others are what the hardware can do, and not what is done.
 _ENCRYPTION: Final = {"none": False, "dataprotectionenabled": True}
 _PASSCODES: Final = {"present": True, "compliantwithprofiles": True}
+# Description, SafetynetAttestationStatus and KnoxAttestationStatus.
+_ATTESTED: Final = {
+    **dict.fromkeys(("unknown", "notstarted", "pending", "passed", "passedhardwarebacked"), True),
+    "failed": False,
+}
 _LOST: Final = Fact("IsMDMLostModeEnabled", "lost")
 
 
@@ -199,8 +204,13 @@ class Record(Row):
         ]
         if self.veto("IsOSSecure") is False:
             found.append(_ITEMS["issecured"])
-        if _plain(self.word("SafetynetAttestationStatus")) == "failed":
-            found.append("The device fails Google's attestation.")
+        for row, name, whose in (
+            (self, "SafetynetAttestationStatus", "Google"),
+            (self.row("Knox"), "KnoxAttestationStatus", "Samsung"),
+        ):
+            word = row.word(name)
+            if word and self.doubt(name, _ATTESTED.get(_plain(word))) is False:
+                found.append(f"The device fails {whose}'s attestation.")
         return list(dict.fromkeys(found))
 
     def _jailbroken(self, items: Sequence[Record]) -> bool | None:

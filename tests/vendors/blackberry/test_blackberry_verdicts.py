@@ -90,6 +90,7 @@ def test_what_either_api_says_against_a_device_counts(
         {"serial_number": "SN0099", "guid": GUID},
         {"udid": "another"},
         {"imei": "350000000000099"},
+        {"guid": GUID.replace("3", "4")},  # the other enrolment of the same device
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -172,9 +173,12 @@ def test_a_row_without_a_guid_is_malformed(guid: Any) -> None:
         look(Server(row(guid=guid)))
 
 
-def test_a_total_that_does_not_fit_fails() -> None:
+@pytest.mark.parametrize(
+    "told", ['"totalMatches": 3', '"totalMatches": "3"', '"count": 3, "max": 100', '"total": [3]']
+)
+def test_a_total_that_does_not_fit_fails(told: str) -> None:
     provider = make()
-    body = '{"totalMatches": 3, "devices": []}'
+    body = f'{{{told}, "devices": []}}'
     with pytest.raises(MdmError):
         play(provider.find(info(), Mac(MAC)), [body, body], provider=provider)
 
@@ -228,6 +232,10 @@ class TestUsers:
         server = Server(row(links=[{"rel": "userDevice", "href": other}]), ise=(GOOD,))
         device = look(server)
         assert (device.user, device.compliance.state) == (None, PASS)
+
+    def test_a_device_that_only_the_user_s_list_has_is_not_unknown(self) -> None:
+        with pytest.raises(FilterIgnoredError):
+            look(Server(ise=(GOOD,)), Username("jane.doe"))
 
     def test_a_tie_without_its_device_is_malformed(self) -> None:
         server = Server(ROW, ise=(GOOD,))

@@ -15,16 +15,19 @@ from mdmsdk.errors import (
     FilterIgnoredError,
     IncompleteListError,
     InvalidIdentifierError,
+    MalformedResponseError,
     MdmError,
     PermissionDeniedError,
     TokenError,
 )
 from mdmsdk.identifiers import DeviceId, Guid, Hostname, Key, Mac, Serial
+from mdmsdk.models import ServerInfo
 from mdmsdk.simulator import Fleet, serve
 from mdmsdk.testing import open_client
 from mdmsdk.testing.playing import play
 from mdmsdk.wire import Request, Response
 from mdmsdk_configmgr import ConfigMgrProvider, ConfigMgrSettings, KerberosLogin
+from mdmsdk_configmgr.records import SiteDescription
 from mdmsdk_configmgr.simulator import ConfigMgrSimulator
 from mdmsdk_configmgr.simulator.records import is_blocked, smbios_guid
 
@@ -101,6 +104,35 @@ def test_an_account_that_sees_nothing_is_told_at_the_heartbeat(habits: dict[str,
     with site(None, **habits) as (client, _), pytest.raises(PermissionDeniedError) as caught:
         client.heartbeat()
     assert "Read-only Analyst" in str(caught.value.hint)
+
+
+def test_collections_that_are_lost_later_are_no_unknown_device_and_no_empty_list() -> None:
+    with site() as (client, simulator):
+        client.heartbeat()
+        simulator.behave(scope=False)
+        for ask in (
+            lambda: client.lookup(Hostname(good().hostname)),
+            lambda: client.lookup(Mac("00:00:5E:00:53:77")),
+            lambda: list(client.noncompliant()),
+        ):
+            with pytest.raises(PermissionDeniedError, match="sees no device"):
+                ask()
+
+
+def test_a_computer_that_only_inventory_shows_is_not_unknown() -> None:
+    provider = ConfigMgrProvider(
+        ConfigMgrSettings(base_url="https://cm01.example.com", token_provider=lambda: "token-of-tests")
+    )
+    info = ServerInfo(description=SiteDescription(baselines=(), arrays=True))
+
+    def answer(request: Request) -> str:
+        if "SMS_G_System" not in request.url:
+            return '{"value": []}'
+        return '{"value": [{"ResourceID": 7, "MACAddress": "00:00:5E:00:53:77", "SerialNumber": "SN0017"}]}'
+
+    for key in (Mac("00:00:5E:00:53:77"), Serial("SN0017")):
+        found = play(provider.find_batch(info, [key]), answer, provider=provider)
+        assert isinstance(found[key], MalformedResponseError)
 
 
 # --- queries ---
@@ -332,7 +364,7 @@ def test_requests_read_like_microsoft_s_own() -> None:
 
     def answer(request: Request) -> str:
         sent.append(request)
-        return '{"value": []}'
+        return '{"value": []}' if "filter" in request.url else _site(request)
 
     info = play(ConfigMgrProvider(settings).heartbeat(), _site)
     assert play(provider.find(info, Hostname("O'Neil PC")), answer) == []

@@ -124,6 +124,9 @@ def test_a_fact_that_is_missing_or_makes_no_sense_is_no_pass(path: str, value: A
         ({"Compliance.0.ComplianceState": 2}, "noncompliant"),
         ({"Compliance.0.ComplianceStateName": "Non-Compliant"}, "noncompliant"),
         ({"Compliance.0.ComplianceStateName": 5.5}, "unknown"),
+        ({"Compliance.0.ComplianceStateName": "Error"}, "unknown"),
+        ({"Compliance.0.ComplianceStateName": "Unknown"}, "unknown"),
+        ({"Compliance.0.ComplianceStateName": "Not compliant"}, "noncompliant"),
         # What fails stays so, whatever else is said.
         ({"Compliance.0.ComplianceState": 2, "Combined": NOTHING, "Compliance.1": NOTHING}, "noncompliant"),
         ({"Compliance.0.ComplianceState": 2, "Combined.IsBlocked": True}, "noncompliant"),

@@ -103,6 +103,8 @@ def test_a_login_without_a_token_is_none(make: Make, reply: Reply, told: dict[st
         ({"errorCode": 1007, "devices": {"count": 0}}, AuthenticationError),
         ({"devices": {"count": 0, "errorCode": 17}}, ResponseError),
         ({"devices": {"count": 0, "errorCode": [0]}}, ResponseError),
+        ({"devices": {"count": 0}, "errors": [{"errorCode": 17}]}, ResponseError),
+        ({"devices": {"count": 0, "status": {"told": {"errorCode": 1008}}}}, AuthenticationError),
         (b"I have expired", AuthenticationError),
         (b"<authResponse><errorCode>1007</errorCode></authResponse>", MalformedResponseError),
         ({}, MalformedResponseError),

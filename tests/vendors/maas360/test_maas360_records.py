@@ -121,6 +121,15 @@ def test_a_jailbroken_device_is_no_pass(row: dict[str, Any], word: str, told: bo
     assert ("jailbroken" in " ".join(found.compliance.reasons)) == bool(told)
 
 
+@pytest.mark.parametrize(
+    ("word", "passing"),
+    [("N/a", True), ("", True), ("Not Applied", True), ("REVOKED", True)]
+    + [(word, False) for word in ("Applied", "PENDING", "Completed", "Splendid", True, ["N/a"])],
+)
+def test_a_wiped_device_is_no_pass(row: dict[str, Any], word: Any, *, passing: bool) -> None:
+    assert passes(device(row, selectiveWipeStatus=word)) is passing
+
+
 def test_an_inactive_device_is_no_pass(row: dict[str, Any]) -> None:
     found = device(row, deviceStatus="Inactive")
     assert (found.registered, found.compliance.state) == (True, ComplianceState.UNKNOWN)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mdmsdk.client.verdict import explained
 from mdmsdk.errors import FilterIgnoredError, IncompleteListError, MalformedResponseError, ResponseError
 from mdmsdk.identifiers import Imei, Mac, Udid, Username
 from mdmsdk.models import ComplianceState, Device, ServerInfo
@@ -210,14 +211,27 @@ def test_reasons_are_of_the_device_alone(
         )
 
     for attributes in (attribute, [attribute, fine]):
-        explained = play(provider.reasons(info(), device), [told(attributes)])
-        assert explained.compliance.reasons == (*device.compliance.reasons, "Rule: OS version")
+        found = play(provider.reasons(info(), device), [told(attributes)])
+        assert found.compliance.reasons == (*device.compliance.reasons, "Rule: OS version")
     with pytest.raises(FilterIgnoredError):
         play(provider.reasons(info(), device), [told(attribute, maas360DeviceID="Appl2")])
     wrongs: list[Any] = [{}, {"securityCompliance": {}}, {"securityCompliance": {"complianceAttributes": []}}]
     for wrong in wrongs:
         with pytest.raises(MalformedResponseError):
             play(provider.reasons(info(), device), [reply(wrong)])
+
+
+def test_a_reason_leaves_nobody_who_vouches(
+    make: Make, listing: Listing, reply: Callable[..., Response], info: Info, row: dict[str, Any]
+) -> None:
+    provider = make()
+    (device,) = play(provider.find(info(), MAC), [listing(row)])
+    attribute = {"name": "Rule", "value": "OS version", "compliance": "Out of Compliance"}
+    told = reply({"securityCompliance": {"complianceAttributes": {"complianceAttribute": attribute}}})
+    found = explained(play(provider.reasons(info(), device), [told]), device)
+    assert device.compliance.state is ComplianceState.COMPLIANT
+    assert found.compliance.state is ComplianceState.UNKNOWN
+    assert found.compliance.reasons == ("Rule: OS version",)
 
 
 # --- the simulator is strict ---
