@@ -67,7 +67,9 @@ class Cache:
                 replies |= await self._lead(client, own, hurry, question)
             finally:
                 self._land(own, replies)
-            replies |= await self._follow(client, joined, budget)
+            if joined:  # asked for before, and so no fresh word
+                question.kept.add(client.server)
+                replies |= await self._follow(client, joined, budget)
         return replies
 
     def _board(
@@ -127,6 +129,8 @@ class Cache:
             token, kept = await self._turn(client, known[0], hurry, question)
         else:  # somebody may have been given it just before
             kept = await self.shelf.read([(client, key) for key in known], question)
+        if kept.fresh:
+            question.kept.add(client.server)
         replies: dict[Key | str, Reply] = {key: reply for (_, key), reply in kept.fresh.items()}
         if rest := [key for key in own if key not in replies]:
             asked_at = self.shelf.clock()

@@ -77,8 +77,8 @@ class Question:
 
     Attributes:
         notes: what went wrong beside the servers.
-        kept: the names of the servers that were not asked for a key, as the cache had what they say, or the
-            directory said that they do not know it.
+        kept: the names of the servers that were not asked for a key, as the cache had what they say, another
+            lookup was asking them, or the directory said that they do not know it.
         directory: which records to ask for.
         began: when it was put, by the monotonic clock.
         at: when the time for it is up.
