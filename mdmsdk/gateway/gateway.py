@@ -78,8 +78,18 @@ class Gateway:
         answer = await self.federation.lookup(
             keys, servers=servers, deadline=limit, fresh=fresh, max_age=max_age
         )
-        _log.info("%s: %s", face, answer.decision, extra={"face": face, "decision": answer.decision.value})
+        _note(face, answer)
         return answer
+
+    async def lookup_all(self, face: str, keys: Sequence[Key]) -> list[Answer]:
+        """What the servers say about each of several devices, all within the deadline of the gateway."""
+        if len(keys) == 1:
+            return [await self.lookup(face, keys)]
+        answers = self.federation.lookup_many(keys, deadline=self.settings.deadline)
+        found = [answer async for answer in answers]
+        for answer in found:
+            _note(face, answer)
+        return found
 
     async def body(self, request: Request) -> bytes:
         """The body of a request.
@@ -112,3 +122,8 @@ class Gateway:
                 self._beats = await self.federation.heartbeat()
                 self._heard_at = time.monotonic()
         return self._beats
+
+
+def _note(face: str, answer: Answer) -> None:
+    decision = answer.decision.value
+    _log.info("%s: %s", face, decision, extra={"face": face, "decision": decision})

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from mdmsdk.federation import Answer
     from mdmsdk.gateway.gateway import Gateway
     from mdmsdk.gateway.lists import Reading
     from mdmsdk.gateway.settings import IseFace
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["ise_face"]
 
 _NEWEST = 3
+_VERSIONS = {"2": 2, "3": 3}
+"""Those that ask by the query of a URL."""
 _FIRST_PAGE = "0"
 _PATH = "/ciscoise/mdmapi"
 _KINDS = {criterion.name: kind for kind, criterion in CRITERIA.items()}
@@ -65,7 +68,7 @@ def ise_face(gateway: Gateway, face: IseFace) -> list[Route]:
         "/ciscoise/mdminfo": served.info,
         "/ciscoise/mdminfo/": served.info,
         f"{_PATH}/v1/devices/{{rest:path}}": served.first_version,
-        f"{_PATH}/v{{version:int}}/devices/": served.devices,
+        f"{_PATH}/v{{version}}/devices/": served.devices,
     }
     batch = Route(f"{prefix}{_PATH}/v2/batchdevices/", served.batch, methods=["POST"])
     return [batch, *(Route(prefix + path, serve, methods=["GET"]) for path, serve in paths.items())]
@@ -100,12 +103,17 @@ class _Face:
     async def devices(self, request: Request) -> Response:
         """Devices by the query of versions 2 and 3."""
         self._log_in(request)
-        return await self._answer(_url_query(request, request.path_params["version"]))
+        version = _VERSIONS.get(request.path_params["version"])
+        if version is None:
+            raise Refusal(404, "no such version")
+        return await self._answer(_url_query(request, version))
 
     async def batch(self, request: Request) -> Response:
         """Devices by several values of one criterion, which version 2 alone has."""
         self._log_in(request)
         values = _values(await self._gateway.body(request))
+        if len(values) > self._face.page_size:
+            raise Refusal(400, f"at most {self._face.page_size} values are taken, as query_max_size says")
         return await self._answer(_url_query(request, 2, values))
 
     async def first_version(self, request: Request) -> Response:
@@ -121,14 +129,12 @@ class _Face:
         if query.criterion == "compliance":
             return await self._list(query)
         keys = [_key(query.criterion, value) for value in query.values]
-        pieces = [piece for piece in [await self._device(query, key) for key in keys] if piece]
-        return _page(query, pieces)
+        answers = await self._gateway.lookup_all("ise", keys)
+        pieces = [self._device(query, key, answer) for key, answer in zip(keys, answers, strict=True)]
+        return _page(query, list(filter(None, pieces)))
 
-    async def _device(self, query: _Query, key: Key | None) -> str:
+    def _device(self, query: _Query, key: Key, answer: Answer) -> str:
         """The device of a key; empty where every server says that it does not know it."""
-        if key is None:
-            return ""
-        answer = await self._gateway.lookup("ise", [key])
         if answer.decision is Decision.NOT_REGISTERED:
             return ""
         if answer.decision is Decision.NO_ANSWER or answer.device is None:
@@ -170,9 +176,11 @@ class _Face:
             return self._gateway.readings.latest(), 0
         found = _TOKEN.fullmatch(paging)
         reading = found and self._gateway.readings.named(found[1])
-        if not (found and reading):
+        start = int(found[2]) if found else 0
+        # A page that nobody was sent to is empty, as if the list ended there.
+        if not reading or start % self._face.page_size or start > max(len(reading.devices or ()) - 1, 0):
             raise Refusal(400, "unknown page: begin again with paging=0")
-        return reading, int(found[2])
+        return reading, start
 
 
 def _kept_out(device: Device, decision: Decision) -> Device:
@@ -211,8 +219,6 @@ def _url_query(request: Request, version: int, batch: Sequence[str] = ()) -> _Qu
     given = dict(pairs)
     if len(given) != len(pairs) or not given.keys() <= _PARAMETERS:
         raise Refusal(400, "a parameter is unknown, or there twice")
-    if not 1 < version <= _NEWEST:
-        raise Refusal(404, "no such version")
     if not given.keys() >= {"paging", "filter", "querycriteria"}:
         raise Refusal(400, "paging, querycriteria and filter are required")
     if version < _NEWEST and "deviceidentifier" in given:

@@ -54,6 +54,9 @@ class Reading:
         except MdmError as error:
             _log.warning("the noncompliant list could not be read: %s", error)
             self.error = error
+        except Exception as error:  # noqa: BLE001 - a fault in one reading ends neither others nor the gateway
+            _log.error("a fault of the noncompliant list: %s", type(error).__name__)
+            self.error = MdmError("the noncompliant list could not be read")
         else:
             self.devices = found
         self._ended.set()

@@ -8,9 +8,10 @@ import logging
 import signal
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from mdmsdk.config import load_config
 from mdmsdk.errors import ConfigurationError, MdmError
@@ -49,7 +50,7 @@ def serve(path: Path | None, ready: Callable[[str], None]) -> None:
         ConfigurationError: the configuration is not usable, or the address is taken.
     """
     settings, federation = _read(path)
-    context = _context(settings.tls) if settings.tls else None
+    context = _current(settings.tls) if settings.tls else None
     listener = _listen(settings)
     try:
         asyncio.run(_Served(path, settings, context).run(federation, listener, ready))
@@ -68,9 +69,28 @@ def _read(path: Path | None) -> tuple[GatewaySettings, AsyncMdmFederation]:
     return settings, AsyncMdmFederation.from_config(path)
 
 
-def _context(tls: GatewayTls, context: ssl.SSLContext | None = None) -> ssl.SSLContext:
-    """What TLS needs; into an earlier one, whose connections go on, if there is one."""
-    made = context or ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+class _Current(ssl.SSLContext):
+    """What the listener has: each new connection gets the context that is made last.
+
+    A context that is filled anew would go on trusting the authorities that it had before.
+    """
+
+    now: ssl.SSLContext
+
+    def wrap_bio(self, *args: Any, **named: Any) -> ssl.SSLObject:
+        """Begin a connection."""
+        return self.now.wrap_bio(*args, **named)
+
+
+def _current(tls: GatewayTls) -> _Current:
+    made = _Current(ssl.PROTOCOL_TLS_SERVER)
+    made.now = _context(tls)
+    return made
+
+
+def _context(tls: GatewayTls) -> ssl.SSLContext:
+    """What TLS needs."""
+    made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         made.load_cert_chain(tls.cert, tls.key)
@@ -107,6 +127,49 @@ def _listen(settings: GatewaySettings) -> socket.socket:
     return listener
 
 
+class _Connection(H11Protocol):
+    """A connection that is closed where no request comes, however slowly its bytes do.
+
+    Else somebody without credentials could hold all connections that there may be, and keep others out.
+    """
+
+    _limit: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def handle_events(self) -> None:
+        """Wait no longer where a request is there."""
+        super().handle_events()
+        # There is no cycle before the first request.
+        if self._limit and not getattr(self.cycle, "response_complete", True):
+            self._limit.cancel()
+            self._limit = None
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request, or for the rest of a body that nobody wanted."""
+        self._wait()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the clock."""
+        super().connection_lost(exc)
+        if self._limit:
+            self._limit.cancel()
+
+    def _wait(self) -> None:
+        if self._limit:
+            self._limit.cancel()
+        self._limit = self.loop.call_later(_KEEP_ALIVE, self._close)
+
+    def _close(self) -> None:
+        """Close it; who does not read what is left is cut off."""
+        self._limit = self.loop.call_later(_KEEP_ALIVE, self.transport.abort)
+        self.transport.close()
+
+
 class _House:
     """A configuration that is served, until somebody says that it is to end."""
 
@@ -136,7 +199,7 @@ class _House:
 class _Served:
     """What is served now, and how it is replaced."""
 
-    def __init__(self, path: Path | None, settings: GatewaySettings, context: ssl.SSLContext | None) -> None:
+    def __init__(self, path: Path | None, settings: GatewaySettings, context: _Current | None) -> None:
         self._path = path
         self._settings = settings
         self._context = context
@@ -153,6 +216,8 @@ class _Served:
         config = uvicorn.Config(
             self._serve,
             interface="asgi3",
+            http=_Connection,
+            ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -188,14 +253,15 @@ class _Served:
         try:
             settings, federation = await asyncio.to_thread(_read, self._path)
             if self._context and settings.tls:
-                _context(settings.tls, self._context)
+                self._context.now = await asyncio.to_thread(_context, settings.tls)
         except MdmError as error:
             _log.error("the configuration is not usable, so the old one stays: %s", error)
             return
         if settings.listen != self._settings.listen or bool(settings.tls) is not bool(self._context):
             _log.warning("another address, or TLS or none, needs another start of the gateway")
-        before, self._house = self._house, _House(settings, federation)
-        await self._house.up()
+        house = _House(settings, federation)
+        await house.up()
+        before, self._house = self._house, house
         self._settings = settings
         _log.info("the configuration was read anew")
         await before.end(after=settings.drain)

@@ -408,12 +408,16 @@ class TestUnderWay:
         assert decide(federation.lookup(MAC)) == "noncompliant"  # though the other one came last
         assert len(gate.asked) == 2
 
-    def test_a_chain_goes_on_after_no_word_that_another_asked_for(self, federation: Modal, gate: Gate) -> None:
+    def test_a_chain_goes_on_after_no_word_that_another_asked_for(
+        self, federation: Modal, gate: Gate
+    ) -> None:
         guid = f"guid:{GUID}"
         with ThreadPoolExecutor(2) as pool:
             early = pool.submit(federation.lookup, guid)
             assert gate.arrived.wait(30)
-            gate.devices.append(device("noncompliant", id="2", guid=GUID, mac_addresses=[], serial_number=None))
+            gate.devices.append(
+                device("noncompliant", id="2", guid=GUID, mac_addresses=[], serial_number=None)
+            )
             late = pool.submit(federation.lookup, [guid, SERIAL])
             time.sleep(0.2)  # so that it waits for the other one
             gate.open.set()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mdmsdk.errors import ConnectError
+from mdmsdk.federation import AsyncMdmFederation
+from mdmsdk.flow import pause
 from mdmsdk.identifiers import Serial
 from mdmsdk.ise import read_answer
-from mdmsdk.testing import FakeServer
+from mdmsdk.testing import FakeServer, fakes
 from mdmsdk.wire import Response
 from tests.gateway.conftest import GUID, MAC, device
 
@@ -136,7 +139,8 @@ def test_a_batch_is_as_good_as_its_parts(gateway: Open) -> None:
     body = f"<ise_api><value>{BARE}</value><value>001B44113AB8</value></ise_api>"
     where = "/ciscoise/mdmapi/v2/batchdevices/?paging=0&querycriteria=macaddress&filter=all"
     assert len(rows(faces.ise.post(where, content=body, headers={"Content-Type": "application/xml"}))) == 1
-    for wrong in (b"", b"<ise_api/>", b"<!DOCTYPE x><ise_api/>", b"\xff\xfe<", b"<value>x"):
+    many = f"<ise_api>{f'<value>{BARE}</value>' * 501}</ise_api>".encode()
+    for wrong in (b"", b"<ise_api/>", b"<!DOCTYPE x><ise_api/>", b"\xff\xfe<", b"<value>x", many):
         assert faces.ise.post(where, content=wrong).status_code == 400
 
 
@@ -147,14 +151,16 @@ def test_the_list_goes_on_page_by_page(gateway: Open, version: int) -> None:
     faces: Faces = gateway({"one": [*bad, device()]}, ise=ise)
     seen: list[str] = []
     paging, more = "0", {} if version == 2 else {"deviceidentifier": "guid"}
+    reading = ""
     for _ in range(3):
         answer = faces.ask(version, "compliance", "false", paging=paging, **more)
         assert answer.status_code == 200
+        reading = reading or answer.text.partition("<paging_info>")[2].partition(".")[0]
         seen += [row["attributes"]["serial_number"] for row in rows(answer)]
         paging = answer.text.partition("<paging_info>")[2].partition("<")[0]
     assert paging == "0"
     assert seen == [one.serial_number for one in bad]
-    for wrong in ("1", "0123456789abcdef.10", "x" * 40):
+    for wrong in ("1", "0123456789abcdef.10", "x" * 40, f"{reading}.30", f"{reading}.11"):
         assert faces.ask(version, "compliance", "false", paging=wrong, **more).status_code == 400
 
 
@@ -165,6 +171,30 @@ def test_a_list_that_is_not_whole_is_none(gateway: Open, version: int) -> None:
         assert faces.ask(version, "compliance", "false").status_code == 503
         told = [json.loads(line) for line in faces.rest.get("/v1/noncompliant").text.splitlines()]
         assert "error" in told[-1] or told[-1].get("status") == 503
+
+
+def test_a_batch_has_one_deadline(gateway: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = fakes._FakeProvider.find
+
+    def slow(self: Any, info: Any, key: Any) -> Any:
+        yield from pause(0.2)
+        return (yield from find(self, info, key))
+
+    monkeypatch.setattr(fakes._FakeProvider, "find", slow)
+    faces: Faces = gateway({"one": [device()]}, deadline=0.3)
+    values = "".join(f"<value>001B44113A{number:02X}</value>" for number in range(100))
+    where = "/ciscoise/mdmapi/v2/batchdevices/?paging=0&querycriteria=macaddress&filter=all"
+    began = time.monotonic()
+    assert faces.ise.post(where, content=f"<ise_api>{values}</ise_api>").status_code == 503
+    assert time.monotonic() - began < 3
+
+
+def test_a_fault_in_one_list_ends_nothing_else(gateway: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    faces: Faces = gateway({"one": [device("noncompliant")]})
+    with monkeypatch.context() as patched:
+        patched.setattr(AsyncMdmFederation, "noncompliant", lambda _: 1 // 0)
+        assert faces.ask(2, "compliance", "false").status_code == 503
+    assert len(rows(faces.ask(2, "compliance", "false"))) == 1
 
 
 def test_what_is_silent_about_the_key_is_no_pass(gateway: Open) -> None:

@@ -131,6 +131,7 @@ def test_bad_questions_of_a_controller(
     [
         "/ciscoise/mdmapi/v4/devices/",
         "/ciscoise/mdmapi/v3/batchdevices/",
+        f"/ciscoise/mdmapi/v{'9' * 5000}/devices/",
         "/ciscoise/",
         "/..%2f..%2fetc/passwd",
     ],

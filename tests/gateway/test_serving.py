@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import httpx
 import pytest
 import trustme
+import uvicorn
 
 from mdmsdk.config_check import check_config
+from mdmsdk.gateway import serve as serving
 from mdmsdk.simulator import Fleet, IseSimulator, serve
 from tests.gateway.conftest import KEY, LOGIN, SETTINGS
 
@@ -139,14 +145,62 @@ def test_clients_without_a_certificate_stay_outside(
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(own)
     authority.issue_cert("controller@mdm.example").private_key_and_cert_chain_pem.write_to_path(client)
     authority.cert_pem.write_to_path(root)
-    tls = f'tls = {{ cert = "{own}", key = "{own}", client_ca = "{root}" }}'
-    _, origin = served(configuration(slow, tls))
+    asking = tmp_path / "asking.pem"
+    asking.write_bytes(root.read_bytes())
+    tls = f'tls = {{ cert = "{own}", key = "{own}", client_ca = "{asking}" }}'
+    process, origin = served(configuration(slow, tls))
     assert origin.startswith("https://")
     context = ssl.create_default_context(cafile=str(root))
     with pytest.raises(httpx.HTTPError):
         httpx.get(origin + "/healthz", verify=context)
     context.load_cert_chain(client)
     assert httpx.get(origin + "/healthz", verify=context).text == "ok\n"
+
+    # Nobody who was let in by an authority that does not count any more.
+    trustme.CA().cert_pem.write_to_path(asking)
+    process.send_signal(signal.SIGHUP)
+    until(process, "read anew")
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(origin + "/healthz", verify=context)
+
+
+def test_who_sends_no_request_does_not_keep_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "_KEEP_ALIVE", 0.3)
+
+    async def answer(_scope: Any, _receive: Any, send: Any) -> None:
+        await anyio.sleep(0.5)  # a request is no silence
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    async def drip(port: int, text: bytes) -> bytes:
+        came = b""
+        async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+            with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError), anyio.fail_after(5):
+                await stream.send(text)
+                while True:
+                    with anyio.move_on_after(0.05):
+                        came += await stream.receive()
+                    await stream.send(b"x")
+        return came
+
+    async def run() -> list[bytes]:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            config = uvicorn.Config(answer, http=serving._Connection, lifespan="off", log_config=None)
+            server = uvicorn.Server(config)
+            serves = asyncio.create_task(server.serve(sockets=[listener]))
+            while not server.started:  # noqa: ASYNC110 - it has no event to wait for
+                await asyncio.sleep(0.01)
+            port = listener.getsockname()[1]
+            body = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n"
+            came = await asyncio.gather(*(drip(port, text) for text in (b"", b"GET / HTT", body)))
+            server.should_exit = True
+            await serves
+            return came
+
+    silent, slow, body = asyncio.run(run())
+    assert not silent.startswith(b"HTTP/1.1 200")
+    assert slow == b""
+    assert body.startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize(
