@@ -53,8 +53,7 @@ class AsyncDirectory:
         self._store, self._settings = store, settings
         self._clients = {client.server: client for client in clients}
         self._known = {
-            name: Known(name, client.provider, settings.max_age, store.digest)
-            for name, client in self._clients.items()
+            name: Known(client, settings.max_age, store.digest) for name, client in self._clients.items()
         }
         self._ledger = {name: Ledger(store, name) for name in self._clients}
         self._states: dict[str, tuple[float, State | None]] = {}

@@ -149,22 +149,26 @@ class Route:
             }
         said = {ref: answers[ref.place, name] for ref, name in wanted.items() if name is not None}
         return {
-            key: self._showing(key, [said[ref] for ref in self._pointers[key].records if ref in said])
-            for key in keys
+            key: self._showing(key, [said.get(ref) for ref in self._pointers[key].records]) for key in keys
         }
 
-    def _showing(self, key: Key, answers: Iterable[Rows]) -> Rows:
+    def _showing(self, key: Key, answers: Iterable[Rows | None]) -> Rows:
         showing: dict[object, Device] = {}
+        untold = False
         for rows in answers:
             # It does not take the name, or answers about other records: the entry is wrong, not the server.
-            if isinstance(rows, FilterIgnoredError | UnsupportedOperationError):
+            if rows is None or isinstance(rows, FilterIgnoredError | UnsupportedOperationError):
+                untold = True
                 continue
             if isinstance(rows, MdmError):
                 return rows
             for device in rows:
                 if shows(self._client.provider, key, device):
                     showing[row_identity(device)] = device
-        return list(showing.values())
+        found = list(showing.values())
+        # The record that it stands for may be the device, and not comply.
+        why = f"another record of {self._client.server} showed this {key.kind}, and cannot be asked for"
+        return [device.doubted(why) for device in found] if untold else found
 
     def _doubted(self, key: Key, rows: Sequence[Device]) -> list[Device]:
         why = f"other records of {self._client.server} may show this {key.kind}: {self._pointers[key].doubt}"

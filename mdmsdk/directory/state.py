@@ -13,6 +13,7 @@ from mdmsdk.store.fingerprint import fingerprint
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mdmsdk.client.aio import AsyncMdmClient
     from mdmsdk.identifiers import Key
     from mdmsdk.provider import MdmProvider
 
@@ -157,23 +158,34 @@ def place_of(server: str) -> str:
 
 
 class Known:
-    """A server whose directory it is.
+    """A server whose directory it is, as its settings are now: its client may have been given new secrets.
 
     Attributes:
-        fingerprint: what tells its records from those that other settings would show.
         max_age: seconds after which a walk proves nothing any more.
         usable: whether it lists its devices, and can be asked for one by the name of its record.
     """
 
-    def __init__(
-        self, server: str, provider: MdmProvider, max_age: float, digest: Callable[[str], str]
-    ) -> None:
-        self.server: str = server
-        self.provider: MdmProvider = provider
+    def __init__(self, client: AsyncMdmClient, max_age: float, digest: Callable[[str], str]) -> None:
+        self.server: str = client.server
         self.max_age: float = max_age
-        self.fingerprint: str = fingerprint(provider, digest)
-        lists = Capability.INVENTORY in provider.capabilities
-        self.usable: bool = lists and provider.record_key in provider.keys
+        self._client = client
+        self._digest = digest
+        self._fingerprint: tuple[MdmProvider, str] | None = None
+        lists = Capability.INVENTORY in self.provider.capabilities
+        self.usable: bool = lists and self.provider.record_key in self.provider.keys
+
+    @property
+    def provider(self) -> MdmProvider:
+        """The provider that describes it."""
+        return self._client.provider
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells its records from those that other settings, or other secrets, would show."""
+        provider = self.provider
+        if self._fingerprint is None or self._fingerprint[0] is not provider:
+            self._fingerprint = provider, fingerprint(provider, self._digest)
+        return self._fingerprint[1]
 
 
 def doubt_of(

@@ -133,11 +133,12 @@ class Cache:
             question.kept.add(client.server)
         replies: dict[Key | str, Reply] = {key: reply for (_, key), reply in kept.fresh.items()}
         if rest := [key for key in own if key not in replies]:
-            asked_at = self.shelf.clock()
+            asked_at, provider = self.shelf.clock(), client.provider
             records = await question.look_up(client, rest, hurry)
             came = [Reply.of(client, one, asked_at) for one in records]
             replies |= {one.records.key: one for one in came}
-            if kept.generations:
+            # Who was asked with other secrets may have seen other devices than those of now.
+            if kept.generations and client.provider is provider:
                 await self.shelf.write(client, came, kept.generations, question)
         if token is not None:
             await self._release(client, known[0], token, question)

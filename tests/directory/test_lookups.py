@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mdmsdk.directory.entries import Reference
-from mdmsdk.errors import ServerError, UnsupportedOperationError
+from mdmsdk.errors import FilterIgnoredError, ServerError, UnsupportedOperationError
 from mdmsdk.federation import Status, decide
 from mdmsdk.identifiers import DeviceId, Mac, Serial
 from tests.directory.conftest import DOCK, OTHER, Listing, ListingProvider, device
@@ -144,6 +144,8 @@ def test_all_records_that_share_a_dock_are_fetched_and_the_strictest_counts(dire
     assert sorted(server.names) == ["id 1", "id 3"]
     server.errors = {DeviceId("3"): ServerError("broken", status=500)}
     assert decide(federation.lookup(DOCK)) == "no_answer"
+    server.errors = {DeviceId("3"): FilterIgnoredError("another record came")}
+    assert decide(federation.lookup(DOCK)) == "unknown"
 
 
 def test_an_identifier_that_very_many_records_show_tells_none(directories: Directories) -> None:
@@ -211,6 +213,20 @@ def test_other_settings_of_a_server_begin_anew(
     assert decide(other.lookup(DOCK)) == "no_answer"
     other.directory.build()
     assert decide(other.lookup(DOCK)) == "compliant"
+
+
+def test_a_walk_with_other_secrets_proves_nothing(directories: Directories) -> None:
+    server = Listing([device(1)])
+    federation = directories.open(server)
+    federation.directory.build()
+    assert decide(federation.lookup(DOCK)) == "not_registered"
+    provider = ListingProvider(server)
+    provider.settings = provider.settings.model_copy(update={"base_url": "https://other.example"})
+    clients = getattr(federation.wrapped, "_inner", federation.wrapped).clients
+    clients["a"]._runner.plugin.provider = provider
+    assert decide(federation.lookup(DOCK)) == "no_answer"
+    federation.directory.build()
+    assert decide(federation.lookup(DOCK)) == "not_registered"
 
 
 def test_a_store_that_fails_costs_no_answer(directories: Directories) -> None:

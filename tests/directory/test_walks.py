@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mdmsdk import AsyncMdmClient
 from mdmsdk.directory import DirectorySettings, WalkProgress
 from mdmsdk.directory.aio import _due
 from mdmsdk.directory.ledger import LEASE, Ledger
@@ -216,7 +217,7 @@ def test_servers_without_an_inventory_are_asked_as_before(directories: Directori
 
 
 def test_when_a_walk_is_due() -> None:
-    known = Known("a", _FakeProvider(FakeServer()), 36_000, str)
+    known = Known(AsyncMdmClient(_FakeProvider(FakeServer()), server="a"), 36_000, str)
     settings = DirectorySettings(max_age=36_000, interval=3600)
     now = 1e9
 

@@ -284,6 +284,18 @@ class TestSettings:
         for name in inner_of(federation)._cache.shelf._homes["a"]:
             assert "another" not in str(name)
 
+    def test_what_was_asked_with_the_secret_of_before_is_not_kept(self, servers: Servers) -> None:
+        servers.knows("a", record(), wait=0.3)
+        federation = servers.open("a", cache_ttl=60)
+        federation.heartbeat()
+        with ThreadPoolExecutor(1) as pool:
+            early = pool.submit(federation.lookup, MAC)
+            time.sleep(0.15)
+            servers._opened[0].refresh_secrets(password="another")
+            assert early.result().found
+        federation.lookup(MAC)
+        assert servers.asked("a") == ["mac", "mac"]
+
 
 class TestChain:
     def test_the_next_identifier_needs_a_fresh_word(self, opened: Open) -> None:
