@@ -90,6 +90,8 @@ def _nowhere(_place: str) -> bool:
 
 
 _SECRET_FIELD = re.compile(r"secret|password|assertion|token", re.IGNORECASE)
+# RFC 9110, section 11.4: a credential may be a list of parameters, as in MaaS360's token="...".
+_QUOTED = re.compile(r'"([^"]+)"')
 _COOKIE = re.compile(r"(?:^|,)\s*[^=;,\s]+=\"?([^;,\s\"]+)")
 
 
@@ -106,6 +108,7 @@ def without_secrets(request: Request, response: Response, secrets: Secrets) -> R
     """
     learn_cookies(response, secrets)
     credential = request.headers.get("Authorization", "").partition(" ")[2]
+    credential = max(_QUOTED.findall(credential), key=len, default=credential)
     good = response.status < 300  # noqa: PLR2004 - HTTP's own numbers
     if good and (request.audience is None or not secrets.stand_in(response.body, credential)):
         return response

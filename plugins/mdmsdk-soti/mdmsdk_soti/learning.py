@@ -30,6 +30,7 @@ __all__ = ["SINGLE_FIRST", "SotiDescription", "learn", "mac_spellings", "misread
 
 SINGLE_FIRST: Final = (False, True)
 """Whether to encode twice: first not, then so."""
+_HIDDEN: Final = "Something before the server may hide /devices/ID from this account: let it pass."
 _NOBODY: Final = "mdmsdk-no-such-device"
 _MISREAD: Final = frozenset({400, 404, 422})
 
@@ -65,9 +66,14 @@ def learn(
         search: the rows for a property and a value, encoded twice or not.
         policies: see `SotiDescription`.
         encodings: those that may be tried.
+
+    Raises:
+        EndpointNotFoundError: no listed device can be read, so that an unknown one cannot be told.
     """
     parts = yield from together(_absent(read), _path(sample, read), _search(sample, search, encodings))
     learnt: dict[str, Any] = {name: value for part in parts for name, value in part.items()}
+    if not learnt["mac_path"]:
+        yield from _check_paths(sample, read)
     return SotiDescription(policies=policies, **learnt)
 
 
@@ -94,6 +100,15 @@ def _absent(read: Read) -> Flow[dict[str, Any]]:
     known = {UnknownRecordError: "refused", EndpointNotFoundError: "bare", type(None): "null"}
     # Another answer, such as an error: look-ups of unknown devices end with it as well.
     return {"absent": known.get(type(answer), "refused")}
+
+
+def _check_paths(sample: Sequence[Record], read: Read) -> Flow[None]:
+    """Make sure that a listed device can be read by its id; one of two may have left meanwhile."""
+    answers = yield from together(*(attempt(read(record.device_id)) for record in sample[:2]))
+    if answers and all(one is None or isinstance(one, EndpointNotFoundError) for one in answers):
+        raise EndpointNotFoundError(
+            "the server lists devices, and finds none of them by its id", status=404, hint=_HIDDEN
+        )
 
 
 def _path(sample: Sequence[Record], read: Read) -> Flow[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mdmsdk._run.rules import without_secrets
 from mdmsdk.client.build import checked
 from mdmsdk.errors import (
     AuthenticationError,
@@ -17,9 +18,11 @@ from mdmsdk.errors import (
     TokenError,
 )
 from mdmsdk.identifiers import Mac
+from mdmsdk.provider import Token
 from mdmsdk.simulator import Fleet, serve
 from mdmsdk.testing import Played, open_client, play
 from mdmsdk.wire import Request, Response
+from mdmsdk.words import Secrets
 from mdmsdk_maas360 import Maas360Provider, Maas360Settings
 from mdmsdk_maas360.settings import HOSTS
 from mdmsdk_maas360.simulator import Maas360Simulator
@@ -140,6 +143,13 @@ def test_a_token_that_ends_within_a_list_is_renewed(mode: str, habits: dict[str,
         assert 1 + sum(1 for _ in devices) == len(simulator._devices())
         assert first.id
         assert len(simulator.logins) == 2
+
+
+def test_a_token_among_the_data_is_hidden(make: Make, reply: Reply) -> None:
+    request = make().authorize(Request("GET", "https://services.m3.maas360.com/"), Token("token-of-tests"))
+    for told in ("token-of-tests", request.headers["Authorization"]):
+        answer = without_secrets(request, reply({"deviceName": told}), Secrets())
+        assert b"token-of-tests" not in answer.body
 
 
 def test_the_first_login_may_fail() -> None:

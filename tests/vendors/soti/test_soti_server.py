@@ -23,7 +23,7 @@ from mdmsdk.errors import (
 from mdmsdk.identifiers import DeviceId, Hostname, Imei, Mac, Serial
 from mdmsdk.simulator import Fleet, serve
 from mdmsdk.testing import play
-from mdmsdk.wire import Response
+from mdmsdk.wire import Request, Response
 from mdmsdk_soti import SotiSettings
 from mdmsdk_soti.simulator import SotiSimulator
 
@@ -188,6 +188,29 @@ def test_another_way_than_the_servers_own_is_an_error(
     answer = Response(status, {}, body.encode(), "https://soti.example/mobicontrol/api/devices/nobody")
     with pytest.raises(error):
         play(client.provider.find(info, DeviceId("nobody")), [answer], provider=client.provider)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (404, ""),
+        (404, '{"Message": "No HTTP resource was found that matches the request URI."}'),
+        (200, "null"),
+    ],
+)
+def test_paths_that_hide_every_device_are_no_unknown_device(start: Start, status: int, body: str) -> None:
+    client, _ = start()
+
+    def answer(request: Request) -> Response | str:
+        path = request.url.partition("/api")[2]
+        if path == "/servers":
+            return '{"ProductVersion": "2024.1.0", "ManagementServers": []}'
+        if path in {"/devices", "/devices/search"}:
+            return '[{"DeviceId": "and-1", "MACAddress": "0050C2000011"}, {"DeviceId": "and-2"}]'
+        return Response(status, {}, body.encode(), request.full_url)
+
+    with pytest.raises(EndpointNotFoundError, match="none of them by its id"):
+        play(client.provider.heartbeat(), answer, provider=client.provider)
 
 
 def test_an_offline_server_beside_a_started_one_is_fine(start: Start) -> None:
