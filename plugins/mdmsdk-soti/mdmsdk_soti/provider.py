@@ -31,7 +31,7 @@ from mdmsdk.search import Search, find_with, one_by_one
 from mdmsdk.wire import Request
 from mdmsdk_soti.learning import SINGLE_FIRST, SotiDescription, learn, mac_spellings, misread, quotable
 from mdmsdk_soti.records import MACS, MODEMS, SERIALS, Judging, Record, failing, rows_of, selected
-from mdmsdk_soti.refusals import REFUSALS, UnknownRecordError, check_login, read_complaint
+from mdmsdk_soti.refusals import GROUPS, REFUSALS, UnknownRecordError, check_login, read_complaint
 from mdmsdk_soti.settings import SotiSettings
 
 if TYPE_CHECKING:
@@ -150,8 +150,18 @@ class SotiProvider(MdmProvider):
     # --- lookups ---
 
     def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
-        """The records of keys: of ids in one request, of others each by itself."""
+        """The records of keys: of ids in one request, of others each by itself.
+
+        Raises:
+            PermissionDeniedError: the user sees no device any more.
+        """
         what = SotiDescription.of(info)
+        found = yield from self._find(what, keys)
+        if what.lists and all(answer == [] for answer in found.values()):
+            _check_seen(rows_of((yield from self._get("/devices", order="+DeviceId", skip="0", take="1"))))
+        return found
+
+    def _find(self, what: SotiDescription, keys: Sequence[Key]) -> Flow[Found]:
         if type(keys[0]) not in _BY_ID:
             return one_by_one(keys, partial(self._find_one, what))
         how = Search(
@@ -290,6 +300,8 @@ class SotiProvider(MdmProvider):
         def ask(_scope: str, offset: int, limit: int) -> Flow[Slice[Device]]:
             page = {"skip": f"{offset}", "take": f"{limit}"}
             records = rows_of((yield from self._get("/devices", order="+DeviceId", **page)))
+            if what.lists and not offset:
+                _check_seen(records)
             return Slice([(record.device_id, self._device(what, record)) for record in records], None)
 
         return walk(ask, [""], cursor, self.settings.page_size, noun="the list")
@@ -325,6 +337,17 @@ class SotiProvider(MdmProvider):
         settings = self.settings
         kinds = frozenset(kind.lower() for kind in settings.policy_kinds)
         return record.device(Judging(what.policies, kinds, settings.use_azure, settings.keep_raw))
+
+
+# Description, GET /devices: what the user may not view is left out, without a word.
+def _check_seen(records: Sequence[Record]) -> None:
+    """Make sure that a user who saw devices still sees one.
+
+    Raises:
+        PermissionDeniedError: there is none.
+    """
+    if not records:
+        raise PermissionDeniedError("the user sees no device any more", status=200, hint=GROUPS)
 
 
 def _managers(about: Record) -> list[Record]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mdmsdk.rows import Row
     from mdmsdk.wire import Response
 
-__all__ = ["REFUSALS", "UnknownRecordError", "check_login", "read_complaint"]
+__all__ = ["GROUPS", "REFUSALS", "UnknownRecordError", "check_login", "read_complaint"]
 
 
 class UnknownRecordError(EndpointNotFoundError):
@@ -23,7 +23,7 @@ _LOGIN: Final = (
     "password, locked or expired. MobiControl locks accounts after some wrong logins. Use a local user: it "
     "is not documented whether one of an identity provider is let in."
 )
-_GROUPS: Final = "Give the console user the right View Groups, at the root of the device groups."
+GROUPS: Final = "Give the console user the right View Groups, at the root of the device groups."
 _POLICIES: Final = "Give the console user the right View Compliance Policies."
 _CONSOLE: Final = "Give the console user the right Web Console Access."
 _INDEX: Final = (
@@ -49,7 +49,7 @@ REFUSALS: Final = (
     Refusal(401, hint=_LOGIN),
     Refusal(403, path="/compliancePolicies", hint=_POLICIES),
     Refusal(403, path="/servers", hint=_CONSOLE),
-    Refusal(403, hint=_GROUPS),
+    Refusal(403, hint=GROUPS),
     Refusal(404, hint=_ADDRESS),
     Refusal(503, hint=_INDEX),
 )

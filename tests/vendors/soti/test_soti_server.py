@@ -70,7 +70,7 @@ def test_the_encoding_is_found_out(start: Start, encoding: str, wrong: Any) -> N
     client.heartbeat()
     simulator.requests.clear()
     client.lookup(Serial("NONESUCH"))
-    assert len(simulator.requests) == 3  # one encoding, three properties
+    assert len(simulator.requests) == 4  # one encoding, three properties, and whether anything is seen
 
 
 def test_a_wrong_encoding_in_the_settings_is_an_error(start: Start) -> None:
@@ -104,7 +104,7 @@ def test_an_address_is_found_in_any_spelling(start: Start, *, any_spelling: bool
             assert found.id == simulator.device_id(device)
     simulator.requests.clear()
     assert client.lookup(UNKNOWN) is None
-    assert len(simulator.requests) == (3 if any_spelling else 9)
+    assert len(simulator.requests) == (4 if any_spelling else 10)  # the last: whether anything is seen
 
 
 def test_a_server_without_the_path_for_addresses_is_searched(start: Start) -> None:
@@ -211,6 +211,20 @@ def test_paths_that_hide_every_device_are_no_unknown_device(start: Start, status
 
     with pytest.raises(EndpointNotFoundError, match="none of them by its id"):
         play(client.provider.heartbeat(), answer, provider=client.provider)
+
+
+def test_a_user_who_sees_no_device_any_more_is_told(start: Start) -> None:
+    client, simulator = start()
+    client.heartbeat()
+    simulator.behave(hidden=frozenset(device.id for device in FLEET))
+    for ask in (
+        lambda: client.lookup(UNKNOWN),
+        lambda: client.lookup(DeviceId("nobody")),
+        lambda: list(client.noncompliant()),
+        lambda: list(client.devices()),
+    ):
+        with pytest.raises(PermissionDeniedError, match="no device any more"):
+            ask()
 
 
 def test_an_offline_server_beside_a_started_one_is_fine(start: Start) -> None:
