@@ -137,6 +137,7 @@ class Shelf:
         self._seen: dict[str, _Read] = {}
         self._born: dict[str, tuple[bytes | None, float]] = {}
         self._homes: dict[str, _Home] = {}
+        self._void: dict[str, float] = {}
         self._failing = False
 
     async def read(self, wanted: Sequence[tuple[AsyncMdmClient, Key]], question: Question) -> Kept:
@@ -157,8 +158,9 @@ class Shelf:
             current = None if generation is None else generation.decode()
             kept.generations[client.server, key] = current
             if value is not None:
-                read = self._entry(client, key, places[index].entry, value)
-                if read and read.generation == current:
+                name = places[index].entry
+                read = self._entry(client, key, name, value)
+                if read and read.generation == current and read.born > self._void.get(name, -math.inf):
                     self._sort(kept, client, key, read, question)
         return kept
 
@@ -221,6 +223,8 @@ class Shelf:
         if self.clock() >= wall or self.monotonic() >= running:
             return False
         if any(home.provider is not client.provider for client, home in words.homes):
+            return False
+        if not self._void.keys().isdisjoint(words.names):
             return False
         if self.store.shared and any(one._runner.policy.deadline <= _PATIENCE for one, _ in words.homes):  # noqa: SLF001
             return False
@@ -308,6 +312,10 @@ class Shelf:
         try:
             await self.attempt(partial(self.store.set_many, names, self._max_age + _UNDER_WAY), question)
         except StoreError as error:
+            # What the store goes on giving, as a full one does, this process does not take any more.
+            if len(self._void) >= _REMEMBERED:
+                self._void.clear()
+            self._void.update({self.place(client, key).entry: self.monotonic() for key in fresh})
             self.tell(error, question)
             return {}
         return {(client.server, key): one for key, one in fresh.items()}

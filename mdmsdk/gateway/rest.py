@@ -17,7 +17,7 @@ from mdmsdk.identifiers import KEY_KINDS, Key, parse_key
 from mdmsdk.models import FrozenModel
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from starlette.requests import Request
 
@@ -49,9 +49,9 @@ class Question(FrozenModel):
     chain: tuple[_Text, ...] = Field(default=(), max_length=16)
     keys: tuple[_Text, ...] = Field(default=(), max_length=_MOST_KEYS)
     servers: tuple[_Text, ...] | None = None
-    deadline: float | None = Field(default=None, gt=0)
+    deadline: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     fresh: bool = False
-    max_age: float | None = Field(default=None, ge=0)
+    max_age: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _check(self) -> Question:
@@ -88,15 +88,14 @@ class _Face:
         given: dict[str, Any] = dict(request.query_params)
         if "servers" in given:
             given["servers"] = given["servers"].split(",")
-        asked = _read({**given, "chain": [f"{kind}:{value}"]})
-        return await self._one(asked)
+        return await self._one(_read({**given, "chain": [value]}), KEY_KINDS[kind])
 
     async def lookup(self, request: Request) -> Response:
         """What they say about a chain of keys, or about many."""
         self._log_in(request, "lookup")
         asked = _read(await self._gateway.body(request))
         if asked.chain:
-            return await self._one(asked)
+            return await self._one(asked, parse_key)
         keys = [*asked.keys]
         answers = self._gateway.federation.lookup_many(
             keys, servers=asked.servers, deadline=asked.deadline, fresh=asked.fresh, max_age=asked.max_age
@@ -104,10 +103,10 @@ class _Face:
         rows = (lookup_row(answer) async for answer in answers)
         return await _stream(rows)
 
-    async def _one(self, asked: Question) -> Response:
+    async def _one(self, asked: Question, read: Callable[[str], Key]) -> Response:
         answer = await self._gateway.lookup(
             "rest",
-            _keys(asked.chain),
+            _keys(asked.chain, read),
             servers=asked.servers,
             deadline=asked.deadline,
             fresh=asked.fresh,
@@ -179,8 +178,8 @@ def _read(given: bytes | dict[str, Any]) -> Question:
         raise Refusal(400, "the request cannot be read", "; ".join(found)) from None
 
 
-def _keys(texts: Sequence[str]) -> list[Key]:
+def _keys(texts: Sequence[str], read: Callable[[str], Key]) -> list[Key]:
     try:
-        return [parse_key(text) for text in texts]
+        return list(map(read, texts))
     except InvalidIdentifierError as error:
         raise Refusal(400, error.message, error.hint or "") from None

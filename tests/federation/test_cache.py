@@ -358,6 +358,18 @@ class TestForgetting:
         assert decide(federation.lookup(MAC, fresh=True)) == "no_answer"
         assert decide(federation.lookup(MAC)) == "no_answer"
 
+    def test_a_store_that_is_full_brings_nothing_back(self, opened: Open) -> None:
+        federation = opened({"a": [device()]})
+        assert [decide(federation.lookup(MAC)) for _ in range(3)] == ["compliant"] * 3
+        federation.fakes["a"].devices[:] = [device("noncompliant")]
+
+        async def full(*_: Any) -> None:
+            raise StoreError("the store is full")
+
+        inner_of(federation)._cache.shelf.store._back.write = full
+        assert decide(federation.lookup(MAC, fresh=True)) == "noncompliant"
+        assert decide(federation.lookup(MAC)) == "noncompliant"
+
 
 class Gate(FakeServer):
     """A server that answers with what it knew when it was asked, once it may."""

@@ -153,6 +153,7 @@ def test_paths_that_are_not_there(faces: Faces, path: str) -> None:
         b'{"chain": ["x"], "keys": ["y"]}',
         b'{"chain": ["no key at all"]}',
         b'{"chain": ["mac:00:1B:44:11:3A:B7"], "deadline": -1}',
+        b'{"chain": ["mac:00:1B:44:11:3A:B7"], "max_age": NaN}',
         b'{"chain": ["mac:00:1B:44:11:3A:B7"], "servers": ["nobody"]}',
         b'{"chain": ["mac:00:1B:44:11:3A:B7"], "unknown": 1}',
         b"\xff",

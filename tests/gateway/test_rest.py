@@ -58,4 +58,11 @@ def test_a_question_may_choose_servers_and_age(gateway: Open) -> None:
     assert faces.rest.get(where).json()["decision"] == "noncompliant"
     assert faces.rest.get(where, params={"servers": "one", "fresh": "true"}).json()["decision"] == "compliant"
     assert faces.rest.get(where, params={"max_age": "x"}).status_code == 400
+    assert faces.rest.get(where, params={"max_age": "nan"}).status_code == 400
+
+
+def test_an_identifier_is_of_the_kind_that_the_path_names(gateway: Open) -> None:
+    faces: Faces = gateway({"one": [device(id=f"Jamf:GUID:{GUID}", guid=None)]})
+    told = faces.rest.get(f"/v1/devices/id/Jamf:GUID:{GUID}").json()
+    assert (told["kind"], told["decision"]) == ("id", "compliant")
     assert faces.rest.get("/v1/devices/colour/red").status_code == 404
