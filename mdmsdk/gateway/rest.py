@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -43,8 +43,6 @@ class Question(FrozenModel):
         fresh: whether answers that are kept do not count.
         max_age: seconds that a kept answer may be old.
     """
-
-    model_config = ConfigDict(title="Question")
 
     chain: tuple[_Text, ...] = Field(default=(), max_length=16)
     keys: tuple[_Text, ...] = Field(default=(), max_length=_MOST_KEYS)
