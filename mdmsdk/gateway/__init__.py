@@ -26,6 +26,6 @@ def app(federation: AsyncMdmFederation, settings: GatewaySettings | None = None)
     Returns:
         An application for uvicorn, or another server of ASGI 3 with lifespan.
     """
-    from mdmsdk.gateway.app import build
+    from mdmsdk.gateway.asgi import build
 
     return build(federation, settings or GatewaySettings())

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from mdmsdk.config import load_config
 from mdmsdk.errors import ConfigurationError, MdmError
 from mdmsdk.federation import AsyncMdmFederation
-from mdmsdk.gateway.app import build
+from mdmsdk.gateway.asgi import build
 from mdmsdk.gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:

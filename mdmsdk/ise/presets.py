@@ -15,9 +15,13 @@ from mdmsdk.refusals import Refusal, by_status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["SureMdmIseProvider", "XenMobileIseProvider", "XenMobileIseSettings"]
+__all__ = ["SureMdmIseProvider", "SureMdmIseSettings", "XenMobileIseProvider", "XenMobileIseSettings"]
 
 _SUREMDM = "Settings > Account Settings > Enterprise Integrations > Cisco ISE Integration"
+
+
+class SureMdmIseSettings(IseSettings):
+    """Settings of `SureMdmIseProvider`: those of any server of this protocol."""
 
 
 # 42Gears, "Integrate SureMDM with Cisco ISE": switched on in the console (Enterprise licence), with a user
@@ -27,6 +31,7 @@ class SureMdmIseProvider(IseProvider):
 
     name = "suremdm-ise"
     vendor = "42Gears"
+    settings_type: ClassVar[type[IseSettings]] = SureMdmIseSettings
     refusals: Sequence[Refusal] = by_status(
         {
             401: f"Take the user name and password from {_SUREMDM}: a login of the console does not serve.",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import pytest
 
 from mdmsdk.errors import StoreError
 from mdmsdk.store import Store, StoreSettings
+from tests.store.forks import in_child
 
 MIB = 1024 * 1024
 
@@ -79,12 +79,7 @@ def test_a_child_goes_its_own_way() -> None:
     store = Store()
     store.set("a", b"1")
     store._inner._back._lock.acquire()  # type: ignore[attr-defined]  # as another thread may have it then
-    child = os.fork()
-    if not child:
-        good = store.get("a") == b"1"
-        store.set("a", b"2")
-        os._exit(not good)
-    _, status = os.waitpid(child, 0)
+    good = in_child(lambda: store.get("a") == b"1", lambda: store.set("a", b"2"))
     store._inner._back._lock.release()  # type: ignore[attr-defined]
-    assert status == 0
+    assert good
     assert store.get("a") == b"1"

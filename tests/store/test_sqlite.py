@@ -14,6 +14,7 @@ import pytest
 
 from mdmsdk.errors import StoreError
 from mdmsdk.store import Store, StoreSettings, health
+from tests.store.forks import in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -215,13 +216,7 @@ def test_what_is_over_is_cleared_away(make: Callable[..., Store], path: Path, cl
 def test_parent_and_child_go_on_after_a_fork(make: Callable[..., Store]) -> None:
     store = make()
     store.set("a", b"1")
-    child = os.fork()
-    if not child:
-        good = store.get("a") == b"1"
-        store.set("b", b"2")
-        os._exit(not good)
-    _, status = os.waitpid(child, 0)
-    assert status == 0
+    assert in_child(lambda: store.get("a") == b"1", lambda: store.set("b", b"2"))
     assert store.get("b") == b"2"
 
 
@@ -237,10 +232,7 @@ def test_a_fork_waits_for_other_threads(make: Callable[..., Store]) -> None:
     writer.start()
     try:
         for _ in range(5):
-            child = os.fork()
-            if not child:
-                os._exit(store.get("never") is not None)
-            assert os.waitpid(child, 0)[1] == 0
+            assert in_child(lambda: store.get("never") is None)
     finally:
         over.set()
         writer.join()
