@@ -35,6 +35,7 @@ __all__ = [
     "RefreshToken",
     "api_key",
     "basic",
+    "client_basic",
     "client_credentials",
     "oauth_token",
     "password_grant",
@@ -156,6 +157,11 @@ def secret_text(secret: SecretStr | None) -> str:
 def basic(settings: BasicLogin) -> Token:
     """The static credential of HTTP Basic authentication; costs no request."""
     return basic_token(settings.username or "", secret_text(settings.password))
+
+
+def client_basic(settings: ClientCredentials) -> Token:
+    """The id and secret of a client as the credential that some token services want of it."""
+    return basic_token(settings.client_id or "", secret_text(settings.client_secret))
 
 
 def api_key(settings: ApiKeyLogin, scheme: str = "Bearer") -> Token:

@@ -311,6 +311,17 @@ class Description(FrozenModel):
     belongs into `ServerInfo.extra`, for people to read.
     """
 
+    places: ClassVar[str | None] = None
+    """The field that holds the places which are asked one by one, such as networks; the `id` of each is the
+    `Device.place` of the records there."""
+
+    def within(self, place: str | None) -> Self:
+        """The same with this place alone; with all places where it is none of them."""
+        if self.places is None:
+            return self
+        own = tuple(one for one in getattr(self, self.places) if one.id == place)
+        return self.model_copy(update={self.places: own}) if own else self
+
     @classmethod
     def of(cls, info: ServerInfo) -> Self:
         """The description in a heartbeat's answer.
@@ -323,6 +334,11 @@ class Description(FrozenModel):
         return info.description
 
 
+def _described(told: dict[str, Any]) -> dict[str, Any]:
+    description: Description | None = told.get("description")
+    return {} if description is None else description.model_dump(mode="json")
+
+
 class ServerInfo(FrozenModel):
     """What a server says about itself at a heartbeat.
 
@@ -330,8 +346,9 @@ class ServerInfo(FrozenModel):
         api_version: the version of the API that is spoken from here on.
         query_max_size: the most rows that the server puts on one page, where it says so.
         messaging: whether the server can pass messages on to users, where it says so.
-        extra: what else this vendor says, such as paths, quotas and hints, for people to read.
         description: what the provider needs of it; not part of dumps.
+        extra: what else this vendor says, such as paths, quotas and hints, for people to read; by default the
+            description.
     """
 
     server: str = ""
@@ -342,8 +359,8 @@ class ServerInfo(FrozenModel):
     api_version: str | None = None
     query_max_size: int | None = None
     messaging: bool | None = None
-    extra: dict[str, Any] = Field(default_factory=dict)
     description: Description | None = Field(default=None, exclude=True, repr=False)
+    extra: dict[str, Any] = Field(default_factory=_described)
 
     def same_as(self, other: ServerInfo | None) -> bool:
         """Whether another answer says the same of what does not change by itself."""

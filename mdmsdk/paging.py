@@ -42,6 +42,7 @@ __all__ = [
     "page_of",
     "walk",
     "walk_links",
+    "walk_pages",
 ]
 
 T = TypeVar("T")
@@ -399,6 +400,14 @@ def walk_links(
         return part, replace(place, name=name)
     first, *rest = place.scopes
     return part, Link(tuple(rest), done=(*place.done, first)) if rest else None
+
+
+def walk_pages(
+    read_page: ReadLinked[Page[T]], scopes: Sequence[Hashable], cursor: Link | None, *, noun: str = "list"
+) -> Flow[Page[T]]:
+    """The next page of a list as `walk_links` reads it, with the cursor of the page after."""
+    page, following = yield from walk_links(read_page, scopes, cursor, noun=noun)
+    return replace(page, next_cursor=following, moved=following is None or following.name is None)
 
 
 def _name_of(row: object) -> int | None:

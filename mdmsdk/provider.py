@@ -42,6 +42,7 @@ __all__ = [
 
 T = TypeVar("T")
 _LOGIN_PARAMETERS = 3  # self, audience, previous
+_DECLARED = ("keys", "capabilities", "limits", "partial", "loose", "never_shown", "record_key", "listed")
 
 
 class Capability(StrEnum):
@@ -216,6 +217,14 @@ class MdmProvider(ABC):
         """Keep the settings. No I/O here, ever."""
         self.settings = settings
 
+    def lists(self, kind: type[Key]) -> bool:
+        """Whether the list of all devices shows every identifier of a kind; by default as `listed` says."""
+        return kind in self.listed
+
+    def declare_as(self, other: type[MdmProvider]) -> None:
+        """Declare what another class does, where this provider can do no more by its settings."""
+        vars(self).update({name: getattr(other, name) for name in _DECLARED})
+
     @property
     def trusted_silent(self) -> frozenset[type[Key]]:
         """Kinds for which the administrator takes records that do not show the key for the device."""
@@ -317,19 +326,24 @@ class MdmProvider(ABC):
     def find_in(self, info: ServerInfo, place: str | None, keys: Sequence[Key]) -> Flow[Found]:
         """`find_batch` for records by their own names (`record_key`), which were seen in one place.
 
-        Stated by a provider whose server has places, such as networks, that are asked one by one.
+        By default it is asked with this place alone of those in the `mdmsdk.models.Description`.
 
         Args:
             info: the answer to a heartbeat.
             place: a `Device.place` that the provider gave, maybe long ago; None where there is none.
             keys: at most ``limits.batch_size``, all of the kind `record_key`.
         """
-        del place
+        if info.description is not None:
+            info = info.model_copy(update={"description": info.description.within(place)})
         return self.find_batch(info, keys)
 
     def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
-        """One page of all devices; with `Capability.INVENTORY`."""
-        del info, cursor
+        """One page of all devices; with `Capability.INVENTORY`.
+
+        By default what `devices_since` gives without a time, with `Capability.CHANGES`.
+        """
+        if {Capability.INVENTORY, Capability.CHANGES} <= self.capabilities:
+            return self.devices_since(info, None, cursor)
         raise self._unsupported(Capability.INVENTORY)
 
     def devices_since(self, info: ServerInfo, since: datetime | None, cursor: Any) -> Flow[Page[Device]]:
@@ -340,7 +354,7 @@ class MdmProvider(ABC):
 
         Args:
             info: the answer to a heartbeat.
-            since: by the server's own clock; None for all devices. Others may be among them, too.
+            since: by the server's own clock, in UTC; None for all devices. Others may be among them, too.
             cursor: None for the first page.
         """
         del info, since, cursor

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mdmsdk.models import Device
     from mdmsdk.provider import MdmProvider
 
-__all__ = ["Ask", "Found", "Search", "find_with", "of_one", "one_by_one", "search", "spoils_one"]
+__all__ = ["Ask", "Found", "Search", "changed", "find_with", "of_one", "one_by_one", "search", "spoils_one"]
 
 Ask = Callable[[Sequence["Key"]], Flow[Sequence["Device"]]]
 """Asks for some keys of one kind at once, and gives all records of the answer."""
@@ -158,6 +158,18 @@ def _find_texts(provider: MdmProvider, how: Search, texts: Texts) -> Flow[Found]
     for group, answer in zip(groups, answers, strict=True):
         found |= dict.fromkeys(group, answer) if isinstance(answer, MdmError) else answer
     return found
+
+
+def changed(found: Found, change: Callable[[Device], Device]) -> Found:
+    """The same with each record changed; an error in that concerns the keys of the record alone."""
+
+    def answer(devices: Sequence[Device]) -> list[Device] | MdmError:
+        try:
+            return list(map(change, devices))
+        except MdmError as error:
+            return error
+
+    return {key: one if isinstance(one, MdmError) else answer(one) for key, one in found.items()}
 
 
 def of_one(found: Found, key: Key) -> list[Device]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from datetime import UTC
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn, Self, Unpack
@@ -465,7 +466,7 @@ class AsyncMdmClient:
         self._require_capability(Capability.CHANGES)
         if since is not None and since.tzinfo is None:
             raise ConfigurationError("since has no time zone", hint="Give a time as datetime.now(UTC) is.")
-        return verdict.Reading.of_changes(self._runner.policy.max_pages, since)
+        return verdict.Reading.of_changes(self._runner.policy.max_pages, since and since.astimezone(UTC))
 
     async def _list(self, reading: verdict.Reading) -> AsyncIterator[Device]:
         while reading.more:

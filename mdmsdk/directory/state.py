@@ -209,7 +209,7 @@ def doubt_of(
     age = now - state.full_at
     if not -_SKEW <= age <= known.max_age:
         return f"the last complete walk through the inventory began {max(0.0, age) / 3600:.1f} hours ago"
-    if kind and kind not in known.provider.listed:
+    if kind and not known.provider.lists(kind):
         return f"the server's lists do not show every {kind.kind} of a device"
     if kind and kind.kind in state.unreadable:
         return f"some records show their {kind.kind} in a form that cannot be read"
