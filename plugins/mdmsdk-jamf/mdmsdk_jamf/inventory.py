@@ -15,7 +15,7 @@ from mdmsdk.flow import Flow, send, together
 from mdmsdk.paging import ReadPage, Slice, collect, numbered
 from mdmsdk.rows import Row
 from mdmsdk.wire import Request, Response
-from mdmsdk_jamf.records import COMPUTERS, NEWEST, REALMS, Realm, Record
+from mdmsdk_jamf.records import COMPUTERS, REALMS, VERSIONS, Realm, Record
 from mdmsdk_jamf.rsql import encoded, later
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Inventory:
 
         def ask(scope: str, offset: int, limit: int) -> Flow[Slice[Record]]:
             realm = REALMS[scope]
-            changed = since and later(realm.changes[self.version == NEWEST], since)
+            changed = since and later(realm.changes[self.version == VERSIONS[0]], since)
             ask_page = partial(self._page, realm, changed or search)
             return (numbered if search else around_damage)(ask_page, offset, limit)
 

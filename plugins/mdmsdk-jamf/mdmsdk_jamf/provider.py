@@ -7,9 +7,9 @@ only for what the newer one lacks. Both are documented at https://developer.jamf
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from mdmsdk.errors import (
     ConfigurationError,
@@ -25,6 +25,7 @@ from mdmsdk.models import ComplianceState, ServerInfo
 from mdmsdk.paging import page_of, walk
 from mdmsdk.provider import Capability, Limits, MdmProvider
 from mdmsdk.rows import Row
+from mdmsdk.search import changed
 from mdmsdk.wire import Request
 from mdmsdk_jamf.inventory import Inventory
 from mdmsdk_jamf.login import client_token, user_token
@@ -65,11 +66,16 @@ _TOO_OLD: Final = "Update Jamf Pro to 10.39 or later, or look at what stands bet
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The cursor of a list: how far it was read, and what is known of its source of compliance by then."""
+    """The cursor of a list: how far it was read, and what is known of its source of compliance by then.
+
+    Attributes:
+        since: the list is of what changed since this time; None for all devices.
+    """
 
     place: Place | None = None
     meant: Meant = frozenset()
     runs: tuple[Run, ...] = ()
+    since: datetime | None = None
 
 
 class JamfProvider(MdmProvider):
@@ -136,7 +142,6 @@ class JamfProvider(MdmProvider):
         api_version, count = yield from newest(self._count, VERSIONS, otherwise=otherwise)
         named = yield from self._source().resolve()
         info = ServerInfo(
-            provider=self.name,
             vendor="Jamf",
             product="Jamf Pro",
             version=version,
@@ -186,14 +191,7 @@ class JamfProvider(MdmProvider):
         records = [record for record in lookup.records if not lookup.is_other(record)]
         verdicts = yield from self._source().judge(JamfDescription.of(info).named, records)
         judged = {id(one.device): (one, verdict) for one, verdict in zip(records, verdicts, strict=True)}
-
-        def answer(devices: list[Device]) -> list[Device] | MdmError:
-            try:
-                return [self._judged(*judged[id(one)]) if id(one) in judged else one for one in devices]
-            except MdmError as error:
-                return error
-
-        return {key: one if isinstance(one, MdmError) else answer(one) for key, one in found.items()}
+        return changed(found, lambda one: self._judged(*judged[id(one)]) if id(one) in judged else one)
 
     # --- lists ---
 
@@ -212,37 +210,28 @@ class JamfProvider(MdmProvider):
             self._source().check(read.meant)
         return page_of([*filter(offends, devices)], read.place and read)
 
-    def devices_page(self, info: ServerInfo, cursor: Reading | None) -> Flow[Page[Device]]:
-        """One page of all computers and mobile devices, also of those that are no longer managed."""
-        devices, read = yield from self._read(info, list(REALMS), cursor)
-        return page_of(devices, read.place and read)
-
     # The API's own description, filters of both inventories: the times of reports and contacts.
-    def devices_since(
-        self, info: ServerInfo, since: datetime | None, cursor: Reading | None
-    ) -> Flow[Page[Device]]:
-        """One page of the devices that sent their inventory, or any word, since a time."""
-        devices, read = yield from self._read(info, list(REALMS), cursor, since=since)
+    def devices_since(self, info: ServerInfo, since: datetime | None, cursor: Any) -> Flow[Page[Device]]:
+        """One page of the devices that sent their inventory, or any word, since a time; or of all.
+
+        All computers and mobile devices are among them, also those that are no longer managed.
+        """
+        devices, read = yield from self._read(info, list(REALMS), cursor or Reading(since=since))
         return page_of(devices, read.place and read)
 
     def _read(
-        self,
-        info: ServerInfo,
-        realms: Sequence[str],
-        cursor: Reading | None,
-        most: int = 2000,
-        since: datetime | None = None,
+        self, info: ServerInfo, realms: Sequence[str], cursor: Reading | None, most: int = 2000
     ) -> Flow[tuple[list[Device], Reading]]:
         """The devices of the next page, and how far the list is read then; no place is its end."""
         before = cursor or Reading()
         source = self._source(before.runs)
         size = min(self.settings.page_size, most, _STATES_AT_ONCE if source.one_by_one else most)
-        search = Inventory(self.settings, info.api_version).read(since=since)
-        where = "the list of"
+        search, where = Inventory(self.settings, info.api_version).read(since=before.since), "the list of"
         records, place = yield from walk(search, realms, before.place, size, noun=where, ordered=True)
         verdicts = yield from source.judge(JamfDescription.of(info).named, records)
         devices = list(map(self._judged, records, verdicts))
-        return devices, Reading(place, before.meant | source.see(records, devices), source.runs)
+        meant = before.meant | source.see(records, devices)
+        return devices, replace(before, place=place, meant=meant, runs=source.runs)
 
     # --- records ---
 

@@ -188,8 +188,7 @@ def _read_mobile(row: Row) -> Device:
     )
 
 
-NEWEST: Final = "v4"
-VERSIONS: Final = (NEWEST, "v3", "v2", "v1")
+VERSIONS: Final = ("v4", "v3", "v2", "v1")
 """Of the inventory of computers, the newest first."""
 # x-deprecation-date of each version in the API's own description, ``/api/doc`` of Jamf Pro 11.30.
 DEPRECATED: Final = {"v1": "2025-06-30", "v2": "2025-11-06", "v3": "2026-07-14"}

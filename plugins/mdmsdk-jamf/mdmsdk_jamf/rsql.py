@@ -6,7 +6,6 @@ Source: "Filtering with RSQL", https://developer.jamf.com/jamf-pro/docs/filterin
 from __future__ import annotations
 
 import re
-from datetime import UTC
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -38,9 +37,8 @@ def any_of(fields: Iterable[str], values: Sequence[str]) -> str:
 
 
 def later(fields: Iterable[str], since: datetime) -> str:
-    """A filter for the records of which one of the fields has this time or a later one."""
-    moment = quoted(since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-    return ",".join(f"{field}=ge={moment}" for field in fields)
+    """A filter for the records of which one of the fields has this time, in UTC, or a later one."""
+    return ",".join(f"{field}=ge='{since:%Y-%m-%dT%H:%M:%SZ}'" for field in fields)
 
 
 def encoded(text: str) -> str:
