@@ -48,10 +48,10 @@ def devices_request(base: str, device: str = "", below: str = "", /, **options: 
         base: where Graph is.
         device: its Intune device id.
         below: the path below it.
-        options: OData's without the dollar sign, such as ``select`` and ``filter``.
+        options: OData's without the dollar sign, such as ``select`` and ``filter``; an empty one is left out.
     """
     one = f"('{quote(device, safe='')}')" if device else ""
-    query = "&".join(f"${name}={quote(str(value), safe=_BARE)}" for name, value in options.items())
+    query = "&".join(f"${name}={quote(str(value), safe=_BARE)}" for name, value in options.items() if value)
     return get(base, f"{_DEVICES}{one}{below}{'?' if query else ''}{query}")
 
 

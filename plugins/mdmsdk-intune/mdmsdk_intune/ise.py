@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device, ServerInfo
     from mdmsdk.provider import Capability, Token
-    from mdmsdk.refusals import Complaint
-    from mdmsdk.rows import Row
-    from mdmsdk.wire import Response
 
 __all__ = ["IntuneIseProvider", "is_device_id"]
 
@@ -63,6 +60,7 @@ class IntuneIseProvider(IseDialect):
     # way.
     absent_list_is_empty = True
     refusals = REFUSALS
+    complaint = staticmethod(complaint)
 
     settings: IntuneIseSettings
 
@@ -127,10 +125,6 @@ class IntuneIseProvider(IseDialect):
         if isinstance(key, Guid) and not is_device_id(key):
             return []
         return (yield from or_none(super().find(info, key), RecordNotFoundError)) or []
-
-    def complaint(self, response: Response, row: Row) -> Complaint:
-        """What Graph or the service says in an error answer."""
-        return complaint(response, row)
 
 
 def is_device_id(key: Key) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import replace
-from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from urllib.parse import quote
@@ -15,7 +13,7 @@ from mdmsdk.flow import done, joined, or_none, send, together
 from mdmsdk.identifiers import DeviceId, Guid, Hostname, Imei, Key, Mac, Meid, Serial, Udid, Username
 from mdmsdk.ise import IseDescription
 from mdmsdk.models import Device, ServerInfo
-from mdmsdk.paging import collect_links, walk_links
+from mdmsdk.paging import collect_links, walk_pages
 from mdmsdk.progress import shrinking
 from mdmsdk.proof import proven, shows
 from mdmsdk.provider import Capability, Limits, MdmProvider, Page
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mdmsdk.flow import Flow
-    from mdmsdk.paging import Link
     from mdmsdk.wire import Request, Response
 
 __all__ = ["IntuneProvider"]
@@ -58,7 +55,7 @@ _FILTERS: Final[Mapping[type[Key], str]] = {
 }
 _CASE: Final[Mapping[type[Key], Callable[[str], str]]] = {Serial: str.upper, DeviceId: str.lower}
 # One after the other: with `or` between them, Graph has been seen to heed the first only.
-_LISTED: Final = ("noncompliant", "conflict", "error")
+_LISTED: Final = {f"complianceState eq '{state}'": state for state in ("noncompliant", "conflict", "error")}
 _POLICIES: Final = "/deviceCompliancePolicyStates"
 _NO_POLICY: Final = "no policy reports a failure; devices without a policy may count as noncompliant"
 
@@ -83,7 +80,7 @@ class IntuneProvider(IntuneIseProvider):
     partial: ClassVar[Mapping[type[Key], int]] = {Mac: 1}
     record_key = Guid
     # In the list of changes. Compliance Retrieval may know a device by an address that Graph does not show.
-    listed: ClassVar[frozenset[type[Key]]] = frozenset({Mac, Serial, Imei, Meid, Udid})
+    listed: ClassVar[frozenset[type[Key]]] = frozenset({Serial, Imei, Meid, Udid})
 
     settings: IntuneSettings
 
@@ -93,18 +90,9 @@ class IntuneProvider(IntuneIseProvider):
         self._service = IntuneIseProvider(settings)
         # The class declares what both back ends can do together; with one of them, less is offered.
         if not settings.graphs:
-            less = IntuneIseProvider
-            vars(self).update(
-                keys=less.keys,
-                capabilities=less.capabilities,
-                limits=less.limits,
-                partial=less.partial,
-                listed=less.listed,
-            )
-        elif settings.retrieves:
-            vars(self).update(listed=self.listed - {Mac})
-        else:
-            vars(self).update(keys=self.keys - {Mac})
+            self.declare_as(IntuneIseProvider)
+        elif not settings.retrieves:
+            vars(self).update(keys=self.keys - {Mac}, listed=self.listed | {Mac})
 
     def heartbeat(self) -> Flow[ServerInfo]:
         """Reach each back end with the very permissions that lookups need.
@@ -121,7 +109,7 @@ class IntuneProvider(IntuneIseProvider):
 
     def _reach_graph(self) -> Flow[ServerInfo]:
         rows_of((yield from send(self._devices(top=1, select="id"))))
-        return ServerInfo(provider=self.name, vendor="Microsoft", product=self.vendor, api_version="v1.0")
+        return ServerInfo(vendor="Microsoft", product=self.vendor, api_version="v1.0")
 
     find = MdmProvider.find  # not the service's own, but in terms of `find_batch`
 
@@ -239,14 +227,13 @@ class IntuneProvider(IntuneIseProvider):
         """
         if not self.settings.graphs:
             return (yield from super().noncompliant_page(info, cursor))
-        filters = [f"complianceState eq {_quoted(state)}" for state in _LISTED]
-        return (yield from self._page(info, filters, cursor, details=self.settings.list_details))
+        read = partial(self._list, info, details=self.settings.list_details)
+        return (yield from walk_pages(read, [*_LISTED], cursor, noun="filter"))
 
     def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of all devices; their compliance is Graph's alone."""
-        if not self.settings.graphs:
-            return (yield from super().devices_page(info, cursor))
-        return (yield from self._page(info, ("",), cursor, details=self.settings.list_details))
+        read = partial(self._list, info, details=self.settings.list_details)
+        return walk_pages(read, [""], cursor, noun="filter")
 
     # Microsoft Graph, "managedDevice": lastSyncDateTime and enrolledDateTime support the filters lt and gt. A
     # device that is new and has not checked in yet has the second alone.
@@ -255,28 +242,18 @@ class IntuneProvider(IntuneIseProvider):
 
         These cost a batch for every 20 devices.
         """
-        if since is None:
-            return (yield from self._page(info, ("",), cursor, details=True))
-        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        filters = [f"{name} gt {moment}" for name in ("lastSyncDateTime", "enrolledDateTime")]
-        return (yield from self._page(info, filters, cursor, details=True))
-
-    def _page(
-        self, info: ServerInfo, filters: Sequence[str], cursor: Link | None, *, details: bool
-    ) -> Flow[Page[Device]]:
-        read = partial(self._list, info, details=details)
-        page, following = yield from walk_links(read, filters, cursor, noun="filter")
-        return replace(page, next_cursor=following, moved=following is None or following.name is None)
+        times = ("lastSyncDateTime", "enrolledDateTime")
+        filters = [f"{name} gt {since:%Y-%m-%dT%H:%M:%SZ}" for name in times] if since else [""]
+        return walk_pages(partial(self._list, info, details=True), filters, cursor, noun="filter")
 
     def _list(
         self, info: ServerInfo, text: str, link: str | None, *, details: bool
     ) -> Flow[tuple[Page[Device], str | None]]:
         """One page of the devices that a filter lets through, or of all for an empty one."""
-        options = {"filter": text} if text else {}
-        state = text.partition("complianceState eq ")[2].strip("'")
+        state = _LISTED.get(text)
 
         def begin(size: int) -> Flow[Response]:
-            return send(self._devices(**options, select=FIELDS, top=size))
+            return send(self._devices(filter=text, select=FIELDS, top=size))
 
         # Microsoft Graph, "Paging": a link is followed as it stands, so that the first page decides the size.
         if link:
@@ -303,8 +280,7 @@ class IntuneProvider(IntuneIseProvider):
 
     def reasons(self, info: ServerInfo, device: Device) -> Flow[Device]:
         """The device with the policies and settings that failed; costs a request, and one more for each."""
-        if not self.settings.graphs:
-            return (yield from super().reasons(info, device))
+        del info
         if device.guid is None:
             return device
         policies = yield from self._failures(device.guid, _POLICIES)

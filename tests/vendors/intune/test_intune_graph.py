@@ -702,7 +702,10 @@ def test_lists_take_one_request_a_page(make: Make) -> None:
     assert (len(page.items), len(record.requests), page.next_cursor) == (
         3,
         1,
-        Link(("conflict", "error"), done=("noncompliant",)),
+        Link(
+            ("complianceState eq 'conflict'", "complianceState eq 'error'"),
+            done=("complianceState eq 'noncompliant'",),
+        ),
     )
     assert "$top=7" in record.requests[0].url
 
