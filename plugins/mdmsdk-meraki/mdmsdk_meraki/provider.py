@@ -16,10 +16,10 @@ from mdmsdk.errors import (
 from mdmsdk.evidence import offends
 from mdmsdk.flow import done, joined, send, together
 from mdmsdk.identifiers import DeviceId, Guid, Imei, Key, Mac, Serial, Udid
-from mdmsdk.logins import api_key, refresh, secret_text
-from mdmsdk.paging import Link, walk_links
+from mdmsdk.logins import api_key, client_basic, refresh
+from mdmsdk.paging import Link, collect_links, walk_links
 from mdmsdk.proof import shows
-from mdmsdk.provider import Capability, Limits, Page, basic_token
+from mdmsdk.provider import Capability, Limits, Page
 from mdmsdk.refusals import Complaint
 from mdmsdk.search import Search, find_with
 from mdmsdk_meraki.records import bare_id
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from mdmsdk.search import Found
     from mdmsdk.wire import Response
     from mdmsdk_meraki.records import Record
-    from mdmsdk_meraki.settings import MerakiSettings
 
 __all__ = ["MerakiProvider"]
 
@@ -78,10 +77,9 @@ class MerakiProvider(MerakiScope):
     domains = DOMAINS  # the API redirects to shards
     listed: ClassVar[frozenset[type[Key]]] = frozenset({Mac, Serial, Udid, Guid})
 
-    def __init__(self, settings: MerakiSettings) -> None:
-        super().__init__(settings)
-        if settings.wired_macs:  # which no list shows
-            vars(self).update(listed=self.listed - {Mac})
+    def lists(self, kind: type[Key]) -> bool:
+        """Whether lists show every identifier of this kind; they show no wired addresses."""
+        return super().lists(kind) and not (kind is Mac and self.settings.wired_macs)
 
     def complaint(self, _: Response, row: Row) -> Complaint:
         """The first of the server's own texts."""
@@ -97,29 +95,18 @@ class MerakiProvider(MerakiScope):
     def login(self, audience: str, previous: Token | None = None) -> Flow[Token]:
         """The API key, or an access token for a refresh token."""
         del audience
-        settings = self.settings
-        if settings.api_key:
-            return done(api_key(settings))
-        client = basic_token(settings.client_id or "", secret_text(settings.client_secret))
-        return refresh(settings.token_url, settings, previous, client=client, check=OAUTH_CHECK)
+        if self.settings.api_key:
+            return done(api_key(self.settings))
+        client = client_basic(self.settings)
+        return refresh(self.settings.token_url, self.settings, previous, client=client, check=OAUTH_CHECK)
 
     def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
         """The records of keys of one kind: a request for each network and portion; one for each IMEI."""
-        scope = Scope.of(info)
-        return (yield from self._find(scope, scope.networks, keys))
-
-    def find_in(self, info: ServerInfo, place: str | None, keys: Sequence[Key]) -> Flow[Found]:
-        """The records of these ids in one network: one request."""
-        scope = Scope.of(info)
-        networks = [network for network in scope.networks if network.id == place]
-        return (yield from self._find(scope, networks or scope.networks, keys))
-
-    def _find(self, scope: Scope, networks: Sequence[Network], keys: Sequence[Key]) -> Flow[Found]:
-        kind = type(keys[0])
+        scope, kind = Scope.of(info), type(keys[0])
         one = Search(ask=partial(self._by_person_data, scope), spellings=_spellings, most=1)
         if kind is Imei:
             return (yield from find_with(self, one, keys))
-        ask = partial(self._by_filter, scope, networks)
+        ask = partial(self._by_filter, scope, scope.networks)
         many = Search(ask=ask, spellings=_spellings, at_once=True, longest=_LONGEST_QUERY, size=_length)
         found = yield from find_with(self, many, keys)
         if kind is not Mac or not self.settings.wired_macs:
@@ -137,18 +124,15 @@ class MerakiProvider(MerakiScope):
         name = _FILTERS[type(next(iter(texts)))]
         values = [value for spellings in texts.values() for value in spellings]
 
-        def read(network: Network, rows: list[Record]) -> list[Device]:
-            devices = [self._device(scope, network, row) for row in rows]
+        def read(network: Network, url: str | None) -> Flow[tuple[list[Device], str | None]]:
+            page, following = yield from self._page(scope, network, url, **{name: values})
+            devices = [*page.values()]
             if devices and all(shows(self, key, device) is False for device in devices for key in texts):
                 raise FilterIgnoredError(f"the server answered about other devices than the {name} asked for")
-            return devices
+            return devices, following
 
-        return joined(
-            *(
-                self.pages(self.devices(network, **{name: values}), partial(read, network))
-                for network in networks
-            )
-        )
+        pages = partial(collect_links, read, max_pages=self.settings.policy.max_pages)
+        return joined(*map(pages, networks))
 
     # "List the SM devices associated with a key",
     # https://developer.cisco.com/meraki/api-v1/get-network-pii-sm-devices-for-key/: ids by network. It is the
@@ -190,43 +174,40 @@ class MerakiProvider(MerakiScope):
         source, scope, so_far = self.settings.compliance, Scope.of(info), cursor or Listed()
         if source is None or source.rules:
             raise ConfigurationError("no tags decide about compliance", hint=NO_SOURCE)
-        network, rows, link = yield from self._walk(scope, so_far.link)
-        there = [row for row in rows if row.managed is not False]
+        page, link = yield from self._walk(scope, so_far.link)
+        there = {row: device for row, device in page.items() if row.managed is not False}
         if lost := [row.required("id") for row in there if row.tags(source.field) is None]:
             raise MalformedResponseError(
                 f"the device {lost[0]} has no readable {source.field}: nobody can tell which devices comply",
                 hint="If it sends none at all, choose another source in the setting compliance.",
             )
-        devices = [self._device(scope, network, row) for row in there]
-        guilty = [*filter(offends, devices)]
-        fit = so_far.fit or any(Tags(source, row.tags(source.field) or ()).fit for row in rows)
+        guilty = [*filter(offends, there.values())]
+        fit = so_far.fit or any(Tags(source, row.tags(source.field) or ()).fit for row in page)
         if link:
-            return Page(guilty, Listed(link, fit), sent=[row.text("id") for row in rows], moved=not link.name)
+            return Page(guilty, Listed(link, fit), sent=[row.text("id") for row in page], moved=not link.name)
         if not fit and (yield from self.deciding_tags(source, scope.networks)).fit:
             raise IncompleteListError("the tags of the devices changed while the list was being read")
         return Page(guilty)
 
     def devices_page(self, info: ServerInfo, cursor: Link | None) -> Flow[Page[Device]]:
         """One page of one network."""
-        scope = Scope.of(info)
-        network, rows, link = yield from self._walk(scope, cursor)
-        devices = [self._device(scope, network, row) for row in rows]
-        return Page(devices, link, moved=bool(link and link.name is None))
+        page, link = yield from self._walk(Scope.of(info), cursor)
+        return Page([*page.values()], link, moved=bool(link and link.name is None))
 
-    def _walk(self, scope: Scope, cursor: Link | None) -> Flow[tuple[Network, list[Record], Link | None]]:
-        """One page of the walk through all networks, with the network."""
+    def _walk(self, scope: Scope, cursor: Link | None) -> Flow[tuple[dict[Record, Device], Link | None]]:
+        """One page of the walk through all networks."""
+        return walk_links(partial(self._page, scope), scope.networks, cursor, noun="network")
 
-        def read(network: Network, url: str | None) -> Flow[tuple[tuple[Network, list[Record]], str | None]]:
-            rows, following = yield from self.page(self.devices(network), url)
-            return (network, rows), following
-
-        (network, rows), link = yield from walk_links(read, scope.networks, cursor, noun="network")
-        return network, rows, link
+    def _page(
+        self, scope: Scope, network: Network, url: str | None, **filters: Sequence[str]
+    ) -> Flow[tuple[dict[Record, Device], str | None]]:
+        """One page of the devices of a network, by their rows."""
+        rows, following = yield from self.page(self.devices(network, **filters), url)
+        return {row: self._device(scope, network, row) for row in rows}, following
 
     def _device(self, scope: Scope, network: Network, row: Record) -> Device:
         verdict = judge(self.settings.compliance, row, scope.policies)
-        device = row.device(verdict, keep_raw=self.settings.keep_raw)
-        return device.model_copy(update={"place": network.id})
+        return row.device(verdict, place=network.id, keep_raw=self.settings.keep_raw)
 
 
 # How the API compares serial numbers and UDIDs is not described, so they are asked for in either case.

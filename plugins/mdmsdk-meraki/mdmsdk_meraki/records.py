@@ -82,8 +82,8 @@ class Record(Row):
         first, second = (session, passcode) if desktop else (passcode, session)
         return second if first is None else first
 
-    def device(self, compliance: Compliance, *, keep_raw: bool = False) -> Device:
-        """The device, with a verdict.
+    def device(self, compliance: Compliance, *, place: str | None = None, keep_raw: bool = False) -> Device:
+        """The device, with a verdict; `place` is its network.
 
         Raises:
             MalformedResponseError: the row has no id.
@@ -97,6 +97,7 @@ class Record(Row):
         system = _SYSTEM.fullmatch(name or "")
         return Device(
             id=number,
+            place=place,
             name=self.text("name"),
             user=self.text("ownerUsername", "ownerEmail"),
             phone_number=self.text("phoneNumber"),

@@ -66,6 +66,8 @@ class Scope(Description):
             them open.
     """
 
+    places = "networks"
+
     networks: tuple[Network, ...]
     policies: tuple[str, ...] = ()
 
@@ -149,11 +151,7 @@ class MerakiScope(MdmProvider):
             policies = (yield from self.deciding_tags(source, networks)).policies
         scope = Scope(networks=networks, policies=tuple(sorted(policies)))
         return ServerInfo(
-            vendor=self.vendor,
-            product="Meraki Systems Manager",
-            api_version="1",
-            extra=scope.model_dump(mode="json"),
-            description=scope,
+            vendor=self.vendor, product="Meraki Systems Manager", api_version="1", description=scope
         )
 
     def deciding_tags(self, source: ComplianceSettings, networks: Collection[Network]) -> Flow[Tags]:
