@@ -83,7 +83,7 @@ class _Face:
         kind, value = request.path_params["kind"], request.path_params["value"]
         if kind not in KEY_KINDS:
             raise Refusal(404, f"there is no kind of key of this name: {', '.join(KEY_KINDS)}")
-        given: dict[str, Any] = dict(request.query_params)
+        given: dict[str, Any] = _parameters(request)
         if "servers" in given:
             given["servers"] = given["servers"].split(",")
         return await self._one(_read({**given, "chain": [value]}), KEY_KINDS[kind])
@@ -159,9 +159,19 @@ def _line(row: dict[str, Any]) -> bytes:
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode(errors="replace") + b"\n"
 
 
+def _parameters(request: Request) -> dict[str, str]:
+    pairs = request.query_params.multi_items()
+    given = dict(pairs)
+    if len(given) != len(pairs):
+        raise Refusal(400, "a parameter is there twice")
+    return given
+
+
 def _servers(request: Request) -> list[str] | None:
-    given = request.query_params.get("servers")
-    return given.split(",") if given else None
+    given = _parameters(request)
+    if given.keys() - {"servers"}:
+        raise Refusal(400, "a list takes no parameter but servers")
+    return given["servers"].split(",") if given else None
 
 
 def _read(given: bytes | dict[str, Any]) -> Question:

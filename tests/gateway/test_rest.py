@@ -35,7 +35,8 @@ def test_lists_and_servers(gateway: Open) -> None:
     assert [one["id"] for one in lines(faces.rest.get("/v1/devices").text)] == ["1", "2"]
     assert [one["id"] for one in lines(faces.rest.get("/v1/noncompliant?servers=one").text)] == ["2"]
     assert faces.rest.get("/v1/noncompliant?servers=two").text == ""
-    assert faces.rest.get("/v1/noncompliant?servers=nobody").status_code == 400
+    for wrong in ("servers=nobody", "servers=", "servers=one&servers=two", "server=one"):
+        assert faces.rest.get(f"/v1/noncompliant?{wrong}").status_code == 400
     assert [(one["server"], one["ok"]) for one in faces.rest.get("/v1/servers").json()] == [
         ("one", True),
         ("two", True),
@@ -59,6 +60,7 @@ def test_a_question_may_choose_servers_and_age(gateway: Open) -> None:
     assert faces.rest.get(where, params={"servers": "one", "fresh": "true"}).json()["decision"] == "compliant"
     assert faces.rest.get(where, params={"max_age": "x"}).status_code == 400
     assert faces.rest.get(where, params={"max_age": "nan"}).status_code == 400
+    assert faces.rest.get(f"{where}?fresh=true&fresh=false").status_code == 400
 
 
 def test_an_identifier_is_of_the_kind_that_the_path_names(gateway: Open) -> None:
