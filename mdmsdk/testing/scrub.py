@@ -38,7 +38,8 @@ _PUBLIC = re.compile(
     r"|tokensource|tokentype|tokenendpoint|groupname"
 )
 _SECRET = re.compile(
-    r"token|secret|password|authorization|cookie|assertion|apikey|credential|escrow|recoverykey|bypasscode|unlockcode"
+    r"token|secret|password|authorization|cookie|assertion|apikey|accesskey|credential|escrow|recoverykey|bypasscode"
+    r"|unlockcode"
 )
 _WORDS = re.compile(r"true|false|null|none|unknown|yes|no|n/a", re.IGNORECASE)
 _MAC = re.compile(r"[0-9A-Fa-f]{2}([:-]?)(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}")

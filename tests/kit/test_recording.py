@@ -108,6 +108,13 @@ def test_a_login_that_answers_with_a_credential_line_shows_nothing(written: str)
     assert pseudonyms.apply(line) == written.format("besng-basic redacted")
 
 
+def test_an_access_key_is_a_secret_in_a_login_of_another() -> None:
+    pseudonyms = Pseudonyms(b"key")
+    body = '{"authRequest":{"appAccessKey":"KeyOfAnother1"}}'
+    pseudonyms.learn_body(body)
+    assert "KeyOfAnother1" not in pseudonyms.apply(body)
+
+
 # The simulator refuses what is not in the description, unless it is told to take it.
 _LENIENT = ("--habit", 'accepts=["unknown_parameters"]')
 
