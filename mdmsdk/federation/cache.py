@@ -83,7 +83,7 @@ class Cache:
                 own[key] = None
                 continue
             name = self.shelf.place(client, key).entry
-            flight, leads = self._flights.board(name, alone=question.fresh)
+            flight, leads = self._flights.board(name, alone=question.fresh, max_age=question.max_age)
             if leads:
                 own[key] = _Own(name, flight)
             else:

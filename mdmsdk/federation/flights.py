@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,20 +23,26 @@ class Flight:
 
     Attributes:
         reply: what came; None if the call ended without any, in whatever way.
+        began: when, by the monotonic clock.
     """
 
-    __slots__ = ("_over", "_owner", "_parks", "reply")
+    __slots__ = ("_over", "_owner", "_parks", "began", "reply")
 
     def __init__(self, owner: Any) -> None:
         self._owner = owner
         self._over = False
         self._parks: set[Any] = set()
         self.reply: Reply | None = None
+        self.began: float = time.monotonic()
 
     @property
     def over(self) -> bool:
         """Whether nothing more comes."""
         return self._over or self._owner.over
+
+    def is_older(self, seconds: float | None) -> bool:
+        """Whether it began longer ago."""
+        return seconds is not None and time.monotonic() - self.began > seconds
 
     def land(self, reply: Reply | None) -> None:
         """Say what came; a second call does nothing."""
@@ -68,18 +75,19 @@ class Flights:
         self._latest: dict[tuple[str, object], Flight] = {}
         self._lock = threading.RLock()
 
-    def board(self, name: str, *, alone: bool = False) -> tuple[Flight, bool]:
+    def board(self, name: str, *, alone: bool = False, max_age: float | None = None) -> tuple[Flight, bool]:
         """A flight, and whether it is the caller's own, to be landed in `finally`.
 
         Args:
             name: what is asked.
             alone: join none that began earlier.
+            max_age: join none that began longer ago, in seconds.
         """
         # After a fork, and on another event loop, nobody lands what began before.
         place = (name, self._waits.era())
         with self._lock:
             flight = self._latest.get(place)
-            if flight is not None and not flight.over and not alone:
+            if flight is not None and not (flight.over or alone or flight.is_older(max_age)):
                 return flight, False
             flight = self._latest[place] = Flight(self._waits.current_owner())
             return flight, True

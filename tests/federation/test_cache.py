@@ -285,12 +285,13 @@ class TestSettings:
             assert "another" not in str(name)
 
     def test_what_was_asked_with_the_secret_of_before_is_not_kept(self, servers: Servers) -> None:
-        servers.knows("a", record(), wait=0.3)
+        servers.knows("a", record(), wait=0.5)
         federation = servers.open("a", cache_ttl=60)
         federation.heartbeat()
         with ThreadPoolExecutor(1) as pool:
             early = pool.submit(federation.lookup, MAC)
-            time.sleep(0.15)
+            while not servers.asked("a"):
+                time.sleep(0.01)
             servers._opened[0].refresh_secrets(password="another")
             assert early.result().found
         federation.lookup(MAC)
@@ -431,6 +432,17 @@ class TestUnderWay:
         assert decide(late) == "noncompliant"
         assert decide(federation.lookup(MAC)) == "noncompliant"  # though the other one came last
         assert len(gate.asked) == 2
+
+    def test_nobody_joins_what_began_before_his_max_age(self, federation: Modal, gate: Gate) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            early = pool.submit(federation.lookup, MAC)
+            assert gate.arrived.wait(30)
+            gate.devices[:] = [device("noncompliant")]
+            first, gate.open = gate.open, threading.Event()
+            gate.open.set()
+            threading.Timer(1.0, first.set).start()
+            assert decide(federation.lookup(MAC, max_age=0)) == "noncompliant"
+            assert decide(early.result()) == "compliant"
 
     def test_a_chain_goes_on_after_no_word_that_another_asked_for(
         self, federation: Modal, gate: Gate
