@@ -79,8 +79,19 @@ def tests(session: nox.Session, http: str) -> None:
     """Run the test suite, and over httpx2 what depends on it."""
     extras = (*EXTRAS, "httpx2") if http == "httpx2" else EXTRAS
     install(session, *group("test", "servers"), *CONSTRAINTS, extras=extras)
-    part = existing(*OVER_HTTP) if http == "httpx2" else [f"--ignore={path}" for path in PROJECTS]
+    part = (
+        existing(*OVER_HTTP)
+        if http == "httpx2"
+        else ["-m", "not large", *(f"--ignore={path}" for path in PROJECTS)]
+    )
     session.run("pytest", *(session.posargs or [*PARALLEL, *part]), env={"MDMSDK_HTTP": http})
+
+
+@nox.session
+def large(session: nox.Session) -> None:
+    """Compare with the truth what each vendor's provider says about thousands of devices. Minutes."""
+    install(session, *group("test", "servers"), *CONSTRAINTS)
+    session.run("pytest", *PARALLEL, "-m", "large", *(session.posargs or ["tests/vendors"]))
 
 
 @nox.session(python=newest())
@@ -210,7 +221,9 @@ def bench(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """Damage each provider's good answers in many ways: none may become a pass. Long: `-- --count 50000`."""
     install(session, *CONSTRAINTS)
-    session.run("python", "-m", "mdmsdk.testing.fuzz", *session.posargs)
+    session.run(
+        "python", "-m", "mdmsdk.testing.fuzz", *(session.posargs or ["--count", "1200", "--clients", "60"])
+    )
 
 
 @nox.session

@@ -2,6 +2,7 @@
 
 import signal
 
+import pytest
 from hypothesis import settings
 
 # A machine that is busy with other things is no defect of ours.
@@ -11,3 +12,10 @@ settings.load_profile("patient")
 # A shell ignores it for what it starts in the background; our children get it back with this.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what takes a fleet of thousands of devices: `nox -s large` runs it."""
+    for item in items:
+        if {"large", "large_fleet"} & {*getattr(item, "fixturenames", ())}:
+            item.add_marker(pytest.mark.large)

@@ -33,14 +33,14 @@ TABLE = (Path(__file__).parents[2] / "docs/reference/capabilities.md").read_text
 
 
 @pytest.fixture(scope="module")
-def fleet() -> Fleet:
+def large() -> Fleet:
     return Fleet.generate(SIZE, seed=11)
 
 
 @pytest.fixture(scope="module", params=[name for name in natives() if name not in ELSEWHERE])
-def running(request: pytest.FixtureRequest, fleet: Fleet) -> Iterator[RunningSimulator[Any]]:
+def running(request: pytest.FixtureRequest, large: Fleet) -> Iterator[RunningSimulator[Any]]:
     habits = HABITS.get(request.param, {})
-    with serve(load_simulator(request.param)(fleet, **habits)) as running:
+    with serve(load_simulator(request.param)(large, **habits)) as running:
         yield running
 
 
