@@ -103,9 +103,7 @@ class Gateway:
                 async for part in request.stream():
                     size += len(part)
                     if size > most:
-                        raise Refusal(
-                            413, f"a body has at most {most} bytes", headers={"Connection": "close"}
-                        )
+                        raise Refusal(413, f"a body has at most {most} bytes", headers=_CLOSE)
                     parts.append(part)
         except TimeoutError:
             raise Refusal(408, "the body did not come", headers=_CLOSE) from None

@@ -30,6 +30,7 @@ from mdmsdk.flow import Flow, call, pause, send, together
 from mdmsdk.provider import Limits
 from mdmsdk.wire import Request, Response
 from tests.core.conftest import Answer, Script, TinyProvider, TinySettings
+from tests.forks import in_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,26 +42,6 @@ if TYPE_CHECKING:
     Connect = Callable[..., Modal]
 
 MAC = "00:1B:44:11:3A:B7"
-
-
-def in_child(function: Callable[[], str]) -> str:
-    """What a function returns in a child process that was forked from here."""
-    reader, writer = os.pipe()
-    if (child := os.fork()) == 0:
-        text = "nothing"
-        try:
-            signal.alarm(20)
-            text = function()
-        except BaseException as error:  # noqa: BLE001 - the parent tells it
-            text = repr(error)
-        finally:
-            os.write(writer, text.encode())
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as pipe:
-        answer = pipe.read()
-    os.waitpid(child, 0)
-    return answer
 
 
 class TestClosing:

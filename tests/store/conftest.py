@@ -158,3 +158,10 @@ def open_store(mode: str) -> Iterator[Callable[..., Any]]:
 @pytest.fixture
 def store(clock: Hand, settings: dict[str, Any], open_store: Callable[..., Any]) -> Any:
     return open_store(**settings)
+
+
+def read_then_write(store: Store, name: str) -> str:
+    """What a store has as "a"; afterwards it has another value by a name."""
+    found = store.get("a")
+    store.set(name, b"2")
+    return repr(found)

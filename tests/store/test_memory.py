@@ -8,7 +8,8 @@ import pytest
 
 from mdmsdk.errors import StoreError
 from mdmsdk.store import Store, StoreSettings
-from tests.store.forks import in_child
+from tests.forks import in_child
+from tests.store.conftest import read_then_write
 
 MIB = 1024 * 1024
 
@@ -79,7 +80,7 @@ def test_a_child_goes_its_own_way() -> None:
     store = Store()
     store.set("a", b"1")
     store._inner._back._lock.acquire()  # type: ignore[attr-defined]  # as another thread may have it then
-    good = in_child(lambda: store.get("a") == b"1", lambda: store.set("a", b"2"))
+    found = in_child(lambda: read_then_write(store, "a"))
     store._inner._back._lock.release()  # type: ignore[attr-defined]
-    assert good
+    assert found == "b'1'"
     assert store.get("a") == b"1"

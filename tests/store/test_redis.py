@@ -15,7 +15,8 @@ import trustme
 
 from mdmsdk.errors import StoreError
 from mdmsdk.store import Store, StoreSettings, health
-from tests.store.forks import in_child
+from tests.forks import in_child
+from tests.store.conftest import read_then_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -159,7 +160,7 @@ def test_parent_and_child_go_on_after_a_fork(redis_server: Any) -> None:
     settings: Any = {"url": redis_server.url, "key": KEY}
     with Store(StoreSettings(**settings)) as store:
         store.set("a", b"1")
-        assert in_child(lambda: store.get("a") == b"1", lambda: store.set("b", b"2"))
+        assert in_child(lambda: read_then_write(store, "b")) == "b'1'"
         assert store.get_many(["a", "b"]) == [b"1", b"2"]
 
 

@@ -22,11 +22,11 @@ from mdmsdk.errors import (
 )
 from mdmsdk.flow import attempt, joined, or_none, send
 from mdmsdk.identifiers import DeviceId, Hostname, Imei, Key, Mac, Meid, Serial, Udid
-from mdmsdk.logins import password_grant, secret_text
+from mdmsdk.logins import client_basic, password_grant, secret_text
 from mdmsdk.models import ServerInfo
 from mdmsdk.paging import Slice, page_of, walk
 from mdmsdk.proof import shows
-from mdmsdk.provider import Capability, Limits, MdmProvider, Token, basic_token
+from mdmsdk.provider import Capability, Limits, MdmProvider, Token
 from mdmsdk.search import Search, find_with, one_by_one
 from mdmsdk.wire import Request
 from mdmsdk_soti.learning import SINGLE_FIRST, SotiDescription, learn, mac_spellings, misread, quotable
@@ -97,7 +97,7 @@ class SotiProvider(MdmProvider):
         token = yield from password_grant(
             f"{settings.base_url}/token",
             settings,
-            client=None if in_body else basic_token(client, secret),
+            client=None if in_body else client_basic(settings),
             form={"client_id": client, "client_secret": secret} if in_body else None,
             check=check_login,
         )
