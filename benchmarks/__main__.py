@@ -13,5 +13,6 @@ for name in sys.argv[1:] or (
     "store",
     "cache",
     "directory",
+    "gateway",
 ):
     importlib.import_module(f"benchmarks.{name}").main()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Door", "build"]
 
 _log = logging.getLogger("mdmsdk.gateway")
-_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 
 
 def build(federation: AsyncMdmFederation, settings: GatewaySettings) -> Door:
@@ -55,11 +55,11 @@ def build(federation: AsyncMdmFederation, settings: GatewaySettings) -> Door:
         found = {"ready": answering > 0, "servers": len(beats), "answering": answering}
         return JSONResponse(found, 200 if answering else 503)
 
-    routes = [Route("/healthz", alive), Route("/readyz", ready)]
-    if settings.ise:
-        routes += ise_face(gateway, settings.ise)
+    # They are tried in order: what is asked most comes first.
+    routes = ise_face(gateway, settings.ise) if settings.ise else []
     if settings.rest:
         routes += rest_face(gateway, settings.rest)
+    routes += [Route("/healthz", alive), Route("/readyz", ready)]
     inner = Starlette(
         routes=routes,
         lifespan=lifespan,
@@ -96,8 +96,7 @@ class Door:
 
         async def answer(message: Any) -> None:
             if message["type"] == "http.response.start":
-                own = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
-                message = {**message, "headers": [*message["headers"], *own]}
+                message = {**message, "headers": [*message["headers"], *_HEADERS]}
             await send(message)
 
         client = (scope.get("client") or ("",))[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 from xml.etree import ElementTree as ET
 
 from starlette.responses import Response
@@ -64,14 +64,15 @@ def ise_face(gateway: Gateway, face: IseFace) -> list[Route]:
     """The routes of the face."""
     served = _Face(gateway, face)
     prefix = face.instance
+    # They are tried in order: what is asked most comes first.
     paths = {
+        f"{_PATH}/v{{version}}/devices/": served.devices,
+        f"{_PATH}/v1/devices/{{rest:path}}": served.first_version,
         "/ciscoise/mdminfo": served.info,
         "/ciscoise/mdminfo/": served.info,
-        f"{_PATH}/v1/devices/{{rest:path}}": served.first_version,
-        f"{_PATH}/v{{version}}/devices/": served.devices,
     }
-    batch = Route(f"{prefix}{_PATH}/v2/batchdevices/", served.batch, methods=["POST"])
-    return [batch, *(Route(prefix + path, serve, methods=["GET"]) for path, serve in paths.items())]
+    routes = [Route(prefix + path, serve, methods=["GET"]) for path, serve in paths.items()]
+    return [*routes, Route(f"{prefix}{_PATH}/v2/batchdevices/", served.batch, methods=["POST"])]
 
 
 class _Face:
@@ -135,15 +136,14 @@ class _Face:
 
     def _device(self, query: _Query, key: Key, answer: Answer) -> str:
         """The device of a key; empty where every server says that it does not know it."""
-        if answer.decision is Decision.NOT_REGISTERED:
+        decision = answer.decision
+        if decision is Decision.NOT_REGISTERED:
             return ""
-        if answer.decision is Decision.NO_ANSWER or answer.device is None:
+        if decision is Decision.NO_ANSWER or answer.device is None:
             raise Refusal(503, "no answer of a server that may know the device", headers=_LATER)
-        passed = answer.decision is Decision.COMPLIANT or (
-            answer.decision is Decision.GRACE and self._face.grace
-        )
+        passed = decision is Decision.COMPLIANT or (decision is Decision.GRACE and self._face.grace)
         # What the decision says beyond the record, such as that nobody vouches for it.
-        device = answer.device if passed else _kept_out(answer.device, answer.decision)
+        device = answer.device if passed else _kept_out(answer.device, decision)
         return device_of(device, query.version, query.wanted, passed=passed, key=key)
 
     async def _list(self, query: _Query) -> Response:
@@ -215,7 +215,8 @@ def _url_query(request: Request, version: int, batch: Sequence[str] = ()) -> _Qu
     Raises:
         Refusal: the description has no such request.
     """
-    pairs = request.query_params.multi_items()
+    # As Starlette has it, without the collection of several values that it makes of it.
+    pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
     given = dict(pairs)
     if len(given) != len(pairs) or not given.keys() <= _PARAMETERS:
         raise Refusal(400, "a parameter is unknown, or there twice")

@@ -196,6 +196,25 @@ class _House:
         await self._life
 
 
+def uvicorn_config(application: Any, settings: GatewaySettings) -> uvicorn.Config:
+    """How uvicorn serves an application."""
+    return uvicorn.Config(
+        application,
+        interface="asgi3",
+        http=_Connection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=settings.connections,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=max(1, round(settings.drain)),
+        h11_max_incomplete_event_size=_HEADERS,
+    )
+
+
 class _Served:
     """What is served now, and how it is replaced."""
 
@@ -213,21 +232,7 @@ class _Served:
         settings = self._settings
         self._house = _House(settings, federation)
         await self._house.up()
-        config = uvicorn.Config(
-            self._serve,
-            interface="asgi3",
-            http=_Connection,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=settings.connections,
-            timeout_keep_alive=_KEEP_ALIVE,
-            timeout_graceful_shutdown=max(1, round(settings.drain)),
-            h11_max_incomplete_event_size=_HEADERS,
-        )
+        config = uvicorn_config(self._serve, settings)
         config.load()
         config.ssl = self._context
         with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no SIGHUP
