@@ -11,10 +11,11 @@ import anyio
 from starlette.requests import ClientDisconnect
 
 from mdmsdk.gateway.access import Access, Refusal
+from mdmsdk.gateway.journal import Asker, Decided, Journal
 from mdmsdk.gateway.lists import Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from anyio.abc import TaskGroup
     from starlette.requests import Request
@@ -38,6 +39,7 @@ class Gateway:
         federation: whom to ask.
         settings: how.
         access: who may ask.
+        journal: what was decided.
         readings: of the noncompliant list; there while the application runs.
         version: of mdmsdk.
     """
@@ -48,6 +50,7 @@ class Gateway:
         self.federation: AsyncMdmFederation = federation
         self.settings: GatewaySettings = settings
         self.access: Access = Access(settings)
+        self.journal: Journal = Journal()
         self.version: str = version("mdmsdk")
         self._beats: list[Heartbeat] = []
         self._heard_at = -float("inf")
@@ -65,31 +68,47 @@ class Gateway:
 
     async def lookup(
         self,
-        face: str,
+        asker: Asker,
         keys: Sequence[Key],
         *,
         servers: Iterable[str] | None = None,
         deadline: float | None = None,
         fresh: bool = False,
         max_age: float | None = None,
-    ) -> Answer:
-        """What the servers say about a device, within the deadline of the gateway at most."""
+    ) -> Decided:
+        """What to make of a device, within the deadline of the gateway at most."""
         limit = min(deadline or self.settings.deadline, self.settings.deadline)
+        began = time.perf_counter()
         answer = await self.federation.lookup(
             keys, servers=servers, deadline=limit, fresh=fresh, max_age=max_age
         )
-        _note(face, answer)
-        return answer
+        return self._decide(asker, answer, began)
 
-    async def lookup_all(self, face: str, keys: Sequence[Key]) -> list[Answer]:
-        """What the servers say about each of several devices, all within the deadline of the gateway."""
-        if len(keys) == 1:
-            return [await self.lookup(face, keys)]
-        answers = self.federation.lookup_many(keys, deadline=self.settings.deadline)
-        found = [answer async for answer in answers]
-        for answer in found:
-            _note(face, answer)
-        return found
+    async def lookup_many(
+        self,
+        asker: Asker,
+        keys: Sequence[Key | str],
+        *,
+        servers: Iterable[str] | None = None,
+        deadline: float | None = None,
+        fresh: bool = False,
+        max_age: float | None = None,
+    ) -> AsyncIterator[Decided]:
+        """What to make of each of several devices, in order."""
+        began = time.perf_counter()
+        answers = self.federation.lookup_many(
+            keys, servers=servers, deadline=deadline, fresh=fresh, max_age=max_age
+        )
+        async for answer in answers:
+            yield self._decide(asker, answer, began)
+
+    def _decide(self, asker: Asker, answer: Answer, began: float) -> Decided:
+        """Make a decision of an answer: the one place of all faces."""
+        decided = Decided(time.time(), asker, answer, answer.decision, time.perf_counter() - began)
+        self.journal.note(decided)
+        face, decision = asker.face, decided.decision.value
+        _log.info("%s: %s", face, decision, extra={"face": face, "decision": decision})
+        return decided
 
     async def body(self, request: Request) -> bytes:
         """The body of a request.
@@ -120,8 +139,3 @@ class Gateway:
                 self._beats = await self.federation.heartbeat()
                 self._heard_at = time.monotonic()
         return self._beats
-
-
-def _note(face: str, answer: Answer) -> None:
-    decision = answer.decision.value
-    _log.info("%s: %s", face, decision, extra={"face": face, "decision": decision})

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from mdmsdk.errors import InvalidIdentifierError
 from mdmsdk.gateway.access import Refusal
 from mdmsdk.gateway.ise_xml import device_of, document, element, is_attribute
+from mdmsdk.gateway.journal import Asker
 from mdmsdk.ise import CRITERIA
 from mdmsdk.models import ComplianceState, Decision
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from mdmsdk.federation import Answer
     from mdmsdk.gateway.gateway import Gateway
+    from mdmsdk.gateway.journal import Decided
     from mdmsdk.gateway.lists import Reading
     from mdmsdk.gateway.settings import IseFace
     from mdmsdk.identifiers import Key
@@ -103,47 +104,52 @@ class _Face:
 
     async def devices(self, request: Request) -> Response:
         """Devices by the query of versions 2 and 3."""
-        self._log_in(request)
+        asker = self._log_in(request)
         version = _VERSIONS.get(request.path_params["version"])
         if version is None:
             raise Refusal(404, "no such version")
-        return await self._answer(_url_query(request, version))
+        return await self._answer(asker, _url_query(request, version))
 
     async def batch(self, request: Request) -> Response:
         """Devices by several values of one criterion, which version 2 alone has."""
-        self._log_in(request)
+        asker = self._log_in(request)
         values = _values(await self._gateway.body(request))
         if len(values) > self._face.page_size:
             raise Refusal(400, f"at most {self._face.page_size} values are taken, as query_max_size says")
-        return await self._answer(_url_query(request, 2, values))
+        return await self._answer(asker, _url_query(request, 2, values))
 
     async def first_version(self, request: Request) -> Response:
         """Devices by the path of version 1."""
-        self._log_in(request)
-        return await self._answer(_path_query(request))
+        return await self._answer(self._log_in(request), _path_query(request))
 
-    def _log_in(self, request: Request) -> None:
+    def _log_in(self, request: Request) -> Asker:
         gateway = self._gateway
-        gateway.access.basic(self._face, gateway.client(request), request.headers.get("authorization", ""))
+        client, header = gateway.client(request), request.headers.get("authorization", "")
+        return Asker("ise", gateway.access.basic(self._face, client, header), client)
 
-    async def _answer(self, query: _Query) -> Response:
+    async def _answer(self, asker: Asker, query: _Query) -> Response:
         if query.criterion == "compliance":
             return await self._list(query)
         keys = [_key(query.criterion, value) for value in query.values]
-        answers = await self._gateway.lookup_all("ise", keys)
+        if len(keys) == 1:
+            answers = [await self._gateway.lookup(asker, keys)]
+        else:
+            limit = self._gateway.settings.deadline
+            answers = [one async for one in self._gateway.lookup_many(asker, keys, deadline=limit)]
         pieces = [self._device(query, key, answer) for key, answer in zip(keys, answers, strict=True)]
         return _page(query, list(filter(None, pieces)))
 
-    def _device(self, query: _Query, key: Key, answer: Answer) -> str:
+    def _device(self, query: _Query, key: Key, decided: Decided) -> str:
         """The device of a key; empty where every server says that it does not know it."""
-        decision = answer.decision
+        decision, device = decided.decision, decided.answer.device
         if decision is Decision.NOT_REGISTERED:
             return ""
-        if decision is Decision.NO_ANSWER or answer.device is None:
+        if decision is Decision.NO_ANSWER or device is None:
             raise Refusal(503, "no answer of a server that may know the device", headers=_LATER)
         passed = decision is Decision.COMPLIANT or (decision is Decision.GRACE and self._face.grace)
-        # What the decision says beyond the record, such as that nobody vouches for it.
-        device = answer.device if passed else _kept_out(answer.device, decision)
+        if not passed:
+            # What the decision says beyond the record, such as that nobody vouches for it.
+            device = _kept_out(device, decision)
         return device_of(device, query.version, query.wanted, passed=passed, key=key)
 
     async def _list(self, query: _Query) -> Response:

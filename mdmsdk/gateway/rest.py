@@ -10,8 +10,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from mdmsdk.errors import InvalidIdentifierError, MdmError
-from mdmsdk.federation.rows import device_row, heartbeat_row, lookup_row
+from mdmsdk.federation.rows import device_row, heartbeat_row
 from mdmsdk.gateway.access import Refusal
+from mdmsdk.gateway.journal import Asker, decided_row, journal_row
 from mdmsdk.gateway.problems import problem_of
 from mdmsdk.identifiers import KEY_KINDS, Key, parse_key
 from mdmsdk.models import FrozenModel
@@ -67,6 +68,7 @@ def rest_face(gateway: Gateway, face: RestFace) -> list[Route]:
         Route("/v1/noncompliant", served.noncompliant, methods=["GET"]),
         Route("/v1/devices", served.devices, methods=["GET"]),
         Route("/v1/servers", served.servers, methods=["GET"]),
+        Route("/v1/decisions", served.decisions, methods=["GET"]),
     ]
 
 
@@ -79,38 +81,41 @@ class _Face:
 
     async def device(self, request: Request) -> Response:
         """What the servers say about one key."""
-        self._log_in(request, "lookup")
+        asker = self._log_in(request, "lookup")
         kind, value = request.path_params["kind"], request.path_params["value"]
         if kind not in KEY_KINDS:
             raise Refusal(404, f"there is no kind of key of this name: {', '.join(KEY_KINDS)}")
         given: dict[str, Any] = _parameters(request)
         if "servers" in given:
             given["servers"] = given["servers"].split(",")
-        return await self._one(_read({**given, "chain": [value]}), KEY_KINDS[kind])
+        return await self._one(asker, _read({**given, "chain": [value]}), KEY_KINDS[kind])
 
     async def lookup(self, request: Request) -> Response:
         """What they say about a chain of keys, or about many."""
-        self._log_in(request, "lookup")
+        asker = self._log_in(request, "lookup")
         asked = _read(await self._gateway.body(request))
         if asked.chain:
-            return await self._one(asked, parse_key)
-        keys = [*asked.keys]
-        answers = self._gateway.federation.lookup_many(
-            keys, servers=asked.servers, deadline=asked.deadline, fresh=asked.fresh, max_age=asked.max_age
+            return await self._one(asker, asked, parse_key)
+        decisions = self._gateway.lookup_many(
+            asker,
+            asked.keys,
+            servers=asked.servers,
+            deadline=asked.deadline,
+            fresh=asked.fresh,
+            max_age=asked.max_age,
         )
-        rows = (lookup_row(answer) async for answer in answers)
-        return await _stream(rows)
+        return await _stream(decided_row(decided) async for decided in decisions)
 
-    async def _one(self, asked: Question, read: Callable[[str], Key]) -> Response:
-        answer = await self._gateway.lookup(
-            "rest",
+    async def _one(self, asker: Asker, asked: Question, read: Callable[[str], Key]) -> Response:
+        decided = await self._gateway.lookup(
+            asker,
             _keys(asked.chain, read),
             servers=asked.servers,
             deadline=asked.deadline,
             fresh=asked.fresh,
             max_age=asked.max_age,
         )
-        return JSONResponse(lookup_row(answer))
+        return JSONResponse(decided_row(decided))
 
     async def noncompliant(self, request: Request) -> Response:
         """The devices that do not comply, a line each; ends with a line of the error if it is not whole."""
@@ -127,9 +132,15 @@ class _Face:
         self._log_in(request, "servers")
         return JSONResponse([heartbeat_row(beat) for beat in await self._gateway.beats()])
 
-    def _log_in(self, request: Request, scope: Scope) -> None:
+    async def decisions(self, request: Request) -> Response:
+        """The newest decisions of both faces, the last one first."""
+        self._log_in(request, "decisions")
+        return JSONResponse([journal_row(decided) for decided in self._gateway.journal.newest()])
+
+    def _log_in(self, request: Request, scope: Scope) -> Asker:
         gateway, header = self._gateway, request.headers.get("authorization", "")
-        gateway.access.bearer(self._face.keys, gateway.client(request), header, scope)
+        client = gateway.client(request)
+        return Asker("rest", gateway.access.bearer(self._face.keys, client, header, scope), client)
 
 
 async def map_rows(devices: AsyncIterator[Device]) -> AsyncIterator[dict[str, Any]]:

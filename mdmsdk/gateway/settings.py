@@ -13,7 +13,7 @@ from mdmsdk.settings import Settings
 
 __all__ = ["GatewaySettings", "GatewayTls", "IseFace", "RestFace", "RestKey", "Scope"]
 
-Scope = Literal["lookup", "lists", "servers"]
+Scope = Literal["lookup", "lists", "servers", "decisions"]
 _SHORTEST = 12
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 
@@ -58,7 +58,8 @@ class RestKey(Settings):
     Attributes:
         name: of who has it, for the log.
         sha256: of the key, 64 hexadecimal digits.
-        scopes: what it is for: lookups, lists of devices, the state of the servers.
+        scopes: what it is for: lookups, lists of devices, the state of the servers; and, unless
+            it is to see nobody else's questions, the newest decisions.
     """
 
     name: str = Field(min_length=1)

@@ -1,0 +1,148 @@
+"""What the gateway decided: one record of each decision, which both faces make in one place.
+
+The web page, the audit log and the metrics read it here. What they need is worked out when they ask for it,
+so that a decision which nobody looks at costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mdmsdk.federation import Status
+from mdmsdk.federation.rows import lookup_row
+from mdmsdk.gateway.access import Refusal
+from mdmsdk.identifiers import Key
+from mdmsdk.models import Decision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mdmsdk.federation import Answer
+
+__all__ = ["Asker", "Decided", "Journal", "decided_row", "journal_row"]
+
+_log = logging.getLogger("mdmsdk.gateway")
+_NEWEST = 200
+_LONGEST = 200
+"""Characters of a text that is no key."""
+
+
+class Asker(NamedTuple):
+    """Who asks.
+
+    Attributes:
+        face: "ise" or "rest".
+        name: of the credential.
+        client: the address that the request came from.
+    """
+
+    face: str
+    name: str
+    client: str
+
+
+class Decided(NamedTuple):
+    """One decision.
+
+    Attributes:
+        when: Unix time, in seconds.
+        asker: who asked.
+        answer: what the servers say.
+        decision: what is made of it.
+        seconds: how long the answer took.
+    """
+
+    when: float
+    asker: Asker
+    answer: Answer
+    decision: Decision
+    seconds: float
+
+    @property
+    def key(self) -> Key | str:
+        """The identifier that counts; a text where it is none."""
+        return self.answer.key
+
+    @property
+    def age(self) -> float:
+        """How old the oldest word of a server was, in seconds."""
+        said = [one.answered_at.timestamp() for one in self.answer.outcomes]
+        return max(0.0, self.when - min(said, default=self.when))
+
+    @property
+    def proof(self) -> tuple[str, ...]:
+        """The servers whose record shows the identifier."""
+        key = self.key
+        if not isinstance(key, Key):
+            return ()
+        known = [one.device for one in self.answer.outcomes if one.device]
+        return tuple(device.server for device in known if device.matches(key))
+
+    @property
+    def reason(self) -> str:
+        """Why, in the servers' words; of no answer, what failed."""
+        if self.decision is Decision.NO_ANSWER:
+            failed = [one for one in self.answer.outcomes if one.status in {Status.ERROR, Status.UNSUPPORTED}]
+            return "; ".join(f"{one.server}: {type(one.error).__name__}" for one in failed)
+        device = self.answer.device
+        return "; ".join(device.compliance.reasons) if device else ""
+
+
+def decided_row(decided: Decided) -> dict[str, Any]:
+    """An answer as JSON, in the shape of the command line."""
+    return lookup_row(decided.answer)
+
+
+def journal_row(decided: Decided) -> dict[str, Any]:
+    """A decision as JSON."""
+    key = decided.key
+    return {
+        "at": datetime.fromtimestamp(decided.when, UTC).isoformat(timespec="milliseconds"),
+        "face": decided.asker.face,
+        "name": decided.asker.name,
+        "client": decided.asker.client,
+        "kind": key.kind if isinstance(key, Key) else None,
+        "key": str(key)[:_LONGEST],
+        "decision": decided.decision.value,
+        "reason": decided.reason,
+        "proof": list(decided.proof),
+        "servers": {one.server: one.status.value for one in decided.answer.outcomes},
+        "age": round(decided.age, 3),
+        "elapsed_ms": round(decided.seconds * 1000, 1),
+    }
+
+
+class Journal:
+    """The newest decisions, and who is told of each.
+
+    Attributes:
+        listeners: are called with each decision, before it is answered. A fault of one is told in the log and
+            changes no answer; a `Refusal` takes the place of the answer.
+    """
+
+    def __init__(self) -> None:
+        self.listeners: list[Callable[[Decided], None]] = []
+        self._newest: deque[Decided] = deque(maxlen=_NEWEST)
+
+    def note(self, decided: Decided) -> None:
+        """Take a decision down.
+
+        Raises:
+            Refusal: a listener does not let it be answered.
+        """
+        self._newest.append(decided)
+        for listener in self.listeners:
+            try:
+                listener(decided)
+            except Refusal:
+                raise
+            except Exception as error:  # noqa: BLE001 - the answer is right whoever fails to hear it
+                _log.error("a fault of who hears of decisions: %s", type(error).__name__)
+
+    def newest(self, most: int = _NEWEST) -> Iterator[Decided]:
+        """The newest decisions, the last one first."""
+        return islice(reversed(self._newest), most)
