@@ -79,6 +79,7 @@ DOCUMENTED = [
             "batch",
             "flow",
             "paging",
+            "changes",
             "wire",
         ),
         ("registry", "progress", "store", "directory"),

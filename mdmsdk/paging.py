@@ -119,6 +119,7 @@ def walk(
     noun: str = "list",
     ordered: bool = False,
     recount: bool = False,
+    growing: bool = False,
 ) -> Flow[tuple[list[T], Place | None]]:
     """Read the next page of a list that lies in one scope or in several, one after the other.
 
@@ -132,6 +133,8 @@ def walk(
             that they are.
         recount: count once more at the end, because rows may move from one scope to another. Where one moves
             into a scope that was read while another one leaves that, the counts cannot tell.
+        growing: rows that come in meanwhile may be left out: it is a list of changes, and what changes after
+            it began is in the next one.
 
     Returns:
         The records that did not come before, and the cursor of the page after.
@@ -167,7 +170,7 @@ def walk(
         return rows, replace(following, limit=part.limit or size)
     if part.total is not None and part.more is None and part.total < end:
         raise IncompleteListError(f"{where} counts {part.total} devices, but gave {end}")
-    if part.total is not None and min(end, seen + gone) < part.total:
+    if part.total is not None and (end if growing else min(end, seen + gone)) < part.total:
         raise IncompleteListError(
             f"{where} counts {part.total} devices, but the list ended after {min(end, seen)}"
         )

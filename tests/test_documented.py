@@ -56,6 +56,7 @@ MODULES = [
     "ise",
     "models",
     "paging",
+    "changes",
 ]
 MODULES += ["provider", "registry", "rules", "settings", "simulator", "store", "testing", "wire"]
 CODE = re.compile(r"`([^`\n]+)`")

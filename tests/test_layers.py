@@ -21,6 +21,7 @@ LAYERS = [
         "proof",
         "search",
         "paging",
+        "changes",
         "refusals",
         "logins",
         "rules",

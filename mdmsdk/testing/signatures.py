@@ -26,7 +26,7 @@ _MODULES: tuple[str, ...] = (
     "rows",
     "refusals",
 )
-_MODULES += ("search", "paging", "batch", "rules", "simulator", "testing")
+_MODULES += ("search", "paging", "changes", "batch", "rules", "simulator", "testing")
 _HEAD = """# Signatures for plugin authors
 
 What a plugin may import, with the first line of what the [API page](api.md) says about it.

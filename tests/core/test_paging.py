@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mdmsdk.changes import earliest
 from mdmsdk.errors import IncompleteListError, MalformedResponseError
 from mdmsdk.flow import done
 from mdmsdk.paging import Slice, by_number, collect, numbered, walk
@@ -107,6 +110,23 @@ def test_a_sorted_list_is_read_on_where_it_should_be() -> None:
     assert read(server, limit=10) == list(range(20))
     # At offset 9 there is 12 now, three rows too late: half a page back, and from there on.
     assert [offset for _, offset, _ in server.asked] == [0, 9, 5, 14]
+
+
+@pytest.mark.parametrize("says_more", [True, False])
+@pytest.mark.parametrize("pages", [True, False])
+def test_rows_that_come_in_among_those_read_end_no_list_of_changes(says_more: bool, pages: bool) -> None:
+    def change(server: Server, count: int) -> None:
+        if count == 1:
+            server.lists["a"] += [1, 3, 59]
+
+    def server(**options: Any) -> Server:
+        return Server({"a": list(range(0, 60, 2))}, change, says_more=says_more, pages=pages, **options)
+
+    with pytest.raises(IncompleteListError):
+        read(server(), 16, ordered=True)
+    assert read(server(), 16, ordered=True, growing=True) == [*range(0, 60, 2), 59]
+    with pytest.raises(IncompleteListError):
+        read(server(lost=frozenset({20})), 16, ordered=True, growing=True)
 
 
 def test_a_few_rows_in_order_prove_nothing() -> None:
@@ -543,3 +563,22 @@ def test_all_pages_of_a_short_list_are_collected() -> None:
     with pytest.raises(IncompleteListError, match="do not come to an end") as caught:
         play(collect(server.search, ["a"], 8, max_pages=3), [])
     assert caught.value.collected == 22
+
+
+@pytest.mark.parametrize(
+    ("zone", "text"),
+    [
+        # Etc/GMT+12 is the farthest behind UTC.
+        (None, "2026-10-24T13:30:00"),
+        ("Etc/GMT+12", "2026-10-24T12:30:00"),
+        ("Asia/Tokyo", "2026-10-25T01:30:00"),
+        # In Berlin it is half past two for the second time.
+        ("Europe/Berlin", "2026-10-25T01:30:00"),
+        ("America/New_York", "2026-10-24T20:30:00"),
+    ],
+)
+def test_changes_are_asked_for_early_enough_in_every_zone_that_may_be_meant(
+    zone: str | None, text: str
+) -> None:
+    since = datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+    assert earliest(since, ZoneInfo(zone) if zone else None).isoformat() == text

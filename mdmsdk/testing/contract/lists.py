@@ -112,6 +112,14 @@ class Lists(Stand):
             listed = {self.truth_of(found, fleet): found for found in client.devices(since=since)}
             assert lately <= listed.keys(), "devices are missing that checked in since"
             assert len(listed) < len(known), "the list leaves nothing out"
+        running.simulator.behave(**self.paging)
+        listing = client.devices(since=since)
+        came = {self.truth_of(next(listing), fleet)}
+        early = next(device for device in known if device.id not in listed)
+        running.simulator.fleet = fleet.replace(early, last_check_in=times[-1])
+        came |= {self.truth_of(found, fleet) for found in listing}
+        running.simulator.fleet = fleet
+        assert lately <= came, "who checks in meanwhile ends the list, or has others left out"
         kind = client.provider.record_key
         for found in list(listed.values())[:SAMPLES]:
             record = client.lookup(found.shown(kind)[0])

@@ -227,7 +227,9 @@ class JamfProvider(MdmProvider):
         source = self._source(before.runs)
         size = min(self.settings.page_size, most, _STATES_AT_ONCE if source.one_by_one else most)
         search, where = Inventory(self.settings, info.api_version).read(since=before.since), "the list of"
-        records, place = yield from walk(search, realms, before.place, size, noun=where, ordered=True)
+        records, place = yield from walk(
+            search, realms, before.place, size, noun=where, ordered=True, growing=before.since is not None
+        )
         verdicts = yield from source.judge(JamfDescription.of(info).named, records)
         devices = list(map(self._judged, records, verdicts))
         meant = before.meant | source.see(records, devices)

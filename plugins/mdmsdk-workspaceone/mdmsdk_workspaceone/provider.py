@@ -13,6 +13,7 @@ from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from mdmsdk.changes import earliest
 from mdmsdk.errors import (
     MalformedResponseError,
     PermissionDeniedError,
@@ -42,6 +43,7 @@ from mdmsdk_workspaceone.signature import signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from mdmsdk.errors import MdmError
     from mdmsdk.flow import Flow
@@ -67,7 +69,8 @@ _FORMS: Final = {Guid: UUID, DeviceId: re.compile(r"[1-9][0-9]{0,17}")}
 # API help, GET /devices/search of mdm v1 and v2; the name of another version is ignored. Version 3 is not
 # asked: it does not say which values its filter takes, and one that is not understood might give an empty
 # list, which reads "all comply".
-_NONCOMPLIANT: Final = {2: {"compliance_status": "false"}, 1: {"compliantstatus": "false"}}
+_NONCOMPLIANT: Final = {2: "compliance_status", 1: "compliantstatus"}
+_SEEN_SINCE: Final = {2: "seen_since", 1: "seensince"}
 # Sorted, so that pages stay put while devices change.
 _BY_NUMBER: Final = {"orderby": "deviceid", "sortorder": "ASC"}
 # What a server without a version may answer; 503 is what one tenant's gateway does.
@@ -97,7 +100,9 @@ class WorkspaceOneProvider(MdmProvider):
     vendor = "Omnissa"
     settings_type: ClassVar[type[WorkspaceOneSettings]] = WorkspaceOneSettings
     keys: ClassVar[frozenset[type[Key]]] = frozenset({*_SEARCH_BY, Guid})
-    capabilities: ClassVar = frozenset({Capability.BATCH, Capability.INVENTORY, Capability.REASONS})
+    capabilities: ClassVar = frozenset(
+        {Capability.BATCH, Capability.INVENTORY, Capability.REASONS, Capability.CHANGES}
+    )
     # No rate is documented beyond the daily quota. The bulk call names no size: that of a page is taken, with
     # room for one more value (see `_bulk`).
     limits: ClassVar[Limits] = Limits(concurrency=8, batch_size=_MOST_ROWS - 1)
@@ -218,8 +223,7 @@ class WorkspaceOneProvider(MdmProvider):
         if kind is Guid:
             _, answer = yield from newest(partial(self._get, f"/mdm/devices/{text}"), (3, 2), _lacks_version)
         else:
-            params = {"searchby": _SEARCH_BY[kind], "id": text}
-            answer = yield from self._get("/mdm/devices", params=params)
+            answer = yield from self._get("/mdm/devices", params={"searchby": _SEARCH_BY[kind], "id": text})
         return Record(answer.json())
 
     def _add_details(self, record: Record) -> Flow[None]:
@@ -233,8 +237,7 @@ class WorkspaceOneProvider(MdmProvider):
             if error.status not in _NO_DETAILS:
                 raise
         else:
-            device = self._device(more)
-            proven(self, Guid(guid), [device])
+            proven(self, Guid(guid), [device := self._device(more)])
             record.doubt("Uuid", device.matches(Guid(guid)))  # of another device, for all that it shows
             record.add(more)
 
@@ -255,7 +258,7 @@ class WorkspaceOneProvider(MdmProvider):
         missing = texts
         while missing:
             try:
-                values = [*missing.values(), *map(_held, witnesses)]
+                values = [*missing.values(), *(text for key in witnesses for text in _spellings(key)[:1])]
                 devices = yield from self._post(kind, values)
             except UnknownRecordError:
                 if missing is texts:
@@ -294,25 +297,29 @@ class WorkspaceOneProvider(MdmProvider):
             FilterIgnoredError: the list holds a device that complies.
             IncompleteListError: rows moved while the list was read.
         """
-        return self._page(info, cursor, noncompliant=True)
+        return self._page(info, cursor, _NONCOMPLIANT, "false")
 
-    def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
-        """One page of all devices, those that have left included."""
-        return self._page(info, cursor)
+    # API help, GET /devices/search: the devices that were seen after a date, without a word on its zone.
+    def devices_since(self, info: ServerInfo, since: datetime | None, cursor: Any) -> Flow[Page[Device]]:
+        """One page of the devices that the server saw since a time, or of all; those that left included."""
+        text = f"{earliest(since, self.settings.time_zone):%Y-%m-%dT%H:%M:%S}.000" if since else None
+        return self._page(info, cursor, _SEEN_SINCE, text)
 
-    def _page(self, info: ServerInfo, cursor: Any, *, noncompliant: bool = False) -> Flow[Page[Device]]:
-        version = UemDescription.of(info).version
+    def _page(
+        self, info: ServerInfo, cursor: Any, by: dict[int, str], text: str | None
+    ) -> Flow[Page[Device]]:
+        version, seen = UemDescription.of(info).version, by is _SEEN_SINCE
 
         def ask(page: int, size: int) -> Flow[Slice[Device]]:
-            answer = yield from self._search(page, size, version, noncompliant=noncompliant)
+            answer = yield from self._search(page, size, version, **({by[version]: text} if text else {}))
             _version_of(answer, version)
             listing = _listing(answer)
             rows = [(record.order(), self._device(record)) for record in listing.records("Devices")]
             return Slice(rows, listing.total())
 
-        size = self.settings.page_size
-        devices, place = yield from walk(by_number(ask), [""], cursor, size, noun="the list", ordered=True)
-        return page_of(select(devices) if noncompliant else devices, place)
+        read = partial(walk, by_number(ask), [""], noun="the list", ordered=True, growing=seen and bool(text))
+        devices, place = yield from read(cursor, self.settings.page_size)
+        return page_of(devices if seen else select(devices), place)
 
     # API help, mdm v1, GET /devices/{id}/compliance and, by another key, GET /devices/compliance.
     def reasons(self, info: ServerInfo, device: Device) -> Flow[Device]:
@@ -348,12 +355,11 @@ class WorkspaceOneProvider(MdmProvider):
         method, url = "POST" if body else "GET", f"{self.settings.base_url}{path}"
         return send(Request(method, url, params or {}, {"Accept": accept}, json=body))
 
-    def _search(self, page: int, size: int, version: int, *, noncompliant: bool = False) -> Flow[Response]:
+    def _search(self, page: int, size: int, version: int, **only: str) -> Flow[Response]:
         """One page of a list; pages count from 0."""
-        params: dict[str, str | int] = {"page": page, "pagesize": size, **_BY_NUMBER}
+        params: dict[str, str | int] = {"page": page, "pagesize": size, **_BY_NUMBER, **only}
         if self.settings.organization_group is not None:
             params["lgid"] = self.settings.organization_group
-        params |= _NONCOMPLIANT[version] if noncompliant else {}
         return self._get("/mdm/devices/search", version, params=params)
 
     def _device(self, record: Record) -> Device:
@@ -393,17 +399,14 @@ def _version_of(answer: Response, *versions: int) -> int:
     return spoken
 
 
-# API help: Macaddress: 848506B900BA, twelve digits without separators; the others as they are.
-def _held(key: Key) -> str:
-    return key.hex if isinstance(key, Mac) else key.value
-
-
-# Apple devices report an IMEI in groups, and some records keep it so.
+# API help: Macaddress: 848506B900BA, twelve digits without separators; the others as they are. Apple devices
+# report an IMEI in groups, and some records keep it so.
 def _spellings(key: Key) -> tuple[str, ...]:
     """The texts under which the server may hold an identifier; none for what only other vendors have."""
-    form = _FORMS.get(type(key))
-    if isinstance(key, Mac) or form:
-        return () if form and not form.fullmatch(key.value) else (_held(key),)
+    if isinstance(key, Mac):
+        return (key.hex,)
+    if form := _FORMS.get(type(key)):
+        return (key.value,) if form.fullmatch(key.value) else ()
     return (*key.spellings, key.grouped) if isinstance(key, Imei) else key.spellings
 
 

@@ -25,8 +25,7 @@ _ADDRESS: Final = (
     "stands in the console under Groups & Settings > All Settings > System > Advanced > Site URLs."
 )
 _LOGIN: Final = (
-    "Check user name and password, client or certificate; the account has to be an administrator of UEM that "
-    "is active, not locked, and may use the API."
+    "Check user name and password, client or certificate: an active, unlocked administrator with API access."
 )
 _ROLE: Final = (
     "Give the account a role that may read devices through the REST API (REST > Devices > Read), in the "

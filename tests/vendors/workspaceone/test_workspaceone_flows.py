@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -668,6 +669,28 @@ def test_each_version_names_its_filter(make: Make, info: Info, reply: Reply) -> 
     assert [dict(request.params) for request in played.requests] == [
         {"page": 0, "pagesize": 500, **sort, "lgid": 570, "compliantstatus": "false"},
         {"page": 0, "pagesize": 500, **sort, "lgid": 570, "compliance_status": "false"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("zone", "hour"), [(None, "01T12"), ("Europe/London", "02T00"), ("America/New_York", "01T19")]
+)
+def test_changes_are_what_was_seen_since(
+    make: Make, info: Info, reply: Reply, zone: str | None, hour: str
+) -> None:
+    played, since = Played(), datetime(2026, 7, 2, 0, 30, 9, tzinfo=UTC)
+    provider = make(time_zone=zone)
+    for version in (1, 2):
+        for moment in (since, None):
+            flow = provider.devices_since(info(version), moment, None)
+            assert play(flow, [reply(None, 204)], record=played).items == []
+    plain = {"page": 0, "pagesize": 500, "orderby": "deviceid", "sortorder": "ASC"}
+    text = f"2026-07-{hour}:30:09.000"
+    assert [dict(request.params) for request in played.requests] == [
+        {**plain, "seensince": text},
+        plain,
+        {**plain, "seen_since": text},
+        plain,
     ]
 
 

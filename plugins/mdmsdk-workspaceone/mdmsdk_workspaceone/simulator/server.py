@@ -8,9 +8,11 @@ import secrets
 import time
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import parse_qsl
+from zoneinfo import ZoneInfo
 
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -32,11 +34,12 @@ _CMS: Final = "CMSURL`1 "
 _DAY: Final = 86_400
 # Parameter names of the device search in each version; those of another version are refused.
 _COMPLIANCE: Final = {1: "compliantstatus", 2: "compliance_status", 3: "compliance_status"}
+_SINCE: Final = {1: "seensince", 2: "seen_since", 3: "seen_since"}
 _PAGE_SIZE: Final = {1: "pagesize", 2: "pagesize", 3: "page_size"}
 _GROUP: Final = {1: "lgid", 2: "lgid", 3: "organization_group_uuid"}
 _SORTED: Final = {1: frozenset({"orderby", "sortorder"}), 2: frozenset({"orderby", "sortorder"})}
 _SEARCHED: Final = {
-    version: frozenset({"page", _COMPLIANCE[version], _PAGE_SIZE[version], _GROUP[version]})
+    version: frozenset({"page", _COMPLIANCE[version], _SINCE[version], _PAGE_SIZE[version], _GROUP[version]})
     | _SORTED.get(version, frozenset())
     for version in _GROUP
 }
@@ -298,6 +301,11 @@ class WorkspaceOneSimulator(Simulator[WorkspaceOneHabits]):
         except ValueError:
             return self._error(400, 6)
         devices = self._filtered(given.get(_COMPLIANCE[version]), version)
+        if since := given.get(_SINCE[version]):
+            try:
+                devices = self._seen_since(devices, since)
+            except ValueError:
+                return self._error(400, 6)
         devices = devices[::-1] if order == "DESC" else devices
         shown = devices[: len(devices) - habits.lost_rows][page * size : page * size + size]
         if not shown and habits.past_the_end == "204":
@@ -380,6 +388,13 @@ class WorkspaceOneSimulator(Simulator[WorkspaceOneHabits]):
             ]
             self._known = self.fleet, failing, rows
         return self._known[2]
+
+    def _seen_since(self, devices: list[SimDevice], text: str) -> list[SimDevice]:
+        """Those that checked in since; the time is one of the server's own zone."""
+        if self.habits.ignore_filter:
+            return devices
+        since = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=ZoneInfo(self.habits.zone))
+        return [one for one in devices if one.last_check_in and one.last_check_in > since]
 
     def _version(self, request: Request, highest: int) -> int | Response:
         asked = _asked(request)
