@@ -26,32 +26,41 @@ DEVICE = b"""<?xml version="1.0"?><ise_api><name>attributes</name><api_version>3
 <macaddresses>001B44113AB7</macaddresses></attributes></device></deviceList></ise_api>"""
 
 
-def _answer(body: bytes) -> bytes:
+def answer(body: bytes) -> bytes:
+    """A response with this body."""
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
-class _Static(asyncio.Protocol):
+class Static(asyncio.Protocol):
+    """The same device for each key."""
+
     def __init__(self) -> None:
         self._received = b""
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the connection."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
+        """Answer each request."""
         self._received += data
         while b"\r\n\r\n" in self._received:
             request, _, self._received = self._received.partition(b"\r\n\r\n")
             if self._transport:
-                self._transport.write(_answer(INFO if b"mdminfo" in request.split(b"\r\n", 1)[0] else DEVICE))
+                self._transport.write(answer(self.body(request)))
+
+    def body(self, request: bytes) -> bytes:
+        """What answers a request."""
+        return INFO if b"mdminfo" in request.split(b"\r\n", 1)[0] else DEVICE
 
 
 _GOOD = 50  # answers before the first fault
 
 
-class Faulty(_Static):
+class Faulty(Static):
     """Fails at every tenth request or so, each time in another way."""
 
     _rounds = itertools.count()
@@ -65,8 +74,8 @@ class Faulty(_Static):
         faults = [
             b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n",
             b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n",
-            _answer(DEVICE)[:-30],
-            _answer(b"<html>not the MDM</html>"),
+            answer(DEVICE)[:-30],
+            answer(b"<html>not the MDM</html>"),
             b"nonsense\r\n\r\n",
             b"",
         ]
@@ -88,7 +97,7 @@ def _serve(listener: socket.socket, protocol: type[asyncio.Protocol]) -> None:
 
 
 @contextmanager
-def static_server(protocol: type[asyncio.Protocol] = _Static) -> Iterator[str]:
+def static_server(protocol: type[asyncio.Protocol] = Static) -> Iterator[str]:
     """Its address, while the block runs."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
