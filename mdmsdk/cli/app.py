@@ -293,9 +293,19 @@ def providers(
     return providers(format_, details=details)
 
 
-@command(app, "mdm serve", "mdm serve --new-key monitoring")
+@command(app, "mdm serve", "mdm serve --workers 2", "mdm serve --new-key monitoring")
 def serve(
     *,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="NUMBER",
+            min=1,
+            max=64,
+            help="Processes that serve; default: as the configuration says.",
+        ),
+    ] = None,
     new_key: Annotated[
         str | None,
         typer.Option("--new-key", metavar="NAME", help="Make a key of the REST face for somebody, and end."),
@@ -308,7 +318,7 @@ def serve(
     """
     from mdmsdk.cli.serving import new_key_for, serve
 
-    return serve(config) if new_key is None else new_key_for(new_key)
+    return serve(config, workers) if new_key is None else new_key_for(new_key)
 
 
 @command(app, "mdm simulate --write mdm.toml", "mdm simulate jamf intune --size 5000 --port 8080")

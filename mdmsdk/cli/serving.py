@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def serve(path: Path | None) -> int:
+def serve(path: Path | None, workers: int | None) -> int:
     """Serve until somebody ends it."""
     if not (find_spec("starlette") and find_spec("uvicorn")):
         raise ConfigurationError(
@@ -27,7 +27,7 @@ def serve(path: Path | None) -> int:
 
     # Who runs a server wants to see what it does; -q and -v say otherwise.
     logging.getLogger("mdmsdk.gateway").setLevel(logging.INFO)
-    serve_gateway(path, lambda origin: say(f"serving on {origin}"))
+    serve_gateway(path, lambda origin: say(f"serving on {origin}"), workers)
     remark("every request has come to its end")
     return OK
 

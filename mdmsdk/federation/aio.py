@@ -11,7 +11,7 @@ from mdmsdk._run import waits_aio
 from mdmsdk._run.budget import Budget
 from mdmsdk.client.aio import AsyncMdmClient
 from mdmsdk.client.verdict import as_key, as_keys, judge_together, rivals_of, tightened
-from mdmsdk.config import load_config
+from mdmsdk.config import Config, load_config
 from mdmsdk.directory.aio import AsyncDirectory
 from mdmsdk.errors import (
     ConfigurationError,
@@ -122,20 +122,22 @@ class AsyncMdmFederation:
         self._remembered: dict[tuple[Key, tuple[str, ...]], tuple[Answer, Words]] = {}
 
     @classmethod
-    def from_config(cls, path: str | Path | None = None, *, servers: Iterable[str] | None = None) -> Self:
+    def from_config(
+        cls, path: str | Path | Config | None = None, *, servers: Iterable[str] | None = None
+    ) -> Self:
         """The servers of a configuration file (see `mdmsdk.config.find_config`). Nothing is sent yet.
 
         A server that cannot be asked, because its settings, its secret or its plugin is not usable, is in
         `broken`, and does not keep the others from being asked.
 
         Args:
-            path: the file; default: the one that is found.
+            path: the file, or what was read from it; default: the one that is found.
             servers: only these, by name; None means all.
 
         Raises:
             ConfigurationError: the file is not usable, or none of the servers is; or `servers` is empty.
         """
-        config = load_config(path)
+        config = path if isinstance(path, Config) else load_config(path)
         made: list[AsyncMdmClient] = []
         broken: dict[str, Broken] = {}
         names = config.names(servers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 from typing import TYPE_CHECKING, Self, Unpack
 from mdmsdk.client.sync import MdmClient
+from mdmsdk.config import Config
 from mdmsdk.directory.sync import Directory
 from mdmsdk.federation.members import Broken
 from mdmsdk.federation.merge import Answer, Heartbeat, Merge
@@ -102,14 +103,16 @@ class MdmFederation(Facade):
         )
 
     @classmethod
-    def from_config(cls, path: str | Path | None = None, *, servers: Iterable[str] | None = None) -> Self:
+    def from_config(
+        cls, path: str | Path | Config | None = None, *, servers: Iterable[str] | None = None
+    ) -> Self:
         """The servers of a configuration file (see `mdmsdk.config.find_config`). Nothing is sent yet.
 
         A server that cannot be asked, because its settings, its secret or its plugin is not usable, is in
         `broken`, and does not keep the others from being asked.
 
         Args:
-            path: the file; default: the one that is found.
+            path: the file, or what was read from it; default: the one that is found.
             servers: only these, by name; None means all.
 
         Raises:

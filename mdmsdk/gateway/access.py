@@ -7,6 +7,7 @@ import binascii
 import hashlib
 import hmac
 import ipaddress
+import math
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
@@ -95,7 +96,9 @@ class Access:
     def __init__(self, settings: GatewaySettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._networks = [ipaddress.ip_network(text) for text in settings.networks]
         self._requests = _Buckets(settings.rate, max(1.0, settings.rate * _BURST), clock)
-        self._failures = _Buckets(settings.failed_logins / _MINUTE, settings.failed_logins, clock)
+        # Each worker counts for itself, and who guesses may ask them all.
+        guesses = math.ceil(settings.failed_logins / settings.workers)
+        self._failures = _Buckets(guesses / _MINUTE, guesses, clock)
 
     def admit(self, client: str) -> None:
         """Let a request in by where it comes from.

@@ -12,61 +12,81 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import HANDLED_SIGNALS
 
-from mdmsdk.config import load_config
+from mdmsdk.config import Config, load_config
 from mdmsdk.errors import ConfigurationError, MdmError
 from mdmsdk.federation import AsyncMdmFederation
 from mdmsdk.gateway.asgi import build
 from mdmsdk.gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
     from pathlib import Path
 
     from starlette.types import Receive, Scope, Send
 
     from mdmsdk.gateway.settings import GatewayTls
 
-__all__ = ["serve"]
+__all__ = ["Served", "origin_of", "read_settings", "serve", "uvicorn_config"]
 
 _log = logging.getLogger("mdmsdk.gateway")
 _KEEP_ALIVE = 30  # seconds
 _WAITING = 2048
 """Connections that wait to be accepted."""
 _HEADERS = 32 * 1024  # bytes of all headers
+_ON_ITS_WAY = 0.5
+"""Seconds for which a connection stays open when the gateway ends, for a request that was sent."""
+_CLOSE = (b"connection", b"close")
 
 
-def serve(path: Path | None, ready: Callable[[str], None]) -> None:
+def serve(path: Path | None, ready: Callable[[str], None], workers: int | None = None) -> None:
     """Serve until SIGINT or SIGTERM, then let requests under way come to their end.
 
     SIGHUP reads the configuration and the certificates anew. What is wrong then is told in the log, and the
-    gateway goes on with what it had; another address needs another start.
+    gateway goes on with what it had; another address, or number of workers, needs another start.
 
     Args:
         path: of the configuration; default: the one that is found.
         ready: called with the origin once the gateway listens.
+        workers: how many processes serve; default: as the configuration says.
 
     Raises:
         ConfigurationError: the configuration is not usable, or the address is taken.
     """
-    settings, federation = _read(path)
-    context = _current(settings.tls) if settings.tls else None
-    listener = _listen(settings)
-    try:
-        asyncio.run(_Served(path, settings, context).run(federation, listener, ready))
-    finally:
-        listener.close()
-
-
-def _read(path: Path | None) -> tuple[GatewaySettings, AsyncMdmFederation]:
     config = load_config(path)
+    settings = read_settings(config)
+    count = workers or settings.workers
+    with contextlib.closing(_listen(settings)) as listener:
+        if count == 1:
+            served = Served(path)
+            asyncio.run(served.run(config, listener, ready))
+        else:
+            from mdmsdk.gateway.workers import Workers
+
+            Workers(path, config, count, listener).run(ready)
+
+
+def read_settings(config: Config) -> GatewaySettings:
+    """How to serve.
+
+    Raises:
+        ConfigurationError: that is not usable.
+    """
     settings = config.read(GatewaySettings, config.gateway, "gateway")
     if not (settings.ise or settings.rest):
         raise ConfigurationError(
             "the gateway has no face",
             hint="Switch one on with the table gateway.ise or gateway.rest; see the page about mdm serve.",
         )
-    return settings, AsyncMdmFederation.from_config(path)
+    return settings
+
+
+def origin_of(listener: socket.socket, settings: GatewaySettings) -> str:
+    """Where clients find it."""
+    host, port = listener.getsockname()[:2]
+    name = f"[{host}]" if ":" in host else host
+    return f"{'https' if settings.tls else 'http'}://{name}:{port}"
 
 
 class _Current(ssl.SSLContext):
@@ -80,12 +100,6 @@ class _Current(ssl.SSLContext):
     def wrap_bio(self, *args: Any, **named: Any) -> ssl.SSLObject:
         """Begin a connection."""
         return self.now.wrap_bio(*args, **named)
-
-
-def _current(tls: GatewayTls) -> _Current:
-    made = _Current(ssl.PROTOCOL_TLS_SERVER)
-    made.now = _context(tls)
-    return made
 
 
 def _context(tls: GatewayTls) -> ssl.SSLContext:
@@ -143,7 +157,6 @@ class _Connection(H11Protocol):
     def handle_events(self) -> None:
         """Wait no longer where a request is there."""
         super().handle_events()
-        # There is no cycle before the first request.
         if self._limit and not getattr(self.cycle, "response_complete", True):
             self._limit.cancel()
             self._limit = None
@@ -159,6 +172,14 @@ class _Connection(H11Protocol):
         if self._limit:
             self._limit.cancel()
 
+    def shutdown(self) -> None:
+        """Answer what is under way, and what was sent already; then close."""
+        # There is no cycle before the first request.
+        if getattr(self.cycle, "response_complete", True):
+            self.loop.call_later(_ON_ITS_WAY, super().shutdown)
+        else:
+            super().shutdown()
+
     def _wait(self) -> None:
         if self._limit:
             self._limit.cancel()
@@ -170,15 +191,30 @@ class _Connection(H11Protocol):
         self.transport.close()
 
 
+class _Server(uvicorn.Server):
+    """A server that ends by signals, and leaves what follows to its caller: uvicorn's ends the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Listen to signals meanwhile."""
+        before = [signal.signal(one, self.handle_exit) for one in HANDLED_SIGNALS]
+        try:
+            yield
+        finally:
+            list(map(signal.signal, HANDLED_SIGNALS, before))
+
+
 class _House:
     """A configuration that is served, until somebody says that it is to end."""
 
-    def __init__(self, settings: GatewaySettings, federation: AsyncMdmFederation) -> None:
-        self.app = build(federation, settings)
-        self._federation = federation
+    def __init__(self, config: Config) -> None:
+        self.settings = read_settings(config)
+        # Before there are clients that somebody would have to close.
+        self.context = _context(self.settings.tls) if self.settings.tls else None
+        self._federation = AsyncMdmFederation.from_config(config)
+        self.app = build(self._federation, self.settings)
         self._up = asyncio.Event()
         self._end = asyncio.Event()
-        self._life = asyncio.create_task(self._live())
 
     async def _live(self) -> None:
         async with self._federation, self.app.lifespan():
@@ -186,14 +222,21 @@ class _House:
             await self._end.wait()
 
     async def up(self) -> None:
-        """Wait until it serves."""
-        await self._up.wait()
+        """Serve from now on."""
+        self._life = asyncio.create_task(self._live())
+        up = asyncio.create_task(self._up.wait())
+        await asyncio.wait({self._life, up}, return_when=asyncio.FIRST_COMPLETED)
+        if not up.done():
+            up.cancel()
+            await self._life
 
     async def end(self, after: float = 0.0) -> None:
-        """End it, and wait until its connections are closed."""
-        await asyncio.sleep(after)
-        self._end.set()
-        await self._life
+        """End it, at once if this is cancelled, and wait until its connections are closed."""
+        try:
+            await asyncio.sleep(after)
+        finally:
+            self._end.set()
+            await self._life
 
 
 def uvicorn_config(application: Any, settings: GatewaySettings) -> uvicorn.Config:
@@ -215,58 +258,112 @@ def uvicorn_config(application: Any, settings: GatewaySettings) -> uvicorn.Confi
     )
 
 
-class _Served:
-    """What is served now, and how it is replaced."""
+class Served:
+    """What one process serves, and how that is replaced.
 
-    def __init__(self, path: Path | None, settings: GatewaySettings, context: _Current | None) -> None:
+    Args:
+        path: of the configuration, to be read anew.
+    """
+
+    def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._settings = settings
-        self._context = context
         self._house: _House
+        self._next: _House | None = None
+        self._context: _Current | None = None
+        self._server: uvicorn.Server
         self._under_way: set[asyncio.Task[None]] = set()
 
-    async def run(
-        self, federation: AsyncMdmFederation, listener: socket.socket, ready: Callable[[str], None]
-    ) -> None:
-        """Serve to the end."""
-        settings = self._settings
-        self._house = _House(settings, federation)
+    async def run(self, config: Config, listener: socket.socket, ready: Callable[[str], None]) -> None:
+        """Serve to the end, and read the configuration anew on SIGHUP."""
+        await self.begin(config)
+        with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no SIGHUP
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGHUP, lambda: self.start(self._reload()))
+        await self.serve(listener, lambda: ready(origin_of(listener, self._house.settings)))
+
+    async def begin(self, config: Config) -> None:
+        """Make what is served first.
+
+        Raises:
+            ConfigurationError: it is not usable.
+        """
+        self._house = await asyncio.to_thread(_House, config)
         await self._house.up()
+        if self._house.context:
+            self._context = _Current(ssl.PROTOCOL_TLS_SERVER)
+            self._context.now = self._house.context
+
+    async def serve(self, listener: socket.socket, ready: Callable[[], None]) -> None:
+        """Serve until a signal comes, or `end` is called."""
+        settings = self._house.settings
         config = uvicorn_config(self._serve, settings)
         config.load()
         config.ssl = self._context
-        with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no SIGHUP
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._begin, self._reload)
-        host, port = listener.getsockname()[:2]
-        name = f"[{host}]" if ":" in host else host
-        ready(f"{'https' if self._context else 'http'}://{name}:{port}")
-        await uvicorn.Server(config).serve(sockets=[listener])
+        self._server = _Server(config)
+        ready()
+        await self._server.serve(sockets=[listener])
         for task in self._under_way:
             task.cancel()
-        await self._house.end()
+        await asyncio.gather(*self._under_way, self.stay(), self._house.end(), return_exceptions=True)
+
+    def end(self) -> None:
+        """Let requests under way come to their end."""
+        self._server.should_exit = True
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._house.app(scope, receive, send)
+        await self._house.app(scope, receive, self._last(send) if self._server.should_exit else send)
 
-    def _begin(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
-        task = asyncio.create_task(work())
+    def _last(self, send: Send) -> Send:
+        """Tell the client that no other request on its connection would be answered."""
+
+        async def answer(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], _CLOSE]}
+            await send(message)
+
+        return answer
+
+    def start(self, work: Coroutine[None, None, None]) -> None:
+        """Do something beside serving."""
+        task = asyncio.create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
 
     async def _reload(self) -> None:
         """Serve the configuration as it is now, or go on with the old one if it is not usable."""
         try:
-            settings, federation = await asyncio.to_thread(_read, self._path)
-            if self._context and settings.tls:
-                self._context.now = await asyncio.to_thread(_context, settings.tls)
+            await self.prepare(await asyncio.to_thread(load_config, self._path))
         except MdmError as error:
             _log.error("the configuration is not usable, so the old one stays: %s", error)
             return
-        if settings.listen != self._settings.listen or bool(settings.tls) is not bool(self._context):
-            _log.warning("another address, or TLS or none, needs another start of the gateway")
-        house = _House(settings, federation)
-        await house.up()
-        before, self._house = self._house, house
-        self._settings = settings
+        self.move()
         _log.info("the configuration was read anew")
-        await before.end(after=settings.drain)
+
+    async def prepare(self, config: Config) -> None:
+        """Make ready what is to be served next; `move` or `stay` follows.
+
+        Raises:
+            MdmError: the configuration is not usable.
+        """
+        await self.stay()
+        house = await asyncio.to_thread(_House, config)
+        await house.up()
+        self._next = house
+
+    async def stay(self) -> None:
+        """Drop what was made ready."""
+        house, self._next = self._next, None
+        if house:
+            await house.end()
+
+    def move(self) -> None:
+        """Serve what was made ready; requests under way come to their end with what was before."""
+        house, self._next = self._next, None
+        if house is None:
+            return
+        before, self._house = self._house, house
+        if house.settings.listen != before.settings.listen or bool(house.context) is not bool(self._context):
+            _log.warning("another address, or TLS or none, needs another start of the gateway")
+        if self._context and house.context:
+            self._context.now = house.context
+        self.start(before.end(after=before.settings.drain))

@@ -96,19 +96,21 @@ class GatewaySettings(Settings):
 
     Attributes:
         listen: address and port; another address than loopback needs `tls`.
+        workers: processes that serve there; they share what is in the store.
         tls: certificate and key; they are read again on SIGHUP.
         ise: the ISE face; off if absent.
         rest: the REST face; off if absent.
         networks: addresses of clients that are let in; empty: all that reach it.
-        rate: requests per second of one client, on average over ten seconds.
+        rate: requests per second of one client at one worker, on average over ten seconds.
         failed_logins: wrong credentials of one client in a minute, after which it has to wait.
         deadline: seconds for one answer.
         max_body: bytes of one request's body.
-        connections: at the same time; more are refused at once.
+        connections: of each worker, at the same time; more are refused at once.
         drain: seconds that requests under way get when the gateway ends.
     """
 
     listen: str = "127.0.0.1:8765"
+    workers: int = Field(default=1, ge=1, le=64)
     tls: GatewayTls | None = None
     ise: IseFace | None = None
     rest: RestFace | None = None

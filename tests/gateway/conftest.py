@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
+import re
 import socket
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,12 +19,15 @@ import uvicorn
 
 from mdmsdk.gateway import GatewaySettings, app
 from mdmsdk.models import Compliance, ComplianceState, Device
+from mdmsdk.simulator import Fleet, IseSimulator, serve
 from mdmsdk.testing import FakeAsyncMdmFederation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from mdmsdk.federation import AsyncMdmFederation
+    from mdmsdk.simulator import RunningSimulator
     from mdmsdk.testing import FakeServer
 
 MAC = "00:1B:44:11:3A:B7"
@@ -112,3 +119,68 @@ def gateway() -> Iterator[Open]:
     yield open_
     for end in ends:
         end()
+
+
+MDM = (sys.executable, "-c", "import sys; from mdmsdk.cli import main; sys.exit(main())")
+FLEET = Fleet.generate(20)
+Serve = Any
+"""Starts `mdm serve` with a configuration and options; gives the process and its origin."""
+ASK = f"""
+import sys, httpx
+client = httpx.Client(timeout=20, headers={{"Authorization": "Bearer {KEY}"}})
+client.get(sys.argv[1].partition("/v1")[0] + "/healthz")
+print("asking", flush=True)
+print(client.get(sys.argv[1]).status_code)
+"""
+
+
+def configuration(running: RunningSimulator[Any], gateway: str) -> str:
+    server = "\n".join(f"{name} = {json.dumps(value)}" for name, value in running.settings.items())
+    (digest,) = SETTINGS["rest"]["keys"]
+    return (
+        f'[servers.macs]\n{server}\n[gateway]\nlisten = "127.0.0.1:0"\n{gateway}\n'
+        f'[[gateway.rest.keys]]\nname = "somebody"\nsha256 = "{digest["sha256"]}"\n'
+        f'[gateway.ise]\nusername = "{LOGIN[0]}"\npassword = "{LOGIN[1]}"\n'
+    )
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Serve]:
+    """Starts `mdm serve` with a configuration; gives the process and its origin."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(text: str, *options: str) -> tuple[subprocess.Popen[str], str]:
+        (tmp_path / "mdm.toml").write_text(text)
+        (tmp_path / "mdm.toml").chmod(0o600)
+        process = subprocess.Popen(
+            [*MDM, "serve", "--config", str(tmp_path / "mdm.toml"), *options],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        assert process.stderr
+        said: list[str] = []
+        for line in process.stderr:
+            said.append(line)
+            if found := re.search(r"serving on (\S+)", line):
+                return process, found[1]
+        raise AssertionError("".join(said))
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+        if process.stderr:
+            process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def slow() -> Iterator[RunningSimulator[IseSimulator]]:
+    with serve(IseSimulator(FLEET, latency=0.5)) as running:
+        yield running
+
+
+def until(process: subprocess.Popen[str], word: str) -> str:
+    """The line of the log that has a word."""
+    assert process.stderr
+    return next(line for line in process.stderr if word in line)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import re
 import signal
 import socket
 import ssl
@@ -22,63 +20,14 @@ import uvicorn
 
 from mdmsdk.config_check import check_config
 from mdmsdk.gateway import serve as serving
-from mdmsdk.simulator import Fleet, IseSimulator, serve
-from tests.gateway.conftest import KEY, LOGIN, SETTINGS
+from tests.gateway.conftest import ASK, FLEET, KEY, LOGIN, MDM, Serve, configuration, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from mdmsdk.simulator import RunningSimulator
+    from mdmsdk.simulator import IseSimulator, RunningSimulator
 
-MDM = (sys.executable, "-c", "import sys; from mdmsdk.cli import main; sys.exit(main())")
-FLEET = Fleet.generate(20)
 MDMINFO = "/ciscoise/mdminfo/?ise_api_version=3"
-Serve = Any
-
-
-def configuration(running: RunningSimulator[Any], gateway: str) -> str:
-    server = "\n".join(f"{name} = {json.dumps(value)}" for name, value in running.settings.items())
-    (digest,) = SETTINGS["rest"]["keys"]
-    return (
-        f'[servers.macs]\n{server}\n[gateway]\nlisten = "127.0.0.1:0"\n{gateway}\n'
-        f'[[gateway.rest.keys]]\nname = "somebody"\nsha256 = "{digest["sha256"]}"\n'
-        f'[gateway.ise]\nusername = "{LOGIN[0]}"\npassword = "{LOGIN[1]}"\n'
-    )
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Serve]:
-    """Starts `mdm serve` with a configuration; gives the process and its origin."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def start(text: str) -> tuple[subprocess.Popen[str], str]:
-        (tmp_path / "mdm.toml").write_text(text)
-        (tmp_path / "mdm.toml").chmod(0o600)
-        process = subprocess.Popen(
-            [*MDM, "serve", "--config", str(tmp_path / "mdm.toml")], stderr=subprocess.PIPE, text=True
-        )
-        processes.append(process)
-        assert process.stderr
-        said: list[str] = []
-        for line in process.stderr:
-            said.append(line)
-            if found := re.search(r"serving on (\S+)", line):
-                return process, found[1]
-        raise AssertionError("".join(said))
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.wait()
-        if process.stderr:
-            process.stderr.close()
-
-
-@pytest.fixture(scope="module")
-def slow() -> Iterator[RunningSimulator[IseSimulator]]:
-    with serve(IseSimulator(FLEET, latency=0.5)) as running:
-        yield running
 
 
 def test_it_serves_reads_anew_and_ends(
@@ -118,21 +67,6 @@ def mdm(*args: str) -> subprocess.CompletedProcess[str]:
     """Run `mdm serve` to its end."""
     command = [*MDM, "serve", *args]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
-ASK = f"""
-import sys, httpx
-client = httpx.Client(timeout=20, headers={{"Authorization": "Bearer {KEY}"}})
-client.get(sys.argv[1].partition("/v1")[0] + "/healthz")
-print("asking", flush=True)
-print(client.get(sys.argv[1]).status_code)
-"""
-
-
-def until(process: subprocess.Popen[str], word: str) -> str:
-    """The line of the log that has a word."""
-    assert process.stderr
-    return next(line for line in process.stderr if word in line)
 
 
 def test_clients_without_a_certificate_stay_outside(

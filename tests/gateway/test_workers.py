@@ -1,0 +1,86 @@
+"""Several workers on one address: all serve the same, and one that is killed is started again."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.gateway.conftest import ASK, FLEET, LOGIN, Serve, configuration, until
+
+if TYPE_CHECKING:
+    from mdmsdk.simulator import IseSimulator, RunningSimulator
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
+MDMINFO = "/ciscoise/mdminfo/?ise_api_version=3"
+NEW = (LOGIN[0], "another-password")
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return sorted(map(int, found))
+
+
+def statuses(origin: str, login: tuple[str, str]) -> set[int]:
+    """What connections get, of which there are enough that each worker has some."""
+    clients = [httpx.Client(auth=login) for _ in range(12)]
+    found = {client.get(origin + MDMINFO).status_code for client in clients}
+    for client in clients:
+        client.close()
+    return found
+
+
+def test_workers_serve_the_same_until_all_end(
+    served: Serve, slow: RunningSimulator[IseSimulator], tmp_path: Path
+) -> None:
+    process, origin = served(configuration(slow, "workers = 2\nfailed_logins = 100"))
+    first = children(process)
+    assert len(first) == 2
+    assert statuses(origin, LOGIN) == {200}
+
+    path = tmp_path / "mdm.toml"
+    text = path.read_text()
+    path.write_text(text.replace(LOGIN[1], "short"))
+    process.send_signal(signal.SIGHUP)
+    until(process, "the old one stays")
+    assert statuses(origin, LOGIN) == {200}
+    # What one worker has from then on is what the others have, also where the file is not usable any longer.
+    subprocess.run(["kill", "-KILL", str(first[0])], check=True)
+    until(process, "another one takes its place")
+    assert statuses(origin, LOGIN) == {200}
+
+    path.write_text(text.replace(LOGIN[1], NEW[1]))
+    process.send_signal(signal.SIGHUP)
+    until(process, "read anew")
+    assert len(children(process)) == 2
+    assert statuses(origin, NEW) == {200}
+    assert statuses(origin, LOGIN) == {401}
+
+    mac = FLEET[0].mac_addresses[0]
+    command = [sys.executable, "-c", ASK, f"{origin}/v1/devices/mac/{mac}?fresh=true"]
+    asking = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert asking.stdout
+    assert asking.stdout.readline() == b"asking\n"
+    process.send_signal(signal.SIGTERM)
+    assert asking.communicate()[0] == b"200\n"
+    assert process.wait(20) == 0
+
+
+def test_workers_end_with_who_looks_after_them(served: Serve, slow: RunningSimulator[IseSimulator]) -> None:
+    process, _ = served(configuration(slow, ""), "--workers", "2")
+    of_workers = children(process)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    for pid in of_workers:  # they are no children of ours, so that nobody tells us when they end
+        subprocess.run(["tail", "--pid", str(pid), "-f", "/dev/null"], check=True, timeout=20)
+
+
+def test_what_no_worker_can_use_is_told_at_once(served: Serve, slow: RunningSimulator[IseSimulator]) -> None:
+    text = configuration(slow, "").replace('provider = "ise"', 'provider = "nobodys"')
+    with pytest.raises(AssertionError, match="nobodys"):
+        served(text, "--workers", "2")
