@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from benchmarks.server import DEVICE
-from mdmsdk.gateway.serve import uvicorn_config
+from mdmsdk.gateway.served import uvicorn_config
 from mdmsdk.gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:

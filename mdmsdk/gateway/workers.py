@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from mdmsdk.config import Config, load_config
 from mdmsdk.errors import ConfigurationError, MdmError
-from mdmsdk.gateway.serve import Served, origin_of, read_settings
+from mdmsdk.gateway.served import Served, origin_of, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -19,7 +19,7 @@ import trustme
 import uvicorn
 
 from mdmsdk.config_check import check_config
-from mdmsdk.gateway import serve as serving
+from mdmsdk.gateway import served as serving
 from tests.gateway.conftest import ASK, FLEET, KEY, LOGIN, MDM, Serve, configuration, until
 
 if TYPE_CHECKING:
