@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from mdmsdk.errors import MdmError
 from mdmsdk.gateway.access import Refusal
+from mdmsdk.gateway.audit import audited
 from mdmsdk.gateway.gateway import Gateway
 from mdmsdk.gateway.ise import ise_face
 from mdmsdk.gateway.problems import failed, refused, refused_plainly
@@ -41,10 +42,11 @@ def build(federation: AsyncMdmFederation, settings: GatewaySettings) -> Door:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        async with anyio.create_task_group() as tasks:
-            gateway.start(tasks)
-            yield
-            tasks.cancel_scope.cancel()
+        with audited(gateway.journal, settings.audit):
+            async with anyio.create_task_group() as tasks:
+                gateway.start(tasks)
+                yield
+                tasks.cancel_scope.cancel()
 
     async def alive(_: Request) -> Response:
         return PlainTextResponse("ok\n")

@@ -13,6 +13,8 @@ from starlette.requests import ClientDisconnect
 from mdmsdk.gateway.access import Access, Refusal
 from mdmsdk.gateway.journal import Asker, Decided, Journal
 from mdmsdk.gateway.lists import Readings
+from mdmsdk.gateway.overrides import Overrides
+from mdmsdk.models import Decision
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
@@ -28,6 +30,7 @@ __all__ = ["Gateway"]
 
 _log = logging.getLogger("mdmsdk.gateway")
 _CLOSE = {"Connection": "close"}
+_OVERRIDDEN = {"allow": Decision.COMPLIANT, "deny": Decision.NONCOMPLIANT}
 _BEATS_AGE = 15.0
 """Seconds for which what was heard of the servers stands."""
 
@@ -39,6 +42,7 @@ class Gateway:
         federation: whom to ask.
         settings: how.
         access: who may ask.
+        overrides: the administrator's word on single devices.
         journal: what was decided.
         readings: of the noncompliant list; there while the application runs.
         version: of mdmsdk.
@@ -50,6 +54,7 @@ class Gateway:
         self.federation: AsyncMdmFederation = federation
         self.settings: GatewaySettings = settings
         self.access: Access = Access(settings)
+        self.overrides: Overrides = Overrides(settings.overrides)
         self.journal: Journal = Journal()
         self.version: str = version("mdmsdk")
         self._beats: list[Heartbeat] = []
@@ -82,7 +87,7 @@ class Gateway:
         answer = await self.federation.lookup(
             keys, servers=servers, deadline=limit, fresh=fresh, max_age=max_age
         )
-        return self._decide(asker, answer, began)
+        return self._decide(asker, keys, answer, began)
 
     async def lookup_many(
         self,
@@ -100,14 +105,16 @@ class Gateway:
             keys, servers=servers, deadline=deadline, fresh=fresh, max_age=max_age
         )
         async for answer in answers:
-            yield self._decide(asker, answer, began)
+            yield self._decide(asker, (), answer, began)
 
-    def _decide(self, asker: Asker, answer: Answer, began: float) -> Decided:
+    def _decide(self, asker: Asker, keys: Sequence[Key], answer: Answer, began: float) -> Decided:
         """Make a decision of an answer: the one place of all faces."""
-        decided = Decided(time.time(), asker, answer, answer.decision, time.perf_counter() - began)
+        override = self.overrides.of(keys, answer)
+        decision = _OVERRIDDEN[override.decision] if override else answer.decision
+        taken = time.perf_counter() - began
+        decided = Decided(time.time(), asker, answer, decision, taken, override)
         self.journal.note(decided)
-        face, decision = asker.face, decided.decision.value
-        _log.info("%s: %s", face, decision, extra={"face": face, "decision": decision})
+        _log.info("%s: %s", asker.face, decision, extra={"face": asker.face, "decision": decision.value})
         return decided
 
     async def body(self, request: Request) -> bytes:

@@ -141,7 +141,7 @@ class _Face:
 
     def _device(self, query: _Query, key: Key, decided: Decided) -> str:
         """The device of a key; empty where every server says that it does not know it."""
-        decision, device = decided.decision, decided.answer.device
+        decision, device = decided.decision, decided.record
         if decision is Decision.NOT_REGISTERED:
             return ""
         if decision is Decision.NO_ANSWER or device is None:

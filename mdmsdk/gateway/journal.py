@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mdmsdk.federation import Status
 from mdmsdk.federation.rows import lookup_row
 from mdmsdk.gateway.access import Refusal
+from mdmsdk.gateway.overrides import override_row, record_of
 from mdmsdk.identifiers import Key
 from mdmsdk.models import Decision
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mdmsdk.federation import Answer
+    from mdmsdk.gateway.settings import Override
+    from mdmsdk.models import Device
 
 __all__ = ["Asker", "Decided", "Journal", "decided_row", "journal_row"]
 
@@ -54,6 +57,7 @@ class Decided(NamedTuple):
         answer: what the servers say.
         decision: what is made of it.
         seconds: how long the answer took.
+        override: of the administrator, where that decides.
     """
 
     when: float
@@ -61,6 +65,7 @@ class Decided(NamedTuple):
     answer: Answer
     decision: Decision
     seconds: float
+    override: Override | None = None
 
     @property
     def key(self) -> Key | str:
@@ -83,8 +88,15 @@ class Decided(NamedTuple):
         return tuple(device.server for device in known if device.matches(key))
 
     @property
+    def record(self) -> Device | None:
+        """The record that says what is decided."""
+        return record_of(self.override, self.answer.device) if self.override else self.answer.device
+
+    @property
     def reason(self) -> str:
-        """Why, in the servers' words; of no answer, what failed."""
+        """Why, in the administrator's or the servers' words; of no answer, what failed."""
+        if self.override:
+            return self.override.reason
         if self.decision is Decision.NO_ANSWER:
             failed = [one for one in self.answer.outcomes if one.status in {Status.ERROR, Status.UNSUPPORTED}]
             return "; ".join(f"{one.server}: {type(one.error).__name__}" for one in failed)
@@ -94,7 +106,10 @@ class Decided(NamedTuple):
 
 def decided_row(decided: Decided) -> dict[str, Any]:
     """An answer as JSON, in the shape of the command line."""
-    return lookup_row(decided.answer)
+    return lookup_row(decided.answer) | {
+        "decision": decided.decision.value,
+        "override": override_row(decided.override) if decided.override else None,
+    }
 
 
 def journal_row(decided: Decided) -> dict[str, Any]:
@@ -109,6 +124,7 @@ def journal_row(decided: Decided) -> dict[str, Any]:
         "key": str(key)[:_LONGEST],
         "decision": decided.decision.value,
         "reason": decided.reason,
+        "override": override_row(decided.override) if decided.override else None,
         "proof": list(decided.proof),
         "servers": {one.server: one.status.value for one in decided.answer.outcomes},
         "age": round(decided.age, 3),

@@ -7,11 +7,20 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
+from mdmsdk.errors import InvalidIdentifierError
+from mdmsdk.identifiers import Username, parse_key
 from mdmsdk.settings import Settings
 
-__all__ = ["GatewaySettings", "GatewayTls", "IseFace", "RestFace", "RestKey", "Scope"]
+__all__ = ["AuditLog", "GatewaySettings", "GatewayTls", "IseFace", "Override", "RestFace", "RestKey", "Scope"]
 
 Scope = Literal["lookup", "lists", "servers", "decisions"]
 _SHORTEST = 12
@@ -91,6 +100,71 @@ class GatewayTls(Settings):
     client_ca: Path | None = None
 
 
+class AuditLog(Settings):
+    """Where a line of JSON goes for each decision.
+
+    Attributes:
+        file: grows; readable for its owner alone. SIGHUP opens it anew.
+        stdout: whether the standard output gets the lines.
+        syslog: the socket of this machine's syslog, such as ``/dev/log``; facility authpriv.
+        keys: whether devices stand there as a keyed hash or in clear.
+        hash_key: for the hash, 12 characters or more; who has it can find the lines of a device.
+        required: whether nothing is answered while no line can be written.
+    """
+
+    file: Path | None = None
+    stdout: bool = False
+    syslog: Path | None = None
+    keys: Literal["hashed", "clear"] = "hashed"
+    hash_key: Annotated[SecretStr, AfterValidator(_long_enough)] | None = None
+    required: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> AuditLog:
+        if not (self.file or self.stdout or self.syslog):
+            raise ValueError("file, stdout or syslog is wanted: where do the lines go?")
+        if (self.keys == "hashed") is (self.hash_key is None):
+            raise ValueError('hash_key is wanted, unless keys = "clear" says that there is no hash')
+        return self
+
+
+class Override(Settings):
+    """The administrator's own word on one device, until a date.
+
+    Attributes:
+        key: an identifier of the device, with its kind, such as ``mac:00:1B:44:11:3A:B7``.
+        decision: a denial counts whatever servers and allowances say.
+        until: when it ends; date, time and offset.
+        reason: that people read in answers.
+        by: who decided it.
+        despite_noncompliant: whether the device is allowed even where a server says that it does not comply.
+    """
+
+    key: str
+    decision: Literal["allow", "deny"]
+    until: AwareDatetime
+    reason: str = Field(min_length=1, max_length=500)
+    by: str = Field(min_length=1, max_length=200)
+    despite_noncompliant: bool = False
+
+    @field_validator("key")
+    @classmethod
+    def _check_key(cls, text: str) -> str:
+        try:
+            key = parse_key(text)
+        except InvalidIdentifierError as error:
+            raise ValueError(error.message) from None
+        if isinstance(key, Username):
+            raise ValueError("a user has several devices: name one of them")  # noqa: TRY004 - a wrong value
+        return text
+
+    @model_validator(mode="after")
+    def _check(self) -> Override:
+        if self.despite_noncompliant and self.decision == "deny":
+            raise ValueError("despite_noncompliant belongs to an allowance")
+        return self
+
+
 class GatewaySettings(Settings):
     """How the gateway listens, and to whom.
 
@@ -100,6 +174,8 @@ class GatewaySettings(Settings):
         tls: certificate and key; they are read again on SIGHUP.
         ise: the ISE face; off if absent.
         rest: the REST face; off if absent.
+        audit: the audit log; off if absent.
+        overrides: what counts for single devices, whatever their servers say.
         networks: addresses of clients that are let in; empty: all that reach it.
         rate: requests per second of one client at one worker, on average over ten seconds.
         failed_logins: wrong credentials of one client in a minute, after which it has to wait.
@@ -114,6 +190,8 @@ class GatewaySettings(Settings):
     tls: GatewayTls | None = None
     ise: IseFace | None = None
     rest: RestFace | None = None
+    audit: AuditLog | None = None
+    overrides: tuple[Override, ...] = ()
     networks: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
     rate: float = Field(default=500.0, gt=0)
     failed_logins: int = Field(default=10, ge=1)
