@@ -8,6 +8,7 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,7 @@ def main() -> None:
             inner = federation.directory and federation.directory._inner  # noqa: SLF001
             assert inner
             client, began, before = federation.clients["fake"]._inner, time.monotonic(), peak()  # noqa: SLF001
-            drive(fill(inner._ledger["fake"], inner._known["fake"].fingerprint))  # noqa: SLF001
+            drive(partial(fill, inner._ledger["fake"], inner._known["fake"].fingerprint))  # noqa: SLF001
             print(f"{DEVICES:,} devices with 2 addresses each put in: {time.monotonic() - began:.0f} s")
             print(f"memory: {peak() - before:.0f} MiB more at the peak")
             times, chosen = [], random.Random(1)  # noqa: S311 - no secret
@@ -79,7 +80,7 @@ def main() -> None:
                 number = chosen.randrange(DEVICES)
                 (key, _) = macs(number)
                 start = time.perf_counter()
-                found = drive(inner._look(client, [key]))  # noqa: SLF001
+                found = drive(partial(inner._look, client, [key]))  # noqa: SLF001
                 times.append((time.perf_counter() - start) * 1e6)
                 assert found[key].records == (Reference(str(number)),)
             print(

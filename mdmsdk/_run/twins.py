@@ -118,7 +118,7 @@ def _call(node: ast.FunctionDef | ast.AsyncFunctionDef, result: str) -> str:
     if result.startswith("AsyncIterator"):
         return f"iterate({call})"
     if isinstance(node, ast.AsyncFunctionDef):
-        return f"drive({call})"
+        return f"drive(lambda: {call})" if passed else f"drive(self._inner.{node.name})"
     return _shown(call, _in_sync(result))
 
 

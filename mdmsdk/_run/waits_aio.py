@@ -81,7 +81,7 @@ async def sleep(seconds: float) -> None:
     await anyio.sleep(seconds)
 
 
-async def gather(jobs: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+async def gather(jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
     """Run jobs side by side and give their results in order.
 
     The first failure ends the others at once and is raised.
@@ -91,7 +91,7 @@ async def gather(jobs: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
     results: dict[int, T] = {}
     failures: list[Exception] = []
 
-    async def run(index: int, job: Callable[[], Awaitable[T]]) -> None:
+    async def run(index: int, job: Callable[[], Coroutine[Any, Any, T]]) -> None:
         try:
             results[index] = await job()
         except Exception as error:  # noqa: BLE001 - raised again below, alone and not in a group

@@ -3,6 +3,9 @@
 `drive` runs one coroutine to its end. As long as nothing in it waits, that is a plain call, and what blocks
 is called right here. Where flows run side by side, the calling thread drives all of them in turn, and only
 what blocks goes to the client's pool, which waits for nothing itself.
+
+A coroutine is made where it is begun, by a function that makes it: Python looks for signals at every call,
+and Ctrl-C between the two would leave one that "was never awaited".
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from mdmsdk._run.race import due
 from mdmsdk._run.streams import perform
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Sequence
 
     from mdmsdk._run.budget import Budget
     from mdmsdk._run.gate import Turn
@@ -74,17 +77,23 @@ class Park:
 
 
 class _Task:
-    """A coroutine, and where somebody waits for its end."""
+    """A coroutine, once it has begun, and where somebody waits for its end."""
 
-    __slots__ = ("coroutine", "error", "over", "parent", "park", "result")
+    __slots__ = ("coroutine", "error", "job", "over", "parent", "park", "result")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], parent: Park | None = None) -> None:
-        self.coroutine = coroutine
+    def __init__(self, job: Callable[[], Coroutine[Any, Any, Any]], parent: Park | None = None) -> None:
+        self.job = job
+        self.coroutine: Coroutine[Any, Any, Any] | None = None
         self.parent = parent
         self.park: Park | None = None
         self.over = False
         self.result: Any = None
         self.error: Exception | None = None
+
+    def close(self) -> None:
+        """End it, unless it has ended or never began."""
+        if self.coroutine:
+            self.coroutine.close()
 
 
 class Owner:
@@ -97,7 +106,7 @@ class Owner:
 
     __slots__ = ("_main", "_timers", "busy", "ready")
 
-    def __init__(self, main: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, main: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         self._main = _Task(main)
         self._timers: list[tuple[float, int, Park]] = []
         self.ready: SimpleQueue[Park | _Task] = SimpleQueue()
@@ -106,7 +115,8 @@ class Owner:
     @property
     def over(self) -> bool:
         """Whether it has ended, in whatever way: also by an exception out of a signal handler."""
-        return inspect.getcoroutinestate(self._main.coroutine) == inspect.CORO_CLOSED
+        main = self._main.coroutine
+        return main is not None and inspect.getcoroutinestate(main) == inspect.CORO_CLOSED
 
     def run(self) -> Any:
         """Drive everything until the main coroutine has ended, and give its result."""
@@ -114,7 +124,7 @@ class Owner:
         try:
             self._drive()
         finally:
-            main.coroutine.close()
+            main.close()
             self._timers.clear()
             while not self.ready.empty():  # it would keep everything alive in a circle
                 self.ready.get()
@@ -145,6 +155,8 @@ class Owner:
         if task.park:
             task.park.task, task.park = None, None
         try:
+            if task.coroutine is None:
+                task.coroutine = task.job()
             park = task.coroutine.send(None)
         except StopIteration as stop:
             task.result = stop.value
@@ -167,7 +179,7 @@ class Owner:
         self.busy -= 1
         if task.park:
             task.park.task = None
-        task.coroutine.close()
+        task.close()
         if task.parent:
             task.parent.wake()
 
@@ -180,10 +192,10 @@ def current_owner() -> Owner:
     return owner
 
 
-def drive(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine of a sync client to its end, and give its result."""
+def drive(job: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine of a sync client, which `job` makes, to its end, and give its result."""
     outer = _here.owner
-    _here.owner = owner = Owner(coroutine)
+    _here.owner = owner = Owner(job)
     try:
         result: T = owner.run()
         return result
@@ -192,7 +204,9 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 async def _next(iterator: AsyncIterator[T], end: object) -> T | object:
-    return await anext(iterator, end)
+    async for item in iterator:
+        return item
+    return end
 
 
 async def _close(iterator: Any) -> None:
@@ -207,7 +221,7 @@ def iterate(iterator: AsyncIterator[T]) -> Iterator[T]:
         # Left by an exception out of a signal handler, it still counts as running on Python 3.11 and cannot
         # be closed; the garbage collector ends it.
         if not getattr(iterator, "ag_running", False):
-            drive(_close(iterator))
+            drive(lambda: _close(iterator))
 
 
 def _items(iterator: AsyncIterator[T]) -> Iterator[T]:
@@ -216,12 +230,12 @@ def _items(iterator: AsyncIterator[T]) -> Iterator[T]:
     # An event loop that happens to run in this thread must not take it for one of its own.
     sys.set_asyncgen_hooks(None, None)
     try:
-        item: Any = drive(_next(iterator, end))
+        item: Any = drive(lambda: _next(iterator, end))
     finally:
         sys.set_asyncgen_hooks(*hooks)
     while item is not end:
         yield item
-        item = drive(_next(iterator, end))
+        item = drive(lambda: _next(iterator, end))
 
 
 def era() -> object:
@@ -234,7 +248,7 @@ async def sleep(seconds: float) -> None:
     await Park().wait(seconds)
 
 
-async def gather(jobs: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+async def gather(jobs: Sequence[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
     """Run jobs side by side and give their results in order.
 
     The first failure ends the others at once and is raised.
@@ -242,7 +256,7 @@ async def gather(jobs: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
     if len(jobs) <= 1:
         return [await job() for job in jobs]
     owner, park = current_owner(), Park()
-    tasks = [_Task(_run(job), park) for job in jobs]
+    tasks = [_Task(job, park) for job in jobs]
     owner.busy += len(tasks) - 1  # this one only waits for them
     try:
         for task in tasks:
@@ -262,7 +276,7 @@ async def race(racers: Sequence[Racer]) -> None:
     The first failure ends the others at once and is raised.
     """
     owner, park = current_owner(), Park()
-    tasks = [_Task(_run(racer.run), park) for racer in racers]
+    tasks = [_Task(racer.run, park) for racer in racers]
     owner.busy += len(tasks)  # this one has to look at the clock, so that none of them may block
     try:
         for task in tasks:
@@ -282,10 +296,6 @@ async def _finish(owner: Owner, racers: Sequence[Racer], tasks: Sequence[_Task],
         if not late:
             await park.wait(wait)
         _raise_first(tasks)
-
-
-async def _run(job: Callable[[], Awaitable[T]]) -> T:
-    return await job()
 
 
 async def _all_over(tasks: Sequence[_Task], park: Park) -> None:
@@ -357,7 +367,7 @@ async def network(steps: Generator[Any, None, T], seconds: float) -> T:
 
 def detach(job: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a job that nobody waits for, in a thread of its own."""
-    threading.Thread(target=lambda: drive(job()), name="mdmsdk", daemon=True).start()
+    threading.Thread(target=partial(drive, job), name="mdmsdk", daemon=True).start()
 
 
 async def close(opened: http.Http) -> None:

@@ -90,7 +90,7 @@ class MdmClient(Facade):
 
     def close(self) -> None:
         """Give the credential back, where the vendor has a way to, and close the connections."""
-        return drive(self._inner.aclose())
+        return drive(self._inner.aclose)
 
     def refresh_secrets(self, **secrets: str | SecretStr) -> None:
         """Go on with new secrets: what comes next logs in anew. Sends nothing, and needs no restart.
@@ -102,7 +102,7 @@ class MdmClient(Facade):
         Raises:
             ConfigurationError: they cannot be read or used, and the client goes on with the old ones.
         """
-        return drive(self._inner.refresh_secrets(**secrets))
+        return drive(lambda: self._inner.refresh_secrets(**secrets))
 
     def share_limits(self, store: Store, *, close: bool = False) -> None:
         """Count what is sent to the server over all processes that share a store on Redis; else do nothing.
@@ -135,7 +135,7 @@ class MdmClient(Facade):
             ConfigurationError: the rules of the settings say nothing about any of its devices, as far as
                 one page of its inventory tells.
         """
-        return drive(self._inner.heartbeat(deadline=deadline))
+        return drive(lambda: self._inner.heartbeat(deadline=deadline))
 
     def lookup(self, key: Key | str, *, deadline: float | None = None) -> Device | None:
         """The device with this key, or None if the server does not know it.
@@ -153,11 +153,11 @@ class MdmClient(Facade):
             FilterIgnoredError: the server answered about another device.
             MdmError: there is no answer; never to be taken for a verdict.
         """
-        return drive(self._inner.lookup(key, deadline=deadline))
+        return drive(lambda: self._inner.lookup(key, deadline=deadline))
 
     def find(self, key: Key | str, *, deadline: float | None = None) -> list[Device]:
         """Every record that the server has for this key; arguments and errors are those of `lookup`."""
-        return drive(self._inner.find(key, deadline=deadline))
+        return drive(lambda: self._inner.find(key, deadline=deadline))
 
     def lookup_many(
         self, keys: Iterable[Key | str], *, deadline: float | None = None
@@ -204,4 +204,4 @@ class MdmClient(Facade):
 
         May cost several requests, within `deadline` seconds or ``policy.deadline``.
         """
-        return drive(self._inner.reasons(device, deadline=deadline))
+        return drive(lambda: self._inner.reasons(device, deadline=deadline))

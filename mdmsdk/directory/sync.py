@@ -42,7 +42,7 @@ class Directory(Facade):
             ConfigurationError: there is no server of that name that lists them.
             StoreError: the store does not work.
         """
-        return drive(self._inner.status(servers=servers))
+        return drive(lambda: self._inner.status(servers=servers))
 
     def build(
         self,
@@ -64,7 +64,7 @@ class Directory(Facade):
         Raises:
             ConfigurationError: there is no server of that name that lists its devices.
         """
-        return drive(self._inner.build(servers=servers, full=full, progress=progress))
+        return drive(lambda: self._inner.build(servers=servers, full=full, progress=progress))
 
     def keep(self, *, progress: Callable[[WalkProgress], None] | None = None) -> None:
         """Walk whenever a walk is due, spread over the time until the next, until the servers are closed.
@@ -72,7 +72,7 @@ class Directory(Facade):
         In sync, give it a thread of its own. Several processes may keep the same directory: one of them
         walks.
         """
-        return drive(self._inner.keep(progress=progress))
+        return drive(lambda: self._inner.keep(progress=progress))
 
     def export(self, *, servers: Iterable[str] | None = None) -> Iterator[DirectoryEntry]:
         """All identifiers that walks found, with the names of the records that showed them.

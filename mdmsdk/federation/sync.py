@@ -133,7 +133,7 @@ class MdmFederation(Facade):
 
     def close(self) -> None:
         """Close all clients."""
-        return drive(self._inner.aclose())
+        return drive(self._inner.aclose)
 
     def with_policy(self, **changes: Unpack[PolicyChanges]) -> MdmFederation:
         """The same servers and connections with another patience each; `changes` are fields of `Policy`.
@@ -145,7 +145,7 @@ class MdmFederation(Facade):
 
     def heartbeat(self) -> list[Heartbeat]:
         """Whether each server is there; never raises for one that is not."""
-        return drive(self._inner.heartbeat())
+        return drive(self._inner.heartbeat)
 
     def refresh_secrets(self) -> None:
         """Read the secrets of all servers anew, as `MdmClient.refresh_secrets` does.
@@ -154,7 +154,7 @@ class MdmFederation(Facade):
             ConfigurationError: those of a server cannot be read; it goes on with the old ones, and all others
                 with new ones.
         """
-        return drive(self._inner.refresh_secrets())
+        return drive(self._inner.refresh_secrets)
 
     def lookup(
         self,
@@ -187,7 +187,7 @@ class MdmFederation(Facade):
             ConfigurationError: there is no server of that name.
         """
         return drive(
-            self._inner.lookup(
+            lambda: self._inner.lookup(
                 key, servers=servers, deadline=deadline, early=early, fresh=fresh, max_age=max_age
             )
         )
@@ -210,7 +210,9 @@ class MdmFederation(Facade):
             UnsupportedOperationError: no server can search by this kind.
             InvalidIdentifierError: the text is no key, or could be of several kinds.
         """
-        return drive(self._inner.find(key, servers=servers, deadline=deadline, fresh=fresh, max_age=max_age))
+        return drive(
+            lambda: self._inner.find(key, servers=servers, deadline=deadline, fresh=fresh, max_age=max_age)
+        )
 
     def lookup_many(
         self,
@@ -263,7 +265,7 @@ class MdmFederation(Facade):
             StoreError: the cache cannot be told, and may go on giving what it has.
             InvalidIdentifierError: the text is no key, or could be of several kinds.
         """
-        return drive(self._inner.invalidate(device))
+        return drive(lambda: self._inner.invalidate(device))
 
     def reasons(self, device: Device, *, deadline: float | None = None) -> Device:
         """The device with its failure reasons in detail, from the server whose record it is.
@@ -272,4 +274,4 @@ class MdmFederation(Facade):
             ConfigurationError: that server is none of these.
             MdmError: as `MdmClient.reasons`.
         """
-        return drive(self._inner.reasons(device, deadline=deadline))
+        return drive(lambda: self._inner.reasons(device, deadline=deadline))

@@ -60,29 +60,29 @@ class Store(Facade):
 
     def get(self, name: str) -> bytes | None:
         """The value; None if there is none, or it is over, or was not written with our key."""
-        return drive(self._inner.get(name))
+        return drive(lambda: self._inner.get(name))
 
     def get_many(self, names: Iterable[str]) -> list[bytes | None]:
         """The values in the order of the names, None where there is none."""
-        return drive(self._inner.get_many(names))
+        return drive(lambda: self._inner.get_many(names))
 
     def set(self, name: str, value: bytes, expires: float | None = None) -> None:
         """Keep a value, for so many seconds; None: until it is deleted."""
-        return drive(self._inner.set(name, value, expires))
+        return drive(lambda: self._inner.set(name, value, expires))
 
     def set_many(self, values: Mapping[str, bytes], expires: float | None = None) -> None:
         """Keep several values, all or none."""
-        return drive(self._inner.set_many(values, expires))
+        return drive(lambda: self._inner.set_many(values, expires))
 
     def set_fenced(
         self, lease: str, token: int, values: Mapping[str, bytes], expires: float | None = None
     ) -> bool:
         """Keep several values, all or none; none, and False, where the token no longer holds the lease."""
-        return drive(self._inner.set_fenced(lease, token, values, expires))
+        return drive(lambda: self._inner.set_fenced(lease, token, values, expires))
 
     def delete(self, *names: str) -> None:
         """Keep these values no longer; those that are not there are no error."""
-        return drive(self._inner.delete(*names))
+        return drive(lambda: self._inner.delete(*names))
 
     def lease(self, name: str, seconds: float) -> int | None:
         """Take a lease that ends after so many seconds, unless it is renewed; None if somebody else has it.
@@ -90,15 +90,15 @@ class Store(Facade):
         Gives a fencing token, greater than those of all leases before it, after a restart of the store too.
         Names of leases and of values do not meet.
         """
-        return drive(self._inner.lease(name, seconds))
+        return drive(lambda: self._inner.lease(name, seconds))
 
     def renew(self, name: str, token: int, seconds: float) -> bool:
         """Hold a lease for so many seconds from now on; False if it is held no longer with this token."""
-        return drive(self._inner.renew(name, token, seconds))
+        return drive(lambda: self._inner.renew(name, token, seconds))
 
     def release(self, name: str, token: int) -> None:
         """Give a lease back; nothing happens if it is held no longer with this token."""
-        return drive(self._inner.release(name, token))
+        return drive(lambda: self._inner.release(name, token))
 
     def scan(self, prefix: str) -> Iterator[str]:
         """The names of values that begin so, in any order, in batches.
@@ -110,4 +110,4 @@ class Store(Facade):
 
     def close(self) -> None:
         """Give files and connections back."""
-        return drive(self._inner.aclose())
+        return drive(self._inner.aclose)

@@ -106,7 +106,7 @@ class TestTurns:
             now[0] += 0.25
             assert here.enter(here.turn(), Budget(0.1)) is None  # those that were refused owe nothing
 
-        waits_sync.drive(main())
+        waits_sync.drive(main)
         assert len(refused) == 36
         assert all("the next one comes in 1.0 s" in told for told in refused)
 
@@ -149,7 +149,7 @@ class TestTurns:
                 turn.done()
             return taken
 
-        assert waits_sync.drive(main()) == [True, True, True, False]
+        assert waits_sync.drive(main) == [True, True, True, False]
 
     def test_a_refused_one_does_not_try_again(self, tiny: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
         client = tiny(kind=limited(rate=0.2, burst=1), policy={"deadline": 1.0})
@@ -183,7 +183,7 @@ class TestTurns:
             await second.take(Budget(2))
             second.done()
 
-        _, spent = timed(lambda: waits_sync.drive(main()))
+        _, spent = timed(lambda: waits_sync.drive(main))
         assert spent < 0.3
 
     def test_a_turn_may_end_inside_the_gate(self) -> None:
@@ -198,7 +198,7 @@ class TestTurns:
             return [*taken, gate.turn().take_at_once()]
 
         ended: list[bool] = []
-        thread = threading.Thread(target=lambda: ended.extend(waits_sync.drive(main())), daemon=True)
+        thread = threading.Thread(target=lambda: ended.extend(waits_sync.drive(main)), daemon=True)
         thread.start()
         thread.join(2)
         assert ended == [True, True]
@@ -217,14 +217,14 @@ class TestTurns:
 
         for waiting in (False, True):
             with pytest.raises(KeyboardInterrupt):
-                waits_sync.drive(dies(waiting=waiting))
+                waits_sync.drive(partial(dies, waiting=waiting))
 
         async def lives() -> None:
             turn = gate.turn()
             await turn.take(Budget(2))
             turn.done()
 
-        _, spent = timed(lambda: waits_sync.drive(lives()))
+        _, spent = timed(lambda: waits_sync.drive(lives))
         assert spent < 0.3
 
 
@@ -378,7 +378,7 @@ class TestDriving:
         async def main() -> list[float]:
             return await waits_sync.gather([partial(sleeper, seconds) for seconds in (0.1, 0.02, 0.06, 0.02)])
 
-        found, spent = timed(lambda: waits_sync.drive(main()))
+        found, spent = timed(lambda: waits_sync.drive(main))
         assert found == [0.1, 0.02, 0.06, 0.02]
         assert woken == [0.02, 0.02, 0.06, 0.1]
         assert spent < 0.19
@@ -391,7 +391,7 @@ class TestDriving:
             threading.Timer(0.02, park.wake).start()
             await park.wait(5)
 
-        _, spent = timed(lambda: waits_sync.drive(main()))
+        _, spent = timed(lambda: waits_sync.drive(main))
         assert spent < 1
 
     def test_an_interrupt_closes_what_ran_beside_it(self) -> None:
@@ -411,7 +411,7 @@ class TestDriving:
             await waits_sync.gather([lambda: waiting("a"), lambda: waiting("b")])
 
         with pytest.raises(KeyboardInterrupt):
-            waits_sync.drive(waits_sync.gather([inner, interrupted, lambda: waiting("c")]))
+            waits_sync.drive(partial(waits_sync.gather, [inner, interrupted, lambda: waiting("c")]))
         assert sorted(closed) == ["a", "b", "c"]
 
     def test_nothing_is_left_to_the_garbage_collector(self) -> None:
@@ -425,7 +425,7 @@ class TestDriving:
             before = len(gc.get_objects())
             for _ in range(50):
                 with pytest.raises(MdmError):
-                    waits_sync.drive(waits_sync.gather([fails, fails]))
+                    waits_sync.drive(partial(waits_sync.gather, [fails, fails]))
             assert len(gc.get_objects()) - before < 200
         finally:
             gc.enable()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import dis
+import gc
 import itertools
 import json
 import os
@@ -13,8 +14,9 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -295,10 +297,54 @@ class Narrow(TinyProvider):
         return (yield from super().find(info, key))
 
 
+class Quick(Wire):
+    """The same without any wait."""
+
+    def exchange(self, request: Request, seconds: float, max_body: int) -> Response:
+        body = {"/page": b'{"rows": [1, 2]}', "/find": b"S1"}
+        return Response(200, {}, body.get(request.url[len("http://127.0.0.1:9") :], b""), request.url)
+
+
+def interrupted_at(number: int, work: Callable[[], object]) -> bool:
+    """Do some work with Ctrl-C at so many calls of what drives coroutines; tells whether it came to that.
+
+    A signal handler runs when a function begins, and when one that is written in C has ended.
+    """
+    calls = itertools.count()
+    where = ""
+
+    def look(frame: FrameType, event: str, what: object) -> None:
+        nonlocal where
+        file = frame.f_code.co_filename
+        if where or event not in {"call", "c_return"} or not file.endswith(("/waits_sync.py", "/sync.py")):
+            return
+        if next(calls) == number:
+            where = f"{file}:{frame.f_lineno}"
+            raise KeyboardInterrupt
+
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        sys.setprofile(look)
+        try:
+            work()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.setprofile(None)
+    assert [str(warning.message) for warning in warned] == [], where
+    return bool(where)
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # sockets that were just made
 class TestInterrupts:
     """Interrupts at random points; MDMSDK_INTERRUPTS says how many, 100,000 in the long run."""
+
+    @pytest.fixture(autouse=True)
+    def left_over(self) -> Iterator[None]:
+        """Has its sockets collected here, where the warning is expected, and not in another test."""
+        yield
+        gc.collect()
 
     @pytest.fixture
     def interrupted(self) -> Iterator[Callable[[Callable[[], Any], float], bool]]:
@@ -389,6 +435,18 @@ class TestInterrupts:
         assert slowest < 2.5
         assert len(set(threading.enumerate()) - others) < 12
         parent.close()
+
+    def test_none_leaves_a_coroutine_that_never_began(self) -> None:
+        """Each call of what drives coroutines is interrupted once, where Python looks for signals."""
+        client = MdmClient(Narrow(TinySettings(base_url="http://127.0.0.1:9", login="none")), server="tiny")
+        client._inner._runner.shared._http[""] = Quick()
+        with_lists = client.with_policy(deadline=5, attempts=1)
+        for work in (lambda: client.lookup(MAC), lambda: list(with_lists.noncompliant())):
+            work()
+            rounds = next(number for number in itertools.count() if not interrupted_at(number, work))
+            assert rounds > 50
+            work()
+        client.close()
 
     def test_no_loop_jumps_out_of_its_cleanup(self) -> None:
         """As `mdmsdk._run.signals` says. Command line, simulators and kit leave with their process."""

@@ -134,7 +134,7 @@ class Directories:
     def run(self, function: Callable[[], Any]) -> Any:
         """Run a coroutine of the inner classes in the test's mode."""
         if self.mode == "sync":
-            return drive(function())
+            return drive(function)
         return self._opened[0].run(function)
 
     def names(self) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -140,7 +141,7 @@ def limits(open_store: Callable[..., Any], redis_server: Any) -> Callable[..., A
                 return store.run(getattr(one, method), *arguments)
             from mdmsdk._run.waits_sync import drive
 
-            return drive(getattr(one, method)(*arguments))
+            return drive(partial(getattr(one, method), *arguments))
 
         call.forget = one.forget  # type: ignore[attr-defined]
         return call
