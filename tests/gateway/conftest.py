@@ -18,6 +18,7 @@ import pytest
 import uvicorn
 
 from mdmsdk.gateway import GatewaySettings, app
+from mdmsdk.gateway.serve import uvicorn_config
 from mdmsdk.models import Compliance, ComplianceState, Device
 from mdmsdk.simulator import Fleet, IseSimulator, serve
 from mdmsdk.testing import FakeAsyncMdmFederation
@@ -54,12 +55,13 @@ def serving(federation: Callable[[], AsyncMdmFederation], settings: Mapping[str,
     up = threading.Event()
 
     async def run() -> None:
+        how = GatewaySettings.model_validate({**SETTINGS, **settings})
         async with federation() as asked:
-            application = app(asked, GatewaySettings.model_validate({**SETTINGS, **settings}))
-            config = uvicorn.Config(application, lifespan="on", log_config=None, access_log=False)
-            ends.append(uvicorn.Server(config))
-            up.set()
-            await ends[0].serve(sockets=[listener])
+            application = app(asked, how)
+            async with application.lifespan():
+                ends.append(uvicorn.Server(uvicorn_config(application, how)))
+                up.set()
+                await ends[0].serve(sockets=[listener])
 
     thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
     thread.start()
