@@ -15,7 +15,7 @@ from starlette.routing import Route
 from mdmsdk.errors import MdmError
 from mdmsdk.gateway.access import Refusal
 from mdmsdk.gateway.audit import audited
-from mdmsdk.gateway.gateway import Gateway
+from mdmsdk.gateway.gateway import CLOSE, Gateway
 from mdmsdk.gateway.ise import ise_face
 from mdmsdk.gateway.problems import failed, refused, refused_plainly
 from mdmsdk.gateway.rest import rest_face
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Door", "build"]
 
 _log = logging.getLogger("mdmsdk.gateway")
+_HTTP = {"1.0", "1.1", "2", "3"}
 _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 
 
@@ -104,10 +105,23 @@ class Door:
         client = (scope.get("client") or ("",))[0]
         try:
             self._gateway.access.admit(client)
+            _check_framing(scope)
         except Refusal as refusal:
             await _in_format(scope["path"], refusal)(scope, receive, answer)
             return
         await self._inner(scope, receive, answer)
+
+
+def _check_framing(scope: Scope) -> None:
+    """Refuse a request that another program on its way may see end somewhere else.
+
+    Source: https://www.rfc-editor.org/rfc/rfc9112#section-6.1
+    """
+    if scope["http_version"] not in _HTTP:
+        raise Refusal(505, "this version of HTTP is not spoken", headers=CLOSE)
+    names = {name for name, _ in scope["headers"]}
+    if b"transfer-encoding" in names and (b"content-length" in names or scope["http_version"] == "1.0"):
+        raise Refusal(400, "a request ends in one place", headers=CLOSE)
 
 
 def _in_format(path: str, refusal: Refusal) -> Response:

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from mdmsdk.gateway.settings import GatewaySettings
     from mdmsdk.identifiers import Key
 
-__all__ = ["Gateway"]
+__all__ = ["CLOSE", "Gateway"]
 
 _log = logging.getLogger("mdmsdk.gateway")
-_CLOSE = {"Connection": "close"}
+CLOSE = {"Connection": "close"}
 _OVERRIDDEN = {"allow": Decision.COMPLIANT, "deny": Decision.NONCOMPLIANT}
 _BEATS_AGE = 15.0
 """Seconds for which what was heard of the servers stands."""
@@ -124,15 +124,19 @@ class Gateway:
             Refusal: it is too large, or does not come.
         """
         most, parts, size = self.settings.max_body, [], 0
+        too_large = Refusal(413, f"a body has at most {most} bytes", headers=CLOSE)
+        told = request.headers.get("content-length", "")
+        if told.isdecimal() and int(told[:20]) > most:
+            raise too_large
         try:
             with anyio.fail_after(self.settings.deadline):
                 async for part in request.stream():
                     size += len(part)
                     if size > most:
-                        raise Refusal(413, f"a body has at most {most} bytes", headers=_CLOSE)
+                        raise too_large
                     parts.append(part)
         except TimeoutError:
-            raise Refusal(408, "the body did not come", headers=_CLOSE) from None
+            raise Refusal(408, "the body did not come", headers=CLOSE) from None
         except ClientDisconnect:
             raise Refusal(400, "the client went away") from None
         return b"".join(parts)

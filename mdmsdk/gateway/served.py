@@ -92,12 +92,13 @@ def _context(tls: GatewayTls) -> ssl.SSLContext:
 
 
 class _Connection(H11Protocol):
-    """A connection that is closed where no request comes, however slowly its bytes do.
+    """A connection that is closed where no request comes, or nobody takes the answers, however slowly.
 
     Else somebody without credentials could hold all connections that there may be, and keep others out.
     """
 
     _limit: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -119,8 +120,21 @@ class _Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the clock."""
         super().connection_lost(exc)
-        if self._limit:
-            self._limit.cancel()
+        for timer in (self._limit, self._unread):
+            if timer:
+                timer.cancel()
+
+    def pause_writing(self) -> None:
+        """Begin to wait for the client to read."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(_KEEP_ALIVE, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Wait no longer."""
+        super().resume_writing()
+        if self._unread:
+            self._unread.cancel()
+            self._unread = None
 
     def shutdown(self) -> None:
         """Answer what is under way, and what was sent already; then close."""

@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 
 from mdmsdk.gateway import GatewaySettings, app
-from mdmsdk.gateway.serve import uvicorn_config
+from mdmsdk.gateway.served import uvicorn_config
 from mdmsdk.models import Compliance, ComplianceState, Device
 from mdmsdk.simulator import Fleet, IseSimulator, serve
 from mdmsdk.testing import FakeAsyncMdmFederation

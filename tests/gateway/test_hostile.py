@@ -1,4 +1,4 @@
-"""What does not keep to HTTP, or to its manners: one clear answer, nothing given away, the others served on."""
+"""What does not keep to HTTP, or to its manners: one clear answer that gives nothing away."""
 
 from __future__ import annotations
 
@@ -71,17 +71,17 @@ LENGTH = f"Content-Length: {len(LOOKUP)}"
         (request("GET /healthz HTTP/1.0", host=False), 200),
         (request("GET /healthz HTTP/1.1", host=False), 400),
         (request("GET /healthz HTTP/1.1", "Host: another"), 400),
-        (request("GET /healthz HTTP/9.9"), 400),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (request("GET /healthz HTTP/9.9"), 505),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), 400),  # TLS, where there is none
         (b"GET /healthz\r\n\r\n", 400),
         (request("GET /healthz HTTP/1.1", "Bad Header: 1"), 400),
         (request("GET /healthz HTTP/1.1", "X: a\x00b"), 400),
         (request("GET /health\x00z HTTP/1.1"), 400),
         (request("GET /health\xe9 HTTP/1.1"), 400),
-        (request("GET /healthz HTTP/1.1", f"X: {'a' * 40_000}"), 400),
-        (request("GET /healthz HTTP/1.1", *(f"X-{number}: a" for number in range(5_000))), 400),
-        (request(f"GET /{'a' * 40_000} HTTP/1.1"), 400),
+        (request("GET /healthz HTTP/1.1", f"X: {'a' * 400_000}"), 400),
+        (request("GET /healthz HTTP/1.1", *(f"X-{number}: a" for number in range(50_000))), 400),
+        (request(f"GET /{'a' * 400_000} HTTP/1.1"), 400),
         (request("GET /healthz HTTP/1.1", "Connection: upgrade", "Upgrade: websocket"), 200),
         # Bodies whose end two programs may see in two places.
         (request(POST, BEARER, LENGTH, body=LOOKUP), 200),
@@ -115,7 +115,7 @@ LENGTH = f"Content-Length: {len(LOOKUP)}"
         (request("GET http://169.254.169.254/latest/ HTTP/1.1"), 404),
         (request("POST /ciscoise/mdminfo/ HTTP/1.1", BASIC), 405),
     ],
-    ids=lambda value: (value if isinstance(value, int) else re.sub(rb"[^\w /:.,;-]", b"", value[:90]).decode()),
+    ids=lambda value: value if isinstance(value, int) else re.sub(rb"[^\w /:.,;-]", b"", value[:90]).decode(),
 )
 def test_one_answer_and_the_end(faces: Faces, sent: bytes, status: int) -> None:
     assert statuses(said(faces, sent)) == [status]
@@ -157,7 +157,6 @@ def test_a_body_is_called_for_only_where_it_is_wanted(faces: Faces) -> None:
         f"/v1/devices/mac/{MAC}/../../servers",
         f"/v1/devices/mac/{MAC}%2f..%2f..%2fservers",
         "/v1/devices/mac/%30%30%2531",
-        "/v1/devices/guid/..%2f..%2f..%2fetc%2fpasswd",
         "/v1/devices/id/a%00b",
         "/v1/devices/hostname/a%00b",
         "/v1/devices/username/a%0d%0ab",
@@ -185,11 +184,12 @@ def test_path_tricks(faces: Faces, path: str) -> None:
     assert statuses(said(faces, request(f"GET {path} HTTP/1.1")))[0] in {401, 400, 404}
 
 
-def test_an_error_repeats_nothing_of_the_request(faces: Faces) -> None:
+def test_an_error_of_the_ise_face_repeats_nothing_of_the_request(faces: Faces) -> None:
     script = "%3Cscript%3Ealert(1)%3C%2Fscript%3E"
-    for path, login in ((f"/v1/devices/mac/{script}", BEARER), (f"/ciscoise/mdmapi/v1/devices/0/{script}/x/all", BASIC)):
-        came = said(faces, request(f"GET {path} HTTP/1.1", login))
-        assert b"<script" not in came
+    for path in (f"{script}/x/all", f"macaddress/{script}/all", f"macaddress/{MAC}/{script}"):
+        came = said(faces, request(f"GET /ciscoise/mdmapi/v1/devices/0/{path} HTTP/1.1", BASIC))
+        assert statuses(came) == [400]
+        assert b"script" not in came
 
 
 def test_who_holds_connections_keeps_nobody_out(faces: Faces) -> None:

@@ -19,6 +19,7 @@ import trustme
 import uvicorn
 
 from mdmsdk.config_check import check_config
+from mdmsdk.gateway import GatewaySettings
 from mdmsdk.gateway import served as serving
 from tests.gateway.conftest import ASK, FLEET, KEY, LOGIN, MDM, Serve, configuration, until
 
@@ -135,6 +136,32 @@ def test_who_sends_no_request_does_not_keep_others_out(monkeypatch: pytest.Monke
     assert not silent.startswith(b"HTTP/1.1 200")
     assert slow == b""
     assert body.startswith(b"HTTP/1.1 200")
+
+
+def test_who_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "_KEEP_ALIVE", 0.2)
+
+    async def answer(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(32):
+            await send({"type": "http.response.body", "body": bytes(1 << 20), "more_body": True})
+
+    async def run() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            config = serving.uvicorn_config(answer, GatewaySettings())
+            server = uvicorn.Server(config)
+            serves = asyncio.create_task(server.serve(sockets=[listener]))
+            with socket.create_connection(listener.getsockname()) as wire:
+                wire.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                with anyio.fail_after(20):
+                    while not server.server_state.connections:  # noqa: ASYNC110 - as above
+                        await asyncio.sleep(0.01)
+                    while server.server_state.connections:  # noqa: ASYNC110 - as above
+                        await asyncio.sleep(0.01)
+            server.should_exit = True
+            await serves
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(
