@@ -105,6 +105,8 @@ def _stricter(own: Compliance, found: Compliance) -> Compliance:
     elif found.state is not own.state or not found.reasons:
         return own
     reasons = tuple(dict.fromkeys((*own.reasons, *found.reasons)))
+    if not changes and reasons == own.reasons:
+        return own
     return own.model_copy(update={**changes, "reasons": reasons})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 from itertools import islice
+from operator import is_
 from typing import TYPE_CHECKING, NoReturn, Self, Unpack
 
 from mdmsdk._run import waits_aio
@@ -25,6 +26,7 @@ from mdmsdk.federation.chain import as_chain, by_name, goes_on, held_against, re
 from mdmsdk.federation.lists import Lists
 from mdmsdk.federation.members import Broken, Question, not_asked
 from mdmsdk.federation.merge import Answer, Heartbeat, Merge, Outcome, merged
+from mdmsdk.federation.remembered import Before, Remembered
 from mdmsdk.federation.replies import identifiers_of
 from mdmsdk.federation.rounds import Round
 from mdmsdk.federation.shelf import Shelf
@@ -34,17 +36,14 @@ from mdmsdk.store.aio import AsyncStore
 from mdmsdk.words import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterable, Sequence
     from pathlib import Path
     from types import ModuleType, TracebackType
 
     from mdmsdk.directory.settings import DirectorySettings
     from mdmsdk.federation.rounds import Said
-    from mdmsdk.federation.shelf import Words
     from mdmsdk.settings import PolicyChanges, Rules
 
-_REMEMBERED = 20_000
-"""Answers of which the merging and the rules are remembered, for as long as servers' words are the same."""
 _GROWTH = 4
 """How much larger each window of `lookup_many` is than the one before, up to what the servers take."""
 
@@ -119,7 +118,7 @@ class AsyncMdmFederation:
             max_age = cache_ttl if cache_max_age is None else cache_max_age
             shelf = Shelf(store, self._waits, ttl=cache_ttl, negative_ttl=cache_negative_ttl, max_age=max_age)
             self._cache = Cache(shelf, self._waits)
-        self._remembered: dict[tuple[Key, tuple[str, ...]], tuple[Answer, Words]] = {}
+        self._remembered = Remembered()
 
     @classmethod
     def from_config(
@@ -260,13 +259,7 @@ class AsyncMdmFederation:
         """
         chain, names = as_chain(key), self._chosen(servers)
         whole = None if deadline is None else Budget.of_call(deadline)
-        plain = self._cache is not None and len(chain) == 1 and not fresh
-        if (
-            plain
-            and deadline is None
-            and max_age is None
-            and (same := await self._as_before(chain[0], names))
-        ):
+        if not fresh and (same := await self._as_before(chain, names, whole, max_age)):
             return same
         before: list[Key] = []
         outcomes: tuple[Outcome, ...] = ()
@@ -291,13 +284,10 @@ class AsyncMdmFederation:
             notes |= question.notes
             if not goes_on(said):
                 outcomes = tuple(self._held_against(outcome, one, before) for outcome in said)
-                answer = self._answer(one, outcomes, before, notes)
-                if plain and not notes and len(question.kept) == len(names):
-                    self._remember(answer, names)
-                return answer
+                return self._answered(one, outcomes, names, before, notes)
             outcomes = spoken(outcomes or said, said)
             if last:
-                return self._answer(one, outcomes, before, notes)
+                return self._answered(one, outcomes, names, before, notes)
             before.append(one)
 
     async def find(
@@ -354,7 +344,7 @@ class AsyncMdmFederation:
         while given := list(map(_read, islice(remaining, size))):
             question = Question(given, self._patience, whole=whole, bulk=True, fresh=fresh, max_age=max_age)
             for key, said in zip(given, await self._ask(question, names), strict=True):
-                yield self._answer(key, said, (), question.notes)
+                yield self._answered(key, said, names, (), question.notes)
             size = min(size * _GROWTH, max(windows))
 
     async def noncompliant(self, *, servers: Iterable[str] | None = None) -> AsyncIterator[Device]:
@@ -462,30 +452,63 @@ class AsyncMdmFederation:
         provider = self.clients[outcome.server].provider
         return held_against(outcome, key, before, provider, fallback=self._fallback)
 
-    async def _as_before(self, key: Key, names: tuple[str, ...]) -> Answer | None:
+    async def _as_before(
+        self, chain: Sequence[Key], names: tuple[str, ...], whole: Budget | None, max_age: float | None
+    ) -> Answer | None:
         """The answer that was given before, if all servers' words are the same and may be used."""
-        known = self._remembered.get((key, names))
-        if known is None or str(known[0].key) != str(key):
+        known = self._remembered.find(chain[0], names)
+        if known is None or self._cache is None or (known.goes_on and len(chain) > 1):
             return None
-        return known[0] if self._cache and await self._cache.shelf.still(known[1]) else None
+        at = whole.at if whole else time.monotonic() + self._least_deadline(names)
+        return self._again(known) if await self._cache.shelf.still(known.words, at, max_age) else None
 
-    def _remember(self, answer: Answer, names: tuple[str, ...]) -> None:
-        """Remember an answer that the cache alone gave, unless it is another one when days have gone by."""
-        counts_days = self._rules and self._rules.max_days_since_check_in
-        if self._cache and isinstance(answer.key, Key) and not counts_days:
-            clients = [self.clients[name] for name in names]
-            if words := self._cache.shelf.words(clients, answer.key, answer.outcomes):
-                if len(self._remembered) >= _REMEMBERED:
-                    self._remembered.clear()
-                self._remembered[answer.key, names] = answer, words
+    def _least_deadline(self, names: Iterable[str]) -> float:
+        return min([self.clients[name]._runner.policy.deadline for name in names])  # noqa: SLF001
+
+    def _again(self, known: Before) -> Answer | None:
+        """An answer of before, if the rules say the same of its device now."""
+        answer = known.answer
+        if self._rules is None or self._rules.max_days_since_check_in is None:
+            return answer
+        device = self._by_rules(known.merged, answer.outcomes)
+        return answer if device is answer.device or device == answer.device else None
+
+    def _answered(
+        self,
+        key: Key | str,
+        outcomes: tuple[Outcome, ...],
+        names: tuple[str, ...],
+        before: Sequence[Key],
+        notes: Collection[str],
+    ) -> Answer:
+        """What the outcomes come to; remembered for as long as the cache has them."""
+        if not isinstance(key, Key) or before or notes or self._cache is None:
+            return self._answer(key, merged(outcomes, self._merge), outcomes, before, notes)
+        known = self._remembered.find(key, names)
+        if known and all(map(is_, known.answer.outcomes, outcomes)) and (same := self._again(known)):
+            return same
+        device = merged(outcomes, self._merge)
+        answer = self._answer(key, device, outcomes)
+        clients = [self.clients.get(name) for name in names]
+        if words := self._cache.shelf.words(clients, key, outcomes):
+            self._remembered.keep(key, names, Before(answer, device, goes_on(outcomes), words))
+        return answer
 
     def _answer(
-        self, key: Key | str, outcomes: tuple[Outcome, ...], before: Sequence[Key], notes: Iterable[str] = ()
+        self,
+        key: Key | str,
+        device: Device | None,
+        outcomes: tuple[Outcome, ...],
+        before: Iterable[Key] = (),
+        notes: Iterable[str] = (),
     ) -> Answer:
-        device = merged(outcomes, self._merge)
-        if device and self._rules:
-            device = self._ruled(device, [one.device for one in outcomes if one.device])
+        device = self._by_rules(device, outcomes)
         return Answer(key=key, device=device, outcomes=outcomes, before=tuple(before), notes=tuple(notes))
+
+    def _by_rules(self, device: Device | None, outcomes: Iterable[Outcome]) -> Device | None:
+        if device is None or self._rules is None:
+            return device
+        return self._ruled(device, [one.device for one in outcomes if one.device])
 
     def _ruled(self, device: Device, known: Sequence[Device]) -> Device:
         """The device by the rules; which of them it breaks, any of its records may know."""

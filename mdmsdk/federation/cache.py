@@ -152,7 +152,7 @@ class Cache:
         while True:
             try:
                 name = self.shelf.place(client, key).entry
-                token = await self.shelf.attempt(partial(self.shelf.store.lease, name, _LEASE), question)
+                token = await self.shelf.attempt(partial(self.shelf.store.lease, name, _LEASE), question.at)
             except StoreError as error:
                 self.shelf.tell(error, question)
                 return None, Kept.nothing()
@@ -165,7 +165,7 @@ class Cache:
     async def _release(self, client: AsyncMdmClient, key: Key, token: int, question: Question) -> None:
         name = self.shelf.place(client, key).entry
         try:
-            await self.shelf.attempt(partial(self.shelf.store.release, name, token), question)
+            await self.shelf.attempt(partial(self.shelf.store.release, name, token), question.at)
         except StoreError:
             _log.debug("%s: a lease was not given back, and ends by itself", client.server)
 

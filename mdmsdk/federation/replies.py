@@ -41,12 +41,19 @@ class Reply(NamedTuple):
         outcome = Outcome.of(client.server, name, records.result(), judges=settings.judges)
         return cls(records, outcome.model_copy(update={"answered_at": answered_at}), asked_at)
 
+    def counts_days(self, client: AsyncMdmClient) -> bool:
+        """Whether rules of the server may say something else about it tomorrow."""
+        rules = client._rules  # noqa: SLF001
+        return rules is not None and rules.max_days_since_check_in is not None and bool(self.records.devices)
+
     def of_now(self, client: AsyncMdmClient) -> Reply:
         """The same where rules of the server count days: some may have gone by."""
         rules = client._rules  # noqa: SLF001
-        if rules is None or rules.max_days_since_check_in is None:
+        if rules is None or not self.counts_days(client):
             return self
         devices = [tightened(one, rules, client.server_time) for one in self.records.devices]
+        if all(now is before for now, before in zip(devices, self.records.devices, strict=True)):
+            return self
         return Reply.of(client, self.records._replace(devices=devices), self.asked_at)
 
     def identifiers(self) -> set[Key]:

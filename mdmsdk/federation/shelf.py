@@ -83,13 +83,28 @@ class Words(NamedTuple):
         homes: the servers, and where their entries were.
         names: of the entries and generations.
         values: what stood there.
-        until: when the first of them is too old, by the wall clock and by the one that nobody sets.
+        since: when the first of them was asked for, by the wall clock and by the one that nobody sets.
+        until: when the first of them is too old, by both.
+        replies: those of servers whose own rules count days, of which more may have gone by.
     """
 
     homes: list[tuple[AsyncMdmClient, _Home]]
     names: list[str]
     values: list[bytes | None]
+    since: tuple[float, float]
     until: tuple[float, float]
+    replies: list[tuple[AsyncMdmClient, Reply]]
+
+    def may_count(self, wall: float, running: float, max_age: float | None) -> bool:
+        """Whether none is too old now, and all come from the settings and the days of now."""
+        if wall >= self.until[0] or running >= self.until[1]:
+            return False
+        if max_age is not None and max(wall - self.since[0], running - self.since[1]) >= max_age:
+            return False
+        for client, home in self.homes:
+            if home.provider is not client.provider:
+                return False
+        return all(reply.of_now(client) is reply for client, reply in self.replies)
 
 
 class Kept(NamedTuple):
@@ -148,7 +163,7 @@ class Shelf:
         places = [self.place(client, key) for client, key in wanted]
         try:
             names = [name for place in places for name in place[:2]]
-            values = await self.attempt(partial(self.store.get_many, names), question)
+            values = await self.attempt(partial(self.store.get_many, names), question.at)
         except StoreError as error:
             self.tell(error, question)
             return kept
@@ -198,10 +213,14 @@ class Shelf:
         """Whether a reply is still young enough to stand in for a server that fails."""
         return self.clock() - stale.asked_at < self._most(question)
 
-    def words(self, clients: Iterable[AsyncMdmClient], key: Key, outcomes: Iterable[Outcome]) -> Words | None:
+    def words(
+        self, clients: Iterable[AsyncMdmClient | None], key: Key, outcomes: Iterable[Outcome]
+    ) -> Words | None:
         """What stands in the store for these very outcomes; None where they are from somewhere else."""
-        words = Words([], [], [], (math.inf, math.inf))
+        words = Words([], [], [], (math.inf, math.inf), (math.inf, math.inf), [])
         for client, outcome in zip(clients, outcomes, strict=True):
+            if client is None:
+                return None
             place = self.place(client, key)
             read = self._seen.get(place.entry)
             if read is None or read.reply.outcome is not outcome:
@@ -210,28 +229,34 @@ class Shelf:
             words.homes.append((client, self._home(client)))
             words.names.extend(place[:2])
             words.values.extend((read.value, generation))
+            if read.reply.counts_days(client):
+                words.replies.append((client, read.reply))
             ttl = self._ttl if read.reply.records.devices else self._negative_ttl
-            wall, running = words.until
+            (wall, running), (wall_end, running_end) = words.since, words.until
+            asked_at = read.reply.asked_at
             words = words._replace(
-                until=(min(wall, read.reply.asked_at + ttl), min(running, read.born + ttl))
+                since=(min(wall, asked_at), min(running, read.born)),
+                until=(min(wall_end, asked_at + ttl), min(running_end, read.born + ttl)),
             )
         return words
 
-    async def still(self, words: Words) -> bool:
-        """Whether the same stands there, and may still be used."""
-        wall, running = words.until
-        if self.clock() >= wall or self.monotonic() >= running:
+    async def still(self, words: Words, at: float, max_age: float | None) -> bool:
+        """Whether the same stands there, and may still be used.
+
+        Args:
+            words: what stood there.
+            at: when the time to find out is up, by the monotonic clock.
+            max_age: seconds that none of it may be older than; None for what the cache allows.
+        """
+        if not words.may_count(self.clock(), self.monotonic(), max_age):
             return False
-        if any(home.provider is not client.provider for client, home in words.homes):
-            return False
-        if not self._void.keys().isdisjoint(words.names):
-            return False
-        if self.store.shared and any(one._runner.policy.deadline <= _PATIENCE for one, _ in words.homes):  # noqa: SLF001
+        if self._void and not self._void.keys().isdisjoint(words.names):
             return False
         try:
-            return await self.store.get_many(words.names) == words.values
+            values = await self.attempt(partial(self.store.get_many, words.names), at)
         except StoreError:
             return False
+        return values == words.values
 
     async def write(
         self,
@@ -242,7 +267,7 @@ class Shelf:
     ) -> None:
         """Keep what a server said, in the generations in which it was asked."""
         try:
-            await self.attempt(partial(self._write, client, replies, generations), question)
+            await self.attempt(partial(self._write, client, replies, generations), question.at)
         except StoreError as error:
             self.tell(error, question)
 
@@ -310,7 +335,7 @@ class Shelf:
         fresh = {key: secrets.token_hex(8) for key in keys}
         names = {self.place(client, key).generation: one.encode() for key, one in fresh.items()}
         try:
-            await self.attempt(partial(self.store.set_many, names, self._max_age + _UNDER_WAY), question)
+            await self.attempt(partial(self.store.set_many, names, self._max_age + _UNDER_WAY), question.at)
         except StoreError as error:
             # What the store goes on giving, as a full one does, this process does not take any more.
             if len(self._void) >= _REMEMBERED:
@@ -360,8 +385,12 @@ class Shelf:
             )
         return place
 
-    async def attempt(self, job: Callable[[], Awaitable[T]], question: Question) -> T:
-        """What the store gives, unless it takes so long that the question has no time for it.
+    async def attempt(self, job: Callable[[], Awaitable[T]], at: float) -> T:
+        """What the store gives, unless it takes so long that nobody has the time for it.
+
+        Args:
+            job: what it is asked.
+            at: when the time for everything is up, by the monotonic clock.
 
         Raises:
             StoreError: it fails, or is too slow.
@@ -369,7 +398,7 @@ class Shelf:
         now = time.monotonic()
         if now < self._rests_until:
             raise StoreError(_SLOW)
-        left = question.at - now
+        left = at - now
         if not self.store.shared or left > _PATIENCE:
             return await job()
         racer = _Attempt(job, now + max(left, 0.0) * _SHARE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -30,7 +31,7 @@ from mdmsdk.testing import (
 )
 from tests.federation.conftest import GUID, MAC, record
 
-__all__ = ["MAC", "SERIAL", "Open", "device"]
+__all__ = ["MAC", "SERIAL", "Open", "days_on", "device", "inner_of", "opened"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,6 +98,12 @@ class Open:
 
 def inner_of(federation: Modal) -> Any:
     return getattr(federation.wrapped, "_inner", federation.wrapped)
+
+
+def days_on(federation: Modal, server: str, days: float) -> None:
+    """Have the clock of a server be so many days ahead."""
+    clock = inner_of(federation).clients[server]._runner.shared.clock
+    clock.now = lambda: datetime.now(UTC) + timedelta(days=days)
 
 
 @pytest.fixture
@@ -243,12 +250,12 @@ class TestMerging:
 
     def test_a_server_s_days_are_counted_when_its_records_are_used(self, opened: Open) -> None:
         rules = Rules(max_days_since_check_in=1)
-        now = time.time()
-        seen = device(last_check_in=now - 86_400 + 0.3)
-        federation = opened({"a": FakeServer([seen], rules=rules)})
-        assert decide(federation.lookup(MAC)) == "compliant"
-        time.sleep(0.35)
+        federation = opened({"a": FakeServer([device(last_check_in=time.time())], rules=rules)})
+        assert [decide(federation.lookup(MAC)) for _ in range(3)] == ["compliant"] * 3
+        days_on(federation, "a", 1.1)
         assert decide(federation.lookup(MAC)) == "noncompliant"
+        days_on(federation, "a", 0)
+        assert decide(federation.lookup(MAC)) == "compliant"
         assert len(federation.fakes["a"].asked) == 1
 
 
