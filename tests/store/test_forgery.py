@@ -107,3 +107,16 @@ def test_a_later_version_is_not_read(clock: Callable[[], float], monkeypatch: py
     assert envelope.open(b"a", entry) == b"1"
     monkeypatch.undo()
     assert envelope.open(b"a", entry) is None
+
+
+def test_what_was_proven_once_proves_nothing_else(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mdmsdk.store.envelope._PROVEN", 1000)
+    envelope = Envelope(KEY.encode(), clock)
+    entries = {b"%d" % number: envelope.seal(b"%d" % number, b"1" * 100, 60) for number in range(50)}
+    for name, entry in entries.items():
+        assert [envelope.open(name, entry) for _ in range(2)] == [b"1" * 100] * 2
+        assert envelope.open(name + b"0", entry) is None
+        assert envelope.open(name, entry[:-1] + b"2") is None
+        assert sum(map(len, envelope._proven.values())) <= 1000
+    clock.forward(61)
+    assert not any(envelope.open(name, entry) for name, entry in entries.items())
