@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -145,6 +146,58 @@ def test_what_somebody_else_keeps_there_is_not_ours(
         store.set("list", b"1", expires=60)
         assert store.get("list") == b"1"
         assert client.get("other") == b"a"
+
+
+def _back_of(store: Any) -> Any:
+    return (store.wrapped._inner if store.mode == "sync" else store.wrapped)._back
+
+
+def test_a_read_that_is_broken_off_leaves_no_answer_for_the_next(
+    redis_server: Any, open_store: Callable[..., Any]
+) -> None:
+    store = open_store(url=redis_server.url, key=KEY)
+    store.set_many({"a": b"1", "b": b"2"})
+    assert store.get("a") == b"1"
+    (connection,) = _back_of(store)._held
+    read = connection.read_response
+    error = KeyboardInterrupt if store.mode == "sync" else ArithmeticError
+
+    def interrupted() -> Any:
+        connection.read_response = read
+        raise error
+
+    connection.read_response = interrupted
+    with pytest.raises(error):
+        store.get("a")
+    assert store.get("b") == b"2"
+    assert _back_of(store)._held == [connection]
+
+
+def test_connections_that_the_server_closed_meanwhile_are_made_anew(
+    redis_server: Any, open_store: Callable[..., Any]
+) -> None:
+    store = open_store(url=redis_server.url, key=KEY)
+    store.set("a", b"1")
+    assert store.get("a") == b"1"
+    with redis_server.client as client:
+        client.client_kill_filter(_type="normal", skipme=True)
+    assert store.get("a") == b"1"
+
+
+def test_many_threads_share_few_connections(redis_server: Any) -> None:
+    settings: Any = {"url": redis_server.url, "key": KEY}
+    with (
+        redis_server.client as client,
+        Store(StoreSettings(**settings)) as store,
+        ThreadPoolExecutor(50) as threads,
+    ):
+        before = len(client.client_list())
+        store.set("a", b"1")
+        assert set(threads.map(lambda _: store.get("a"), range(500))) == {b"1"}
+        back: Any = store._inner._back
+        assert len(back._held) <= 4
+        store.set("b", b"2")
+        assert len(client.client_list()) <= before + 16
 
 
 def test_no_secret_is_there(redis_server: Any, open_store: Callable[..., Any]) -> None:
