@@ -6,6 +6,7 @@ once. So nothing is booked ahead, a place is never held by one who waits, and on
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -68,6 +69,14 @@ class _Lane:
         """Let nobody go before then."""
         self._not_before = until
 
+    def room(self, now: float) -> float:
+        """How many may go at once now."""
+        if now < self._not_before:
+            return 0.0
+        if not self._interval:
+            return math.inf
+        return max(0.0, (now - max(self._next, now) + self._slack) // self._interval + 1)
+
     def book(self, now: float) -> None:
         """Note that one goes."""
         self._next = max(self._next, now) + self._interval
@@ -126,6 +135,15 @@ class Gate:
         """Let no request go for so long: the server said that it is busy."""
         with self._lock:
             self._held_until = max(self._held_until, time.monotonic() + seconds)
+
+    def room(self) -> float:
+        """How many requests may go at once now, by the rates of this process."""
+        with self._lock:
+            now = time.monotonic()
+            if now < self._held_until:
+                return 0.0
+            lane = self._lanes.get("") or self._lane()
+            return min(self._concurrency - len(self._under_way), lane.room(now), self._all.room(now))
 
     def enter(self, turn: Turn, budget: Budget | None) -> float | None:
         """Let a request go if it may: None then, else the seconds after which to ask again at the latest.
@@ -298,6 +316,11 @@ class Breaker:
         breaker = Breaker()
         breaker._failures, breaker._open_until = self._failures, self._open_until
         return breaker
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the server is left alone, or is to show with one operation how it is."""
+        return bool(self._open_until)
 
     def admit(self, patience: float) -> None:
         """Let an operation begin, which may take so many seconds.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
@@ -58,6 +59,8 @@ class AsyncDirectory:
         self._ledger = {name: Ledger(store, name) for name in self._clients}
         self._states: dict[str, tuple[float, State | None]] = {}
         self._closed = False
+        # How often it said "records", "absent" or "unsure" of a server.
+        self._said: Counter[tuple[str, str]] = Counter()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a directory belongs to its process: make one there instead of pickling it")

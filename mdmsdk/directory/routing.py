@@ -84,6 +84,8 @@ class Route:
         wanted = list(keys)
         self._pointers = await self._directory._look(self._client, wanted)  # noqa: SLF001
         sure = [key for key in wanted if self._is_sure(key)]
+        said = self._directory._said  # noqa: SLF001
+        said.update((self._client.server, self._word(key)) for key in wanted)
         fetched = await self._fetch(sure)
         # Records that do not show the key any more: where that went, a walk has not seen yet.
         found = {key: rows for key, rows in fetched.items() if rows or not self._pointers[key].records}
@@ -101,6 +103,11 @@ class Route:
         """Whether there is nothing else to ask."""
         pointer = self._pointers[key]
         return pointer.doubt is None and bool(pointer.records or not self._fresh)
+
+    def _word(self, key: Key) -> str:
+        if not self._is_sure(key):
+            return "unsure"
+        return "records" if self._pointers[key].records else "absent"
 
     async def _search(self, keys: Sequence[Key]) -> dict[Key, Rows]:
         """What the server's own search finds; without the keys by which it has none."""

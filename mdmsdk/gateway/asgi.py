@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from mdmsdk.federation import AsyncMdmFederation
+    from mdmsdk.gateway.metrics import Metrics
     from mdmsdk.gateway.settings import GatewaySettings
 
 __all__ = ["Door", "build"]
@@ -40,12 +41,15 @@ _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-sto
 def build(federation: AsyncMdmFederation, settings: GatewaySettings) -> Door:
     """The application over a federation."""
     gateway = Gateway(federation, settings)
+    metrics = _measured(gateway)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        with audited(gateway.journal, settings.audit):
+        with audited(gateway.journal, settings.audit, metrics.lost if metrics else None):
             async with anyio.create_task_group() as tasks:
                 gateway.start(tasks)
+                if metrics:
+                    tasks.start_soon(metrics.keep)
                 yield
                 tasks.cancel_scope.cancel()
 
@@ -63,6 +67,8 @@ def build(federation: AsyncMdmFederation, settings: GatewaySettings) -> Door:
     if settings.rest:
         routes += rest_face(gateway, settings.rest)
     routes += [Route("/healthz", alive), Route("/readyz", ready)]
+    if metrics:
+        routes.append(metrics.route())
     inner = Starlette(
         routes=routes,
         lifespan=lifespan,
@@ -74,14 +80,26 @@ def build(federation: AsyncMdmFederation, settings: GatewaySettings) -> Door:
         },
     )
     inner.router.redirect_slashes = False
-    return Door(inner, gateway)
+    return Door(inner, gateway, metrics)
+
+
+def _measured(gateway: Gateway) -> Metrics | None:
+    """The metrics of a gateway, if they are wanted."""
+    if gateway.settings.metrics == "off":
+        return None
+    from mdmsdk.gateway.metrics import Metrics
+
+    metrics = Metrics(gateway)
+    gateway.journal.listeners.append(metrics)
+    return metrics
 
 
 class Door:
     """Lets requests in by where they come from, and says nothing of the house in its headers."""
 
-    def __init__(self, inner: Starlette, gateway: Gateway) -> None:
+    def __init__(self, inner: Starlette, gateway: Gateway, metrics: Metrics | None) -> None:
         self._inner = inner
+        self._metrics = metrics
         self._gateway = gateway
 
     def lifespan(self) -> AbstractAsyncContextManager[Any]:
@@ -99,6 +117,8 @@ class Door:
 
         async def answer(message: Any) -> None:
             if message["type"] == "http.response.start":
+                if self._metrics:
+                    self._metrics.responded(scope["path"], message["status"])
                 message = {**message, "headers": [*message["headers"], *_HEADERS]}
             await send(message)
 

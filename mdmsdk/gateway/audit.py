@@ -51,8 +51,15 @@ def keyed_hash(secret: str, key: Key | str) -> str:
 
 
 @contextmanager
-def audited(journal: Journal, settings: AuditLog | None) -> Iterator[None]:
+def audited(
+    journal: Journal, settings: AuditLog | None, lost: Callable[[int], None] | None = None
+) -> Iterator[None]:
     """While this is entered, decisions are written down; nothing is without settings.
+
+    Args:
+        journal: of the decisions.
+        settings: where to.
+        lost: is told how many lines could not be written.
 
     Raises:
         ConfigurationError: they cannot be written there.
@@ -60,7 +67,7 @@ def audited(journal: Journal, settings: AuditLog | None) -> Iterator[None]:
     if settings is None:
         yield
         return
-    with closing(Audit(settings)) as audit:
+    with closing(Audit(settings, lost)) as audit:
         journal.listeners.append(audit)
         yield
 
@@ -70,6 +77,7 @@ class Audit:
 
     Args:
         settings: where to, and what of the identifiers.
+        told: is called with the number of lines that could not be written, each time it grows.
         clock: seconds that only grow.
 
     Attributes:
@@ -79,8 +87,14 @@ class Audit:
         ConfigurationError: it cannot be written there.
     """
 
-    def __init__(self, settings: AuditLog, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        settings: AuditLog,
+        told: Callable[[int], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.lost: int = 0
+        self._told = told
         self._settings = settings
         self._clock = clock
         self._told_at = -_OFTEN
@@ -137,6 +151,8 @@ class Audit:
 
     def _complain(self, error: Exception) -> None:
         self.lost += 1
+        if self._told:
+            self._told(self.lost)
         if self._clock() - self._told_at >= _OFTEN:
             self._told_at = self._clock()
             why = getattr(error, "strerror", None) or type(error).__name__

@@ -106,6 +106,12 @@ class Readings:
         self._tasks.start_soon(reading.read, self._federation)
         return reading
 
+    @property
+    def age(self) -> float | None:
+        """Seconds since the last list that was read whole began to be read; None if there is none."""
+        whole = [one.began for one in self._kept.values() if one.devices is not None]
+        return self._clock() - max(whole) if whole else None
+
     def named(self, name: str) -> Reading | None:
         """The reading that somebody pages through; None if there is none any longer."""
         reading = self._kept.get(name)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mdmsdk.config import load_config
 from mdmsdk.errors import ConfigurationError
 from mdmsdk.gateway.served import Served, read_settings
+from mdmsdk.gateway.together import together
 from mdmsdk.gateway.workers import Workers
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def serve(path: Path | None, ready: Callable[[str], None], workers: int | None =
         if count == 1:
             asyncio.run(Served(path).run(config, listener, ready))
         else:
-            Workers(path, config, count, listener).run(ready)
+            with together():
+                Workers(path, config, count, listener).run(ready)
 
 
 def _listen(settings: GatewaySettings) -> socket.socket:

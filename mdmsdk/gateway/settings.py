@@ -22,7 +22,7 @@ from mdmsdk.settings import Settings
 
 __all__ = ["AuditLog", "GatewaySettings", "GatewayTls", "IseFace", "Override", "RestFace", "RestKey", "Scope"]
 
-Scope = Literal["lookup", "lists", "servers", "decisions"]
+Scope = Literal["lookup", "lists", "servers", "decisions", "metrics"]
 _SHORTEST = 12
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 
@@ -174,6 +174,8 @@ class GatewaySettings(Settings):
         tls: certificate and key; they are read again on SIGHUP.
         ise: the ISE face; off if absent.
         rest: the REST face; off if absent.
+        metrics: who may read ``/metrics``: nobody, this machine, or who has a key of the REST face with the
+            scope "metrics".
         audit: the audit log; off if absent.
         overrides: what counts for single devices, whatever their servers say.
         networks: addresses of clients that are let in; empty: all that reach it.
@@ -190,6 +192,7 @@ class GatewaySettings(Settings):
     tls: GatewayTls | None = None
     ise: IseFace | None = None
     rest: RestFace | None = None
+    metrics: Literal["off", "loopback", "key"] = "off"
     audit: AuditLog | None = None
     overrides: tuple[Override, ...] = ()
     networks: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
@@ -213,6 +216,13 @@ class GatewaySettings(Settings):
         if not (host and port.isdecimal() and int(port) <= 65535):  # noqa: PLR2004 - the last port
             raise ValueError("an address and a port are wanted, such as 127.0.0.1:8765 or [::1]:8765")
         return listen
+
+    @model_validator(mode="after")
+    def _check_metrics(self) -> GatewaySettings:
+        keys = self.rest.keys if self.rest else ()
+        if self.metrics == "key" and not any("metrics" in key.scopes for key in keys):
+            raise ValueError('metrics = "key" wants a key of gateway.rest.keys with the scope "metrics"')
+        return self
 
     @model_validator(mode="after")
     def _check_exposure(self) -> GatewaySettings:

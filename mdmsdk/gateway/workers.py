@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from mdmsdk.config import Config, load_config
 from mdmsdk.errors import ConfigurationError, MdmError
 from mdmsdk.gateway.served import Served, origin_of, read_settings
+from mdmsdk.gateway.together import forget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -144,6 +145,7 @@ class Workers:
             if one.process.is_alive() or time.monotonic() < one.began + _PAUSE:
                 continue
             one.process.join()
+            forget(one.process.pid or 0)
             _log.error("a worker ended%s; another one takes its place", self._why(one))
             one.line.close()
             self._workers[place] = self._start()
