@@ -139,6 +139,13 @@ def foreign(session: nox.Session) -> None:
 
 
 @nox.session
+def described(session: nox.Session) -> None:
+    """Ask the gateway all that its description says, and more, and hold its answers against it."""
+    install(session, *group("test", "described"), *CONSTRAINTS)
+    session.run("pytest", *(session.posargs or ["tests/gateway/test_described.py"]))
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Run the test suite once and say which lines it misses."""
     install(session, *group("test"), *CONSTRAINTS)
@@ -280,7 +287,7 @@ def constraints(session: nox.Session) -> None:
     session.install("uv", *CONSTRAINTS)
     session.run(
         *("uv", "pip", "compile", "--quiet", "--universal", "--upgrade", "--all-extras", "--group=dev"),
-        "--group=foreign",
+        *("--group=foreign", "--group=described"),
         *("--no-annotate", "--no-emit-index-url", "--custom-compile-command=nox -s constraints"),
         *("--output-file=constraints.txt", *projects()),
     )

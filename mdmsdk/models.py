@@ -466,10 +466,3 @@ class LookupResult(Verdict):
     def complete(self) -> bool:
         """Whether the server has spoken."""
         return self.error is None
-
-
-def error_summary(error: MdmError | None) -> dict[str, str | None] | None:
-    """An error as the JSON outputs show it: type, message and hint."""
-    if error is None:
-        return None
-    return {"type": type(error).__name__, "message": error.message, "hint": error.hint}

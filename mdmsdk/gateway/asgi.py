@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
 
 from mdmsdk.errors import MdmError
 from mdmsdk.gateway.access import Refusal
@@ -18,24 +16,26 @@ from mdmsdk.gateway.audit import audited
 from mdmsdk.gateway.gateway import CLOSE, Gateway
 from mdmsdk.gateway.ise import ise_face
 from mdmsdk.gateway.problems import failed, refused, refused_plainly
-from mdmsdk.gateway.rest import rest_face
+from mdmsdk.gateway.rest import description, health, rest_face
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
 
     from starlette.requests import Request
+    from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
     from mdmsdk.federation import AsyncMdmFederation
     from mdmsdk.gateway.metrics import Metrics
     from mdmsdk.gateway.settings import GatewaySettings
 
-__all__ = ["Door", "build"]
+__all__ = ["HEADERS", "MOST_HEADERS", "Door", "build"]
 
 _log = logging.getLogger("mdmsdk.gateway")
 _HTTP = {"1.0", "1.1", "2", "3"}
-_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
+MOST_HEADERS = 32 * 1024
+HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 
 
 def build(federation: AsyncMdmFederation, settings: GatewaySettings) -> Door:
@@ -53,20 +53,13 @@ def build(federation: AsyncMdmFederation, settings: GatewaySettings) -> Door:
                 yield
                 tasks.cancel_scope.cancel()
 
-    async def alive(_: Request) -> Response:
-        return PlainTextResponse("ok\n")
-
-    async def ready(_: Request) -> Response:
-        beats = await gateway.beats()
-        answering = sum(beat.ok for beat in beats)
-        found = {"ready": answering > 0, "servers": len(beats), "answering": answering}
-        return JSONResponse(found, 200 if answering else 503)
-
+    operations = rest_face(gateway) if settings.rest else []
+    operations += health(gateway)
+    if settings.rest:
+        operations.append(description(operations))
     # They are tried in order: what is asked most comes first.
     routes = ise_face(gateway, settings.ise) if settings.ise else []
-    if settings.rest:
-        routes += rest_face(gateway, settings.rest)
-    routes += [Route("/healthz", alive), Route("/readyz", ready)]
+    routes += [one.route(gateway, settings.rest) for one in operations]
     if metrics:
         routes.append(metrics.route())
     inner = Starlette(
@@ -119,13 +112,14 @@ class Door:
             if message["type"] == "http.response.start":
                 if self._metrics:
                     self._metrics.responded(scope["path"], message["status"])
-                message = {**message, "headers": [*message["headers"], *_HEADERS]}
+                message = {**message, "headers": [*message["headers"], *HEADERS]}
             await send(message)
 
         client = (scope.get("client") or ("",))[0]
         try:
             self._gateway.access.admit(client)
             _check_framing(scope)
+            _bound(scope)
         except Refusal as refusal:
             await _in_format(scope["path"], refusal)(scope, receive, answer)
             return
@@ -142,6 +136,12 @@ def _check_framing(scope: Scope) -> None:
     names = {name for name, _ in scope["headers"]}
     if b"transfer-encoding" in names and (b"content-length" in names or scope["http_version"] == "1.0"):
         raise Refusal(400, "a request ends in one place", headers=CLOSE)
+
+
+def _bound(scope: Scope) -> None:
+    """Refuse large headers: a server bounds what it waits for, and not what comes at once."""
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEADERS:
+        raise Refusal(431, f"all headers together have at most {MOST_HEADERS} bytes")
 
 
 def _in_format(path: str, refusal: Refusal) -> Response:

@@ -138,7 +138,7 @@ class Audit:
 
     def line(self, decided: Decided) -> bytes:
         """The line of a decision, without its end. It is ASCII without control characters."""
-        row = journal_row(decided)
+        row: dict[str, Any] = {**journal_row(decided)}
         del row["reason"]  # servers' words may name people
         secret = self._settings.hash_key
         if secret is not None:

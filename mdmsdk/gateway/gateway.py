@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from starlette.requests import ClientDisconnect
@@ -14,23 +14,27 @@ from mdmsdk.gateway.access import Access, Refusal
 from mdmsdk.gateway.journal import Asker, Decided, Journal
 from mdmsdk.gateway.lists import Readings
 from mdmsdk.gateway.overrides import Overrides
+from mdmsdk.gateway.questions import Narrowed
+from mdmsdk.identifiers import Key
 from mdmsdk.models import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from anyio.abc import TaskGroup
     from starlette.requests import Request
 
     from mdmsdk.federation import Answer, AsyncMdmFederation, Heartbeat
     from mdmsdk.gateway.settings import GatewaySettings
-    from mdmsdk.identifiers import Key
 
 __all__ = ["CLOSE", "Gateway"]
 
 _log = logging.getLogger("mdmsdk.gateway")
 CLOSE = {"Connection": "close"}
 _OVERRIDDEN = {"allow": Decision.COMPLIANT, "deny": Decision.NONCOMPLIANT}
+_PLAINLY = Narrowed()
+_READ_AND_DROPPED = 16
+"""Times the largest body that are read: who still sends when the connection is closed may lose the answer."""
 _BEATS_AGE = 15.0
 """Seconds for which what was heard of the servers stands."""
 
@@ -71,40 +75,21 @@ class Gateway:
         """The address that a request comes from."""
         return request.client.host if request.client else ""
 
-    async def lookup(
-        self,
-        asker: Asker,
-        keys: Sequence[Key],
-        *,
-        servers: Iterable[str] | None = None,
-        deadline: float | None = None,
-        fresh: bool = False,
-        max_age: float | None = None,
-    ) -> Decided:
+    async def lookup(self, asker: Asker, keys: Sequence[Key], how: Narrowed = _PLAINLY) -> Decided:
         """What to make of a device, within the deadline of the gateway at most."""
-        limit = min(deadline or self.settings.deadline, self.settings.deadline)
         began = time.perf_counter()
-        answer = await self.federation.lookup(
-            keys, servers=servers, deadline=limit, fresh=fresh, max_age=max_age
-        )
+        answer = await self.federation.lookup(keys, **self._options(how))
         return self._decide(asker, keys, answer, began)
 
     async def lookup_many(
-        self,
-        asker: Asker,
-        keys: Sequence[Key | str],
-        *,
-        servers: Iterable[str] | None = None,
-        deadline: float | None = None,
-        fresh: bool = False,
-        max_age: float | None = None,
+        self, asker: Asker, keys: Sequence[Key | str], how: Narrowed = _PLAINLY
     ) -> AsyncIterator[Decided]:
-        """What to make of each of several devices, in order."""
+        """What to make of each of several devices, in order, all within the deadline of the gateway."""
+        if len(keys) == 1 and isinstance(key := keys[0], Key):
+            yield await self.lookup(asker, [key], how)
+            return
         began = time.perf_counter()
-        answers = self.federation.lookup_many(
-            keys, servers=servers, deadline=deadline, fresh=fresh, max_age=max_age
-        )
-        async for answer in answers:
+        async for answer in self.federation.lookup_many(keys, **self._options(how)):
             yield self._decide(asker, (), answer, began)
 
     def _decide(self, asker: Asker, keys: Sequence[Key], answer: Answer, began: float) -> Decided:
@@ -117,6 +102,16 @@ class Gateway:
         _log.info("%s: %s", asker.face, decision, extra={"face": asker.face, "decision": decision.value})
         return decided
 
+    def _options(self, how: Narrowed) -> Any:
+        """How the federation is asked."""
+        most = self.settings.deadline
+        return {
+            "servers": how.servers,
+            "deadline": min(how.deadline or most, most),
+            "fresh": how.fresh,
+            "max_age": how.max_age,
+        }
+
     async def body(self, request: Request) -> bytes:
         """The body of a request.
 
@@ -126,19 +121,25 @@ class Gateway:
         most, parts, size = self.settings.max_body, [], 0
         too_large = Refusal(413, f"a body has at most {most} bytes", headers=CLOSE)
         told = request.headers.get("content-length", "")
-        if told.isdecimal() and int(told[:20]) > most:
+        # Who asks first whether to send a body, or means to send a huge one, is told at once.
+        if told.isdecimal() and int(told[:20]) > most * (
+            1 if "expect" in request.headers else _READ_AND_DROPPED
+        ):
             raise too_large
         try:
             with anyio.fail_after(self.settings.deadline):
                 async for part in request.stream():
                     size += len(part)
-                    if size > most:
-                        raise too_large
-                    parts.append(part)
+                    if size <= most:
+                        parts.append(part)
+                    elif size > most * _READ_AND_DROPPED:
+                        break
         except TimeoutError:
             raise Refusal(408, "the body did not come", headers=CLOSE) from None
         except ClientDisconnect:
             raise Refusal(400, "the client went away") from None
+        if size > most:
+            raise too_large
         return b"".join(parts)
 
     async def beats(self) -> list[Heartbeat]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 from starlette.responses import Response
@@ -18,6 +18,7 @@ from mdmsdk.errors import InvalidIdentifierError
 from mdmsdk.gateway.access import Refusal
 from mdmsdk.gateway.ise_xml import device_of, document, element, is_attribute
 from mdmsdk.gateway.journal import Asker
+from mdmsdk.gateway.questions import parameters
 from mdmsdk.ise import CRITERIA
 from mdmsdk.models import ComplianceState, Decision
 
@@ -131,11 +132,7 @@ class _Face:
         if query.criterion == "compliance":
             return await self._list(query)
         keys = [_key(query.criterion, value) for value in query.values]
-        if len(keys) == 1:
-            answers = [await self._gateway.lookup(asker, keys)]
-        else:
-            limit = self._gateway.settings.deadline
-            answers = [one async for one in self._gateway.lookup_many(asker, keys, deadline=limit)]
+        answers = [answer async for answer in self._gateway.lookup_many(asker, keys)]
         pieces = [self._device(query, key, answer) for key, answer in zip(keys, answers, strict=True)]
         return _page(query, list(filter(None, pieces)))
 
@@ -221,11 +218,9 @@ def _url_query(request: Request, version: int, batch: Sequence[str] = ()) -> _Qu
     Raises:
         Refusal: the description has no such request.
     """
-    # As Starlette has it, without the collection of several values that it makes of it.
-    pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    given = dict(pairs)
-    if len(given) != len(pairs) or not given.keys() <= _PARAMETERS:
-        raise Refusal(400, "a parameter is unknown, or there twice")
+    given = parameters(request)
+    if not given.keys() <= _PARAMETERS:
+        raise Refusal(400, "a parameter is unknown")
     if not given.keys() >= {"paging", "filter", "querycriteria"}:
         raise Refusal(400, "paging, querycriteria and filter are required")
     if version < _NEWEST and "deviceidentifier" in given:

@@ -10,12 +10,14 @@ import logging
 from collections import deque
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from typing_extensions import TypedDict
 
 from mdmsdk.federation import Status
-from mdmsdk.federation.rows import lookup_row
+from mdmsdk.federation.rows import LookupRow, lookup_row
 from mdmsdk.gateway.access import Refusal
-from mdmsdk.gateway.overrides import override_row, record_of
+from mdmsdk.gateway.overrides import OverrideRow, override_row, record_of
 from mdmsdk.identifiers import Key
 from mdmsdk.models import Decision
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from mdmsdk.gateway.settings import Override
     from mdmsdk.models import Device
 
-__all__ = ["Asker", "Decided", "Journal", "decided_row", "journal_row"]
+__all__ = ["Asker", "Decided", "DecidedRow", "Journal", "JournalRow", "decided_row", "journal_row"]
 
 _log = logging.getLogger("mdmsdk.gateway")
 _NEWEST = 200
@@ -104,15 +106,77 @@ class Decided(NamedTuple):
         return "; ".join(device.compliance.reasons) if device else ""
 
 
-def decided_row(decided: Decided) -> dict[str, Any]:
-    """An answer as JSON, in the shape of the command line."""
-    return lookup_row(decided.answer) | {
-        "decision": decided.decision.value,
+class DecidedRow(LookupRow):
+    """What all servers say about one device, and what is made of it.
+
+    Attributes:
+        key: of several keys the one that counts.
+        kind: of the key; null where the text is no key.
+        found: whether a server knows the device.
+        compliance: state of the record.
+        complete: whether every server that could judge the device has spoken.
+        decision: what to make of it at a door; only "compliant" is a pass.
+        device: the record that stands for the device.
+        outcomes: what each server said.
+        reason: why, in the servers' words; of no answer, what failed.
+        override: of the administrator, where that decides.
+        proof: the servers whose record shows the identifier.
+        age: how old the oldest word of a server is, in seconds.
+    """
+
+    reason: str
+    override: OverrideRow | None
+    proof: list[str]
+    age: float
+
+
+class JournalRow(TypedDict):
+    """A decision.
+
+    Attributes:
+        at: when it was made.
+        face: that was asked, "ise" or "rest".
+        name: of the credential that asked.
+        client: the address that the request came from.
+        kind: of the key; null where the text is no key.
+        key: the identifier that counts.
+        decision: what was made of it.
+        reason: why, in the servers' words; of no answer, what failed.
+        override: of the administrator, where that decides.
+        proof: the servers whose record shows the identifier.
+        servers: how each server ended.
+        age: how old the oldest word of a server was, in seconds.
+        elapsed_ms: how long the answer took, in milliseconds.
+    """
+
+    at: str
+    face: str
+    name: str
+    client: str
+    kind: str | None
+    key: str
+    decision: Decision
+    reason: str
+    override: OverrideRow | None
+    proof: list[str]
+    servers: dict[str, Status]
+    age: float
+    elapsed_ms: float
+
+
+def decided_row(decided: Decided) -> DecidedRow:
+    """An answer as JSON: the shape of the command line, with what the decision stands on."""
+    return {
+        **lookup_row(decided.answer),
+        "decision": decided.decision,
+        "reason": decided.reason,
         "override": override_row(decided.override) if decided.override else None,
+        "proof": list(decided.proof),
+        "age": round(decided.age, 3),
     }
 
 
-def journal_row(decided: Decided) -> dict[str, Any]:
+def journal_row(decided: Decided) -> JournalRow:
     """A decision as JSON."""
     key = decided.key
     return {
@@ -122,11 +186,11 @@ def journal_row(decided: Decided) -> dict[str, Any]:
         "client": decided.asker.client,
         "kind": key.kind if isinstance(key, Key) else None,
         "key": str(key)[:_LONGEST],
-        "decision": decided.decision.value,
+        "decision": decided.decision,
         "reason": decided.reason,
         "override": override_row(decided.override) if decided.override else None,
         "proof": list(decided.proof),
-        "servers": {one.server: one.status.value for one in decided.answer.outcomes},
+        "servers": {one.server: one.status for one in decided.answer.outcomes},
         "age": round(decided.age, 3),
         "elapsed_ms": round(decided.seconds * 1000, 1),
     }

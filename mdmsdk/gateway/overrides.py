@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from typing_extensions import TypedDict
 
 from mdmsdk.identifiers import Key, Mac, parse_key
 from mdmsdk.models import Compliance, ComplianceState, Decision, Device
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from mdmsdk.federation import Answer
     from mdmsdk.gateway.settings import Override
 
-__all__ = ["Overrides", "override_row", "record_of"]
+__all__ = ["OverrideRow", "Overrides", "override_row", "record_of"]
 
 _log = logging.getLogger("mdmsdk.gateway")
 
@@ -82,7 +84,27 @@ class Overrides:
         return self._now() < override.until.timestamp()
 
 
-def override_row(override: Override) -> dict[str, Any]:
+class OverrideRow(TypedDict):
+    """The administrator's own word on one device.
+
+    Attributes:
+        decision: what the device gets.
+        key: its identifier, with the kind.
+        until: when it ends.
+        reason: in the administrator's words.
+        by: who decided it.
+        randomized: whether the identifier is an address that a device made up.
+    """
+
+    decision: Literal["allow", "deny"]
+    key: str
+    until: str
+    reason: str
+    by: str
+    randomized: bool
+
+
+def override_row(override: Override) -> OverrideRow:
     """An override as JSON, in an answer."""
     key = parse_key(override.key)
     return {

@@ -3,202 +3,230 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, ValidationError, model_validator
-from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from typing_extensions import TypedDict
 
 from mdmsdk.errors import InvalidIdentifierError, MdmError
-from mdmsdk.federation.rows import device_row, heartbeat_row
+from mdmsdk.federation.rows import DeviceRow, HeartbeatRow, device_row, heartbeat_row
 from mdmsdk.gateway.access import Refusal
-from mdmsdk.gateway.journal import Asker, decided_row, journal_row
-from mdmsdk.gateway.problems import problem_of
+from mdmsdk.gateway.journal import DecidedRow, JournalRow, decided_row, journal_row
+from mdmsdk.gateway.openapi import describe
+from mdmsdk.gateway.operations import JSON, NDJSON, Operation
+from mdmsdk.gateway.problems import Problem, problem_of
+from mdmsdk.gateway.questions import Named, Narrowed, OfServers, Question
 from mdmsdk.identifiers import KEY_KINDS, Key, parse_key
-from mdmsdk.models import FrozenModel
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
-
-    from starlette.requests import Request
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from mdmsdk.gateway.gateway import Gateway
-    from mdmsdk.gateway.settings import RestFace, Scope
+    from mdmsdk.gateway.operations import Asked
     from mdmsdk.models import Device
 
-__all__ = ["Question", "rest_face"]
-
-_MOST_KEYS = 10_000
-_NDJSON = "application/x-ndjson"
-_Text = Annotated[str, Field(min_length=1, max_length=1_000)]
+__all__ = ["description", "health", "rest_face"]
 
 
-class Question(FrozenModel):
-    """The body of ``POST /v1/lookup``; `chain` or `keys`.
+class Ready(TypedDict):
+    """Whether the gateway can answer.
 
     Attributes:
-        chain: identifiers of one device, the surest first; one answer.
-        keys: of many devices; one answer each, a line each, in the order given.
-        servers: only these are asked.
-        deadline: seconds for the whole, within that of the gateway for each answer.
-        fresh: whether answers that are kept do not count.
-        max_age: seconds that a kept answer may be old.
+        ready: whether at least one server answers.
+        servers: how many there are.
+        answering: how many of them answer.
     """
 
-    chain: tuple[_Text, ...] = Field(default=(), max_length=16)
-    keys: tuple[_Text, ...] = Field(default=(), max_length=_MOST_KEYS)
-    servers: tuple[_Text, ...] | None = None
-    deadline: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    fresh: bool = False
-    max_age: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-
-    @model_validator(mode="after")
-    def _check(self) -> Question:
-        if bool(self.chain) is bool(self.keys):
-            raise ValueError("either chain or keys is wanted")
-        return self
+    ready: bool
+    servers: int
+    answering: int
 
 
-def rest_face(gateway: Gateway, face: RestFace) -> list[Route]:
-    """The routes of the face."""
-    served = _Face(gateway, face)
+class End(TypedDict):
+    """How a stream of lines ended.
+
+    Attributes:
+        complete: whether nothing is missing.
+        lines: how many came before this one.
+        error: why something is missing.
+    """
+
+    complete: bool
+    lines: int
+    error: Problem | None
+
+
+class LastLine(TypedDict):
+    """The last line of each stream. A stream without it was cut off.
+
+    Attributes:
+        end: how the stream ended.
+    """
+
+    end: End
+
+
+def rest_face(gateway: Gateway) -> list[Operation]:
+    """The requests of the face."""
+    served = _Face(gateway)
+    devices = {NDJSON: DeviceRow | LastLine}
     return [
-        Route("/v1/devices/{kind}/{value:path}", served.device, methods=["GET"]),
-        Route("/v1/lookup", served.lookup, methods=["POST"]),
-        Route("/v1/noncompliant", served.noncompliant, methods=["GET"]),
-        Route("/v1/devices", served.devices, methods=["GET"]),
-        Route("/v1/servers", served.servers, methods=["GET"]),
-        Route("/v1/decisions", served.decisions, methods=["GET"]),
+        Operation(
+            path="/v1/devices/{kind}/{value:path}",
+            serve=served.device,
+            scope="lookup",
+            place=Named,
+            question=Narrowed,
+            answers={JSON: DecidedRow},
+        ),
+        Operation(
+            path="/v1/lookup",
+            serve=served.lookup,
+            scope="lookup",
+            method="POST",
+            question=Question,
+            answers={JSON: DecidedRow, NDJSON: DecidedRow | LastLine},
+        ),
+        Operation(
+            path="/v1/noncompliant",
+            serve=served.noncompliant,
+            scope="lists",
+            question=OfServers,
+            answers=devices,
+        ),
+        Operation(
+            path="/v1/devices", serve=served.devices, scope="lists", question=OfServers, answers=devices
+        ),
+        Operation(
+            path="/v1/servers", serve=served.servers, scope="servers", answers={JSON: list[HeartbeatRow]}
+        ),
+        Operation(
+            path="/v1/decisions",
+            serve=served.decisions,
+            scope="decisions",
+            answers={JSON: list[JournalRow]},
+        ),
     ]
+
+
+def health(gateway: Gateway) -> list[Operation]:
+    """What needs no key and names no server."""
+
+    async def alive(_: Asked) -> Response:
+        """Say that the gateway runs."""
+        return PlainTextResponse("ok\n")
+
+    async def ready(_: Asked) -> Response:
+        """Say whether at least one server answers; 503 where none does."""
+        beats = await gateway.beats()
+        answering = sum(beat.ok for beat in beats)
+        found: Ready = {"ready": answering > 0, "servers": len(beats), "answering": answering}
+        return JSONResponse(found, 200 if answering else 503)
+
+    return [
+        Operation(path="/healthz", serve=alive, answers={"text/plain": str}),
+        Operation(path="/readyz", serve=ready, answers={JSON: Ready}, statuses=(200, 503)),
+    ]
+
+
+def description(operations: Sequence[Operation]) -> Operation:
+    """The request that gives the description of the others, and of itself."""
+    kept: list[Response] = []
+
+    async def openapi(_: Asked) -> Response:
+        """Describe what can be asked, as OpenAPI 3.1."""
+        if not kept:
+            kept.append(JSONResponse(describe([*operations, operation])))
+        return kept[0]
+
+    operation = Operation(path="/openapi.json", serve=openapi, answers={JSON: dict[str, Any]})
+    return operation
 
 
 class _Face:
     """Answers of the REST face."""
 
-    def __init__(self, gateway: Gateway, face: RestFace) -> None:
+    def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._face = face
 
-    async def device(self, request: Request) -> Response:
-        """What the servers say about one key."""
-        asker = self._log_in(request, "lookup")
-        kind, value = request.path_params["kind"], request.path_params["value"]
-        if kind not in KEY_KINDS:
-            raise Refusal(404, f"there is no kind of key of this name: {', '.join(KEY_KINDS)}")
-        given: dict[str, Any] = _parameters(request)
-        if "servers" in given:
-            given["servers"] = given["servers"].split(",")
-        return await self._one(asker, _read({**given, "chain": [value]}), KEY_KINDS[kind])
+    async def device(self, asked: Asked) -> Response:
+        """Look one device up.
 
-    async def lookup(self, request: Request) -> Response:
-        """What they say about a chain of keys, or about many."""
-        asker = self._log_in(request, "lookup")
-        asked = _read(await self._gateway.body(request))
-        if asked.chain:
-            return await self._one(asker, asked, parse_key)
-        decisions = self._gateway.lookup_many(
-            asker,
-            asked.keys,
-            servers=asked.servers,
-            deadline=asked.deadline,
-            fresh=asked.fresh,
-            max_age=asked.max_age,
-        )
+        All servers are asked for the key, unless an answer is kept that is young enough.
+        """
+        return await self._one(asked, [asked.place.value], KEY_KINDS[asked.place.kind])
+
+    async def lookup(self, asked: Asked) -> Response:
+        """Look up by several identifiers of one device, or look many devices up.
+
+        A `chain` gives one answer as JSON: its identifiers are asked for in order, the next one only where
+        every server that could know the one before says that it does not. `keys` give a line each, in their
+        order.
+        """
+        question: Question = asked.question
+        if question.chain:
+            return await self._one(asked, question.chain, parse_key)
+        decisions = self._gateway.lookup_many(asked.asker, question.keys, question)
         return await _stream(decided_row(decided) async for decided in decisions)
 
-    async def _one(self, asker: Asker, asked: Question, read: Callable[[str], Key]) -> Response:
-        decided = await self._gateway.lookup(
-            asker,
-            _keys(asked.chain, read),
-            servers=asked.servers,
-            deadline=asked.deadline,
-            fresh=asked.fresh,
-            max_age=asked.max_age,
-        )
+    async def _one(self, asked: Asked, texts: Sequence[str], parse: Callable[[str], Key]) -> Response:
+        decided = await self._gateway.lookup(asked.asker, _keys(texts, parse), asked.question)
         return JSONResponse(decided_row(decided))
 
-    async def noncompliant(self, request: Request) -> Response:
-        """The devices that do not comply, a line each; ends with a line of the error if it is not whole."""
-        self._log_in(request, "lists")
-        return await _stream(map_rows(self._gateway.federation.noncompliant(servers=_servers(request))))
+    async def noncompliant(self, asked: Asked) -> Response:
+        """List the devices that do not comply.
 
-    async def devices(self, request: Request) -> Response:
-        """All records, likewise."""
-        self._log_in(request, "lists")
-        return await _stream(map_rows(self._gateway.federation.devices(servers=_servers(request))))
+        A line for each, page by page as the servers give them, and a last line that says whether the list is
+        whole.
+        """
+        return await self._list(self._gateway.federation.noncompliant(servers=asked.question.servers))
 
-    async def servers(self, request: Request) -> Response:
-        """Whether each server is there."""
-        self._log_in(request, "servers")
+    async def devices(self, asked: Asked) -> Response:
+        """List all records.
+
+        A line for each, page by page as the servers give them, and a last line that says whether the list is
+        whole.
+        """
+        return await self._list(self._gateway.federation.devices(servers=asked.question.servers))
+
+    async def _list(self, devices: AsyncIterator[Device]) -> Response:
+        return await _stream(device_row(device) async for device in devices)
+
+    async def servers(self, _: Asked) -> Response:
+        """Say whether each server is there; what was heard some seconds ago counts."""
         return JSONResponse([heartbeat_row(beat) for beat in await self._gateway.beats()])
 
-    async def decisions(self, request: Request) -> Response:
-        """The newest decisions of both faces, the last one first."""
-        self._log_in(request, "decisions")
+    async def decisions(self, _: Asked) -> Response:
+        """List the newest decisions of both faces, the last one first."""
         return JSONResponse([journal_row(decided) for decided in self._gateway.journal.newest()])
 
-    def _log_in(self, request: Request, scope: Scope) -> Asker:
-        gateway, header = self._gateway, request.headers.get("authorization", "")
-        client = gateway.client(request)
-        return Asker("rest", gateway.access.bearer(self._face.keys, client, header, scope), client)
 
-
-async def map_rows(devices: AsyncIterator[Device]) -> AsyncIterator[dict[str, Any]]:
-    """The devices of a list as rows."""
-    async for device in devices:
-        yield device_row(device)
-
-
-async def _stream(rows: AsyncIterator[dict[str, Any]]) -> Response:
+async def _stream(rows: AsyncIterator[Mapping[str, Any]]) -> Response:
     """An answer line by line. What fails before the first line is an error of the whole."""
     first = await anext(rows, None)
 
     async def lines() -> AsyncIterator[bytes]:
-        if first is None:
-            return
-        yield _line(first)
-        try:
-            async for row in rows:
-                yield _line(row)
-        except MdmError as error:
-            yield _line({"error": problem_of(error)})
+        count, failure = 0, None
+        if first is not None:
+            yield _line(first)
+            count = 1
+            try:
+                async for row in rows:
+                    yield _line(row)
+                    count += 1
+            except (MdmError, Refusal) as error:
+                failure = problem_of(error)
+        yield _line({"end": {"complete": failure is None, "lines": count, "error": failure}})
 
-    return StreamingResponse(lines(), media_type=_NDJSON)
+    return StreamingResponse(lines(), media_type=NDJSON)
 
 
-def _line(row: dict[str, Any]) -> bytes:
+def _line(row: Mapping[str, Any]) -> bytes:
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode(errors="replace") + b"\n"
 
 
-def _parameters(request: Request) -> dict[str, str]:
-    pairs = request.query_params.multi_items()
-    given = dict(pairs)
-    if len(given) != len(pairs):
-        raise Refusal(400, "a parameter is there twice")
-    return given
-
-
-def _servers(request: Request) -> list[str] | None:
-    given = _parameters(request)
-    if given.keys() - {"servers"}:
-        raise Refusal(400, "a list takes no parameter but servers")
-    return given["servers"].split(",") if given else None
-
-
-def _read(given: bytes | dict[str, Any]) -> Question:
+def _keys(texts: Sequence[str], parse: Callable[[str], Key]) -> list[Key]:
     try:
-        if isinstance(given, bytes):
-            return Question.model_validate_json(given)
-        return Question.model_validate(given)
-    except ValidationError as error:
-        found = [
-            f"{'.'.join(map(str, one['loc'])) or 'the body'}: {one['msg']}" for one in error.errors()[:5]
-        ]
-        raise Refusal(400, "the request cannot be read", "; ".join(found)) from None
-
-
-def _keys(texts: Sequence[str], read: Callable[[str], Key]) -> list[Key]:
-    try:
-        return list(map(read, texts))
+        return list(map(parse, texts))
     except InvalidIdentifierError as error:
         raise Refusal(400, error.message, error.hint or "") from None

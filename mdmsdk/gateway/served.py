@@ -7,8 +7,10 @@ import contextlib
 import logging
 import signal
 import ssl
+import sys
 from typing import TYPE_CHECKING, Any
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import HANDLED_SIGNALS
@@ -16,7 +18,9 @@ from uvicorn.server import HANDLED_SIGNALS
 from mdmsdk.config import Config, load_config
 from mdmsdk.errors import ConfigurationError, MdmError
 from mdmsdk.federation import AsyncMdmFederation
-from mdmsdk.gateway.asgi import build
+from mdmsdk.gateway.access import Refusal
+from mdmsdk.gateway.asgi import HEADERS, MOST_HEADERS, build
+from mdmsdk.gateway.problems import refused
 from mdmsdk.gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
@@ -32,7 +36,8 @@ __all__ = ["Served", "origin_of", "read_settings", "uvicorn_config"]
 
 _log = logging.getLogger("mdmsdk.gateway")
 _KEEP_ALIVE = 30  # seconds
-_HEADERS = 32 * 1024  # bytes of all headers
+_LINGER = 2.0
+"""Seconds: who still sends when the connection is closed may lose the answer."""
 _ON_ITS_WAY = 0.5
 """Seconds for which a connection stays open when the gateway ends, for a request that was sent."""
 _CLOSE = (b"connection", b"close")
@@ -99,6 +104,7 @@ class _Connection(H11Protocol):
 
     _limit: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
+    _deaf = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -116,6 +122,25 @@ class _Connection(H11Protocol):
         """Begin to wait for the next request, or for the rest of a body that nobody wanted."""
         self._wait()
         super().on_response_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Tell what is no request, or has too large headers, in the format of every other error."""
+        status = getattr(sys.exception(), "error_status_hint", 400)
+        answer = refused(Refusal(status, msg, headers={"Connection": "close"}))
+        head = h11.Response(status_code=status, headers=[*answer.raw_headers, *HEADERS])
+        for event in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self._deaf = True
+        if self._limit:
+            self._limit.cancel()
+        self._limit = self.loop.call_later(_LINGER, self.transport.abort)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def data_received(self, data: bytes) -> None:
+        """Read what comes, and drop it after an error."""
+        if not self._deaf:
+            super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the clock."""
@@ -218,7 +243,7 @@ def uvicorn_config(application: Any, settings: GatewaySettings) -> uvicorn.Confi
         limit_concurrency=settings.connections,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=max(1, round(settings.drain)),
-        h11_max_incomplete_event_size=_HEADERS,
+        h11_max_incomplete_event_size=MOST_HEADERS,
     )
 
 

@@ -15,8 +15,8 @@ from pydantic import BaseModel, SecretStr
 from mdmsdk.cli import main
 from mdmsdk.client.build import kinds_of
 from mdmsdk.errors import MdmError
+from mdmsdk.federation.rows import error_row
 from mdmsdk.identifiers import KEY_KINDS, Guid, Mac
-from mdmsdk.models import error_summary
 from mdmsdk.registry import SIMULATORS, installed, load_provider, load_simulator
 from mdmsdk.settings import ProviderSettings, secret_values
 from mdmsdk.simulator import Fault, Fleet, TlsFiles, serve
@@ -88,7 +88,7 @@ class Canary:
             except MdmError as error:
                 texts = {
                     "message": f"{error}{error!r}",
-                    "attributes": f"{vars(error)}{error.hint}{error_summary(error)}",
+                    "attributes": f"{vars(error)}{error.hint}{error_row(error)}",
                     "frames and chain": printed(error, without=__file__),
                 }
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from http.client import HTTPResponse
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -165,6 +166,44 @@ def test_bad_questions_of_a_program(faces: Faces, body: bytes) -> None:
     assert answer.status_code == 400
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert {"type", "title", "status", "detail"} <= answer.json().keys()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/v1/servers?server=one", {}, 400),
+        ("GET", "/v1/devices?servers=one&servers=two", {}, 400),
+        ("GET", f"/v1/devices/mac/{MAC}?fresh=yes", {}, 400),
+        ("GET", f"/v1/devices/mac/{MAC}?deadline=null", {}, 400),
+        ("POST", "/v1/lookup?fresh=true", {}, 400),
+        ("POST", "/v1/servers", {}, 405),
+        ("DELETE", "/healthz", {}, 405),
+        ("GET", "/v1/lookup", {}, 405),
+        ("GET", "/v1/servers/", {}, 404),
+        ("GET", "//v1/servers", {}, 404),
+        ("GET", "/v1/devices/mac/..%2f..%2fservers", {}, 400),
+        ("GET", "/v1/devices/mac/%ff%00", {}, 400),
+        ("GET", "/v1/../healthz", {}, 404),
+        ("GET", "/healthz", {"X-Long": "x" * 100_000}, 431),
+        ("GET", "/healthz", {"Content-Length": "-1"}, 400),
+    ],
+)
+def test_what_is_wrong_is_a_problem_with_a_hint(
+    faces: Faces, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    place = urlsplit(faces.origin)
+    lines = {"Host": "x", "Authorization": f"Bearer {KEY}", "Connection": "close", **headers}
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    with socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=10) as wire:
+        wire.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode())
+        answer = HTTPResponse(wire)
+        answer.begin()
+        problem = json.loads(answer.read())
+    assert answer.status == problem["status"] == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert problem["hint"]
+    assert (status == 405) is ("Allow" in answer.headers)
 
 
 def test_a_body_over_the_limit(gateway: Open) -> None:

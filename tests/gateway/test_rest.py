@@ -26,15 +26,22 @@ def test_a_chain_is_asked_for_in_order(gateway: Open) -> None:
 def test_many_keys_are_answered_line_by_line_in_order(gateway: Open) -> None:
     faces: Faces = gateway({"one": [device()]})
     keys = [f"mac:{MAC}", "mac:00:1B:44:11:3A:B8", "no key", f"guid:{GUID}"]
-    told = lines(faces.rest.post("/v1/lookup", json={"keys": keys}).text)
+    *told, last = lines(faces.rest.post("/v1/lookup", json={"keys": keys}).text)
     assert [one["decision"] for one in told] == ["compliant", "not_registered", "no_answer", "compliant"]
+    assert last == {"end": {"complete": True, "lines": 4, "error": None}}
 
 
 def test_lists_and_servers(gateway: Open) -> None:
     faces: Faces = gateway({"one": [device(), device("noncompliant", id="2")], "two": []})
-    assert [one["id"] for one in lines(faces.rest.get("/v1/devices").text)] == ["1", "2"]
-    assert [one["id"] for one in lines(faces.rest.get("/v1/noncompliant?servers=one").text)] == ["2"]
-    assert faces.rest.get("/v1/noncompliant?servers=two").text == ""
+    one, two, last = lines(faces.rest.get("/v1/devices").text)
+    assert [one["id"], two["id"]] == ["1", "2"]
+    assert last == {"end": {"complete": True, "lines": 2, "error": None}}
+    assert [one.get("id") for one in lines(faces.rest.get("/v1/noncompliant?servers=one").text)] == [
+        "2",
+        None,
+    ]
+    (last,) = lines(faces.rest.get("/v1/noncompliant?servers=two").text)
+    assert last == {"end": {"complete": True, "lines": 0, "error": None}}
     for wrong in ("servers=nobody", "servers=", "servers=one&servers=two", "server=one"):
         assert faces.rest.get(f"/v1/noncompliant?{wrong}").status_code == 400
     assert [(one["server"], one["ok"]) for one in faces.rest.get("/v1/servers").json()] == [
