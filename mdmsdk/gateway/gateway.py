@@ -99,7 +99,7 @@ class Gateway:
         taken = time.perf_counter() - began
         decided = Decided(time.time(), asker, answer, decision, taken, override)
         self.journal.note(decided)
-        _log.info("%s: %s", asker.face, decision, extra={"face": asker.face, "decision": decision.value})
+        _log.debug("%s: %s", asker.face, decision, extra={"face": asker.face, "decision": decision.value})
         return decided
 
     def _options(self, how: Narrowed) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
@@ -19,6 +20,7 @@ from mdmsdk.gateway.access import Refusal
 from mdmsdk.gateway.ise_xml import device_of, document, element, is_attribute
 from mdmsdk.gateway.journal import Asker
 from mdmsdk.gateway.questions import parameters
+from mdmsdk.gateway.written import Written
 from mdmsdk.ise import CRITERIA
 from mdmsdk.models import ComplianceState, Decision
 
@@ -83,6 +85,7 @@ class _Face:
     def __init__(self, gateway: Gateway, face: IseFace) -> None:
         self._gateway = gateway
         self._face = face
+        self._written: Written[str] = Written()
 
     async def info(self, request: Request) -> Response:
         """What the server is."""
@@ -143,6 +146,13 @@ class _Face:
             return ""
         if decision is Decision.NO_ANSWER or device is None:
             raise Refusal(503, "no answer of a server that may know the device", headers=_LATER)
+        if decided.override:
+            return self._write(query, key, device, decision)
+        # Keys of two kinds may be written alike, and one key in two ways.
+        how = (type(key), str(key), query.version, query.wanted)
+        return self._written.of(decided.answer, how, lambda: self._write(query, key, device, decision))
+
+    def _write(self, query: _Query, key: Key, device: Device, decision: Decision) -> str:
         passed = decision is Decision.COMPLIANT or (decision is Decision.GRACE and self._face.grace)
         if not passed:
             # What the decision says beyond the record, such as that nobody vouches for it.
@@ -251,18 +261,24 @@ def _checked(version: int, given: Mapping[str, str], values: Sequence[str]) -> _
         raise Refusal(400, "value is required")
     if identifier not in _NAMED_BY or (identifier and criterion != "compliance"):
         raise Refusal(400, "deviceidentifier has to be guid or macaddress, and belongs to a list")
-    # + is decoded to a blank in a query, and stays a plus in a path.
-    wanted = frozenset(re.split(r"[+\s]", given["filter"].lower()))
-    if not all(is_attribute(name, version) for name in wanted):
-        raise Refusal(400, "filter has to be all, or names of attributes joined by +")
     return _Query(
         version=version,
         paging=given["paging"],
-        wanted=wanted,
+        wanted=_wanted(given["filter"], version),
         criterion=criterion,
         values=tuple(value.lower() for value in values) if criterion == "compliance" else tuple(values),
         identifier=identifier,
     )
+
+
+@lru_cache(maxsize=64)
+def _wanted(names: str, version: int) -> frozenset[str]:
+    """The names in a filter."""
+    # + is decoded to a blank in a query, and stays a plus in a path.
+    wanted = frozenset(re.split(r"[+\s]", names.lower()))
+    if not all(is_attribute(name, version) for name in wanted):
+        raise Refusal(400, "filter has to be all, or names of attributes joined by +")
+    return wanted
 
 
 def _values(body: bytes) -> list[str]:

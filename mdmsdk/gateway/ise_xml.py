@@ -26,6 +26,7 @@ _MOST_MACS = 5
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Characters that XML 1.0 has no way to write, https://www.w3.org/TR/xml/#charsets
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_PLAIN = re.compile(r"[\w .,:;/()+=@#-]*", re.ASCII)
 _SINCE_3 = ("lastCheckinTimeStamp", "guid", "macaddresses")
 _NAMES = (
     *("register_status", "compliance", "disk_encryption_on", "pin_lock_on", "jail_broken", "manufacturer"),
@@ -47,7 +48,9 @@ def element(name: str, value: object) -> str:
     """An element with text; nothing for None, for what is not known is absent."""
     if value is None or value == "":
         return ""
-    text = str(value).lower() if isinstance(value, bool) else escape(_NO_XML.sub("\ufffd", str(value)))
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if not _PLAIN.fullmatch(text):
+        text = escape(_NO_XML.sub("\ufffd", text))
     return f"<{name}>{text}</{name}>"
 
 

@@ -209,3 +209,15 @@ def test_what_is_silent_about_the_key_is_no_pass(gateway: Open) -> None:
         answer = faces.ask(version, "macaddress", BARE)
         assert "<status>true</status>" not in answer.text
         assert BARE not in answer.text
+
+
+def test_what_the_cache_gives_again_is_written_for_each_question(gateway: Open) -> None:
+    faces: Faces = gateway({"one": [device(serial_number="C02XK0AAJG5H")]}, federation={"cache_ttl": 60})
+    whole = [faces.ask(3, "macaddress", MAC).text for _ in range(4)]
+    assert len(set(whole)) == 1
+    for _ in range(2):
+        some = faces.ask(3, "macaddress", MAC, filter="compliance").text
+        assert "<status>true</status>" in some
+        assert "serial_number" not in some
+        assert "<guid>" not in faces.ask(2, "macaddress", MAC).text
+    assert faces.ask(3, "macaddress", MAC).text == whole[0]
