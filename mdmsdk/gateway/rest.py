@@ -16,12 +16,14 @@ from mdmsdk.gateway.openapi import describe
 from mdmsdk.gateway.operations import JSON, NDJSON, Operation
 from mdmsdk.gateway.problems import Problem, problem_of
 from mdmsdk.gateway.questions import Named, Narrowed, OfServers, Question
+from mdmsdk.gateway.written import Written
 from mdmsdk.identifiers import KEY_KINDS, Key, parse_key
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from mdmsdk.gateway.gateway import Gateway
+    from mdmsdk.gateway.journal import Decided
     from mdmsdk.gateway.operations import Asked
     from mdmsdk.models import Device
 
@@ -148,6 +150,7 @@ class _Face:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._written: Written[bytes] = Written()
 
     async def device(self, asked: Asked) -> Response:
         """Look one device up.
@@ -171,7 +174,10 @@ class _Face:
 
     async def _one(self, asked: Asked, texts: Sequence[str], parse: Callable[[str], Key]) -> Response:
         decided = await self._gateway.lookup(asked.asker, _keys(texts, parse), asked.question)
-        return JSONResponse(decided_row(decided))
+        if decided.override:
+            return JSONResponse(decided_row(decided))
+        row = self._written.of(decided.answer, "", lambda: _without_age(decided))
+        return Response(b'%s,"age":%r}' % (row, round(decided.age, 3)), media_type=JSON)
 
     async def noncompliant(self, asked: Asked) -> Response:
         """List the devices that do not comply.
@@ -219,6 +225,12 @@ async def _stream(rows: AsyncIterator[Mapping[str, Any]]) -> Response:
         yield _line({"end": {"complete": failure is None, "lines": count, "error": failure}})
 
     return StreamingResponse(lines(), media_type=NDJSON)
+
+
+def _without_age(decided: Decided) -> bytes:
+    """The JSON of an answer up to its age, which is another one each time."""
+    row = {name: value for name, value in decided_row(decided).items() if name != "age"}
+    return _line(row).removesuffix(b"}\n")
 
 
 def _line(row: Mapping[str, Any]) -> bytes:

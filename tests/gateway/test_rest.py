@@ -75,3 +75,16 @@ def test_an_identifier_is_of_the_kind_that_the_path_names(gateway: Open) -> None
     told = faces.rest.get(f"/v1/devices/id/Jamf:GUID:{GUID}").json()
     assert (told["kind"], told["decision"]) == ("id", "compliant")
     assert faces.rest.get("/v1/devices/colour/red").status_code == 404
+
+
+def test_what_the_cache_gives_again_differs_in_its_age_alone(gateway: Open) -> None:
+    faces: Faces = gateway({"one": [device(name='a "name" }')]}, federation={"cache_ttl": 60})
+    path = f"/v1/devices/mac/{MAC}"
+    faces.rest.get(path)
+    first, second, line = (
+        faces.rest.get(path).json(),
+        faces.rest.get(path).json(),
+        faces.rest.post("/v1/lookup", json={"keys": [MAC]}).text.splitlines()[0],
+    )
+    assert second["age"] >= first["age"]
+    assert {**first, "age": 0} == {**second, "age": 0} == {**json.loads(line), "age": 0}
