@@ -50,6 +50,11 @@ def test_types_are_shipped(package: str) -> None:
     assert importlib.resources.files(package).joinpath("py.typed").is_file()
 
 
+def test_the_page_of_the_gateway_is_shipped() -> None:
+    shipped = importlib.resources.files("mdmsdk").joinpath("gateway", "static")
+    assert {file.name for file in shipped.iterdir()} == {"page.html", "page.css", "page.js"}
+
+
 @from_wheel
 @pytest.mark.parametrize("package", packages())
 def test_package_comes_from_the_wheel(package: str) -> None:

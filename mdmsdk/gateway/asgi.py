@@ -15,6 +15,7 @@ from mdmsdk.gateway.access import Refusal
 from mdmsdk.gateway.audit import audited
 from mdmsdk.gateway.gateway import CLOSE, Gateway
 from mdmsdk.gateway.ise import ise_face
+from mdmsdk.gateway.page import page
 from mdmsdk.gateway.problems import failed, refused, refused_plainly
 from mdmsdk.gateway.rest import description, health, rest_face
 
@@ -60,6 +61,8 @@ def build(federation: AsyncMdmFederation, settings: GatewaySettings) -> Door:
     # They are tried in order: what is asked most comes first.
     routes = ise_face(gateway, settings.ise) if settings.ise else []
     routes += [one.route(gateway, settings.rest) for one in operations]
+    if settings.rest and settings.rest.page:
+        routes += page()
     if metrics:
         routes.append(metrics.route())
     inner = Starlette(

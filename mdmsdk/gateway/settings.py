@@ -81,9 +81,11 @@ class RestFace(Settings):
 
     Attributes:
         keys: who may ask, with ``Authorization: Bearer KEY``.
+        page: whether there is a web page at ``/``, which asks with the key that a person enters.
     """
 
     keys: tuple[RestKey, ...] = Field(min_length=1)
+    page: bool = True
 
 
 class GatewayTls(Settings):
