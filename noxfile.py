@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent
 PYPROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 DIST = ROOT / "dist"
-EXTRAS = ("certificates", "cli", "gateway", "keyring", "redis", "simulator", "testing")
+EXTRAS = ("certificates", "cli", "gateway", "keyring", "otel", "redis", "simulator", "testing")
 CONSTRAINTS = ("-c", "constraints.txt")
 # Most tests wait for a server and not for a processor, so more run at once than there are cores.
 PARALLEL = ("-n", "4")

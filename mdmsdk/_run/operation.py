@@ -11,6 +11,7 @@ from tenacity import AsyncRetrying, retry_if_exception
 
 from mdmsdk._run import rules
 from mdmsdk._run.signals import from_signal_handler
+from mdmsdk._run.telemetry import Exchange
 from mdmsdk.errors import (
     AuthenticationError,
     DeadlineExceededError,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from mdmsdk._run.budget import Budget
     from mdmsdk._run.runner import Runner
+    from mdmsdk._run.telemetry import Watched
     from mdmsdk.provider import Token
     from mdmsdk.wire import Request
 
@@ -53,15 +55,16 @@ def _size(outcome: Any) -> int:
 class Operation:
     """What a runner does for one call of a client."""
 
-    __slots__ = ("_budget", "_plugin", "_policy", "_runner", "_state", "_waits")
+    __slots__ = ("_budget", "_plugin", "_policy", "_runner", "_seen", "_state", "_waits")
 
-    def __init__(self, runner: Runner, budget: Budget) -> None:
+    def __init__(self, runner: Runner, budget: Budget, seen: Watched | None = None) -> None:
         self._runner = runner
         self._plugin = runner.plugin
         self._policy = runner.policy
         self._waits = runner.shared.waits
         self._state = runner.shared.now
         self._budget = budget
+        self._seen = seen
 
     async def observed(self, method: str, *args: Any) -> Any:
         """What a method gives, while the circuit breaker looks on how the server is."""
@@ -291,7 +294,9 @@ class Operation:
             budget.exchanging += 1  # and stays so where nobody waits for the end: see `Budget.given_up`
             send = partial(http.exchange, request, seconds, policy.max_body)
             quiet = not shared.given_http
-            response: Response = await self._waits.exchange(send, budget, state.pool, turn, quiet=quiet)
+            with Exchange(request, self._seen) as seen:
+                response: Response = await self._waits.exchange(send, budget, state.pool, turn, quiet=quiet)
+                seen.answered(response.status)
             budget.exchanging -= 1
             shared.heard_at = time.monotonic()
         except (MdmTimeoutError, DeadlineExceededError) as error:

@@ -10,6 +10,7 @@ from mdmsdk._run.budget import Budget
 from mdmsdk._run.operation import Operation
 from mdmsdk._run.plugin import Plugin
 from mdmsdk._run.state import Shared
+from mdmsdk._run.telemetry import Watched
 from mdmsdk.errors import ClientClosedError, MdmError
 from mdmsdk.settings import secret_values
 from mdmsdk.silence import sealed
@@ -66,7 +67,8 @@ class Runner:
             try:
                 if self.shared.closed:
                     raise ClientClosedError("the client is closed")
-                return await Operation(self, budget).observed(method, *args)
+                with Watched(operation, method, self.server, self.provider.name) as seen:
+                    return await Operation(self, budget, seen).observed(method, *args)
             except MdmError as error:
                 told = error
                 if self.shared.closed and not isinstance(error, ClientClosedError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
+from mdmsdk._run.telemetry import Served, is_watched
 from mdmsdk.errors import MdmError
 from mdmsdk.gateway.access import Refusal
 from mdmsdk.gateway.audit import audited
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["HEADERS", "MOST_HEADERS", "Door", "build"]
 
 _log = logging.getLogger("mdmsdk.gateway")
+_access = logging.getLogger("mdmsdk.gateway.access")
 _HTTP = {"1.0", "1.1", "2", "3"}
 MOST_HEADERS = 32 * 1024
 HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
@@ -110,11 +113,20 @@ class Door:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
+        if not is_watched():
+            await self._serve(scope, receive, send)
+            return
+        with Served(scope["method"], scope["headers"], _face_of(scope["path"])) as seen:
+            await self._serve(scope, receive, send, seen)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, seen: Served | None = None) -> None:
+        began = time.perf_counter()
 
         async def answer(message: Any) -> None:
             if message["type"] == "http.response.start":
-                if self._metrics:
-                    self._metrics.responded(scope["path"], message["status"])
+                self._note(scope, message["status"], began)
+                if seen:
+                    seen.responded(message["status"])
                 message = {**message, "headers": [*message["headers"], *HEADERS]}
             await send(message)
 
@@ -127,6 +139,20 @@ class Door:
             await _in_format(scope["path"], refusal)(scope, receive, answer)
             return
         await self._inner(scope, receive, answer)
+
+    def _note(self, scope: Scope, status: int, began: float) -> None:
+        """Count a response, and log it without its path, which may name a device."""
+        if self._metrics:
+            self._metrics.responded(_face_of(scope["path"]), status)
+        if _access.isEnabledFor(logging.INFO):
+            face, client = _face_of(scope["path"]), (scope.get("client") or ("",))[0]
+            took = round((time.perf_counter() - began) * 1000, 1)
+            told = {"face": face, "client": client, "status": status, "elapsed_ms": took}
+            _access.info("%s: %d", face, status, extra=told)
+
+
+def _face_of(path: str) -> str:
+    return "ise" if "/ciscoise/" in path else "rest" if path.startswith("/v1/") else "other"
 
 
 def _check_framing(scope: Scope) -> None:

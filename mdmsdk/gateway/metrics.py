@@ -110,9 +110,8 @@ class Metrics:
             if not kept:
                 self._of(self._server_seconds, one.server).observe(one.elapsed_ms / 1000)
 
-    def responded(self, path: str, status: int) -> None:
+    def responded(self, face: str, status: int) -> None:
         """Count a response."""
-        face = "ise" if "/ciscoise/" in path else "rest" if path.startswith("/v1/") else "other"
         self._of(self._responses, face, str(status)).inc()
 
     def lost(self, lines: int) -> None:

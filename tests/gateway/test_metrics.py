@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import math
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,8 +29,6 @@ from mdmsdk.testing import FakeServer
 from tests.gateway.conftest import GUID, KEY, MAC, device
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.gateway.conftest import Faces, Open
 
 BARE = MAC.replace(":", "")
@@ -174,7 +175,7 @@ from mdmsdk.gateway.metrics import Metrics
 from mdmsdk.testing import FakeAsyncMdmFederation
 
 metrics = Metrics(Gateway(FakeAsyncMdmFederation({"one": []}), GatewaySettings(metrics="loopback")))
-metrics.responded("/v1/servers", 200)
+metrics.responded("rest", 200)
 from prometheus_client import generate_latest
 print(generate_latest(metrics._gathered()).decode())
 """
@@ -186,3 +187,17 @@ def test_workers_add_up_what_they_count(tmp_path: Path) -> None:
     subprocess.run(command, env=environment, check=True, capture_output=True)
     second = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     assert Read(second.stdout)("gateway_responses_total", face="rest", status="200") == 2
+
+
+def test_the_dashboard_names_no_metric_that_is_not_there(gateway: Open) -> None:
+    path = Path(__file__).parents[2] / "deploy" / "grafana" / "mdm-gateway.json"
+    board = json.loads(path.read_text())
+    asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    named = {name for text in asked for name in re.findall(r"\bmdm_\w+", text)}
+    faces: Faces = gateway({"one": []}, metrics="loopback", federation={"directory": DirectorySettings()})
+    text = faces.rest.get("/metrics").text
+    kinds = dict(re.findall(r"^# TYPE (mdm_\w+) (\w+)$", text, re.MULTILINE))
+    there = {f"{name}_bucket" if kind == "histogram" else name for name, kind in kinds.items()}
+    assert named == {name for name in there if not name.endswith("_created")}
+    labels = set(re.findall(r"\b(\w+)=~?", " ".join(asked))) - {"job"}
+    assert labels <= {"decision", "source", "status"}
