@@ -69,11 +69,13 @@ class AsyncMdmFederation:
         clients: the servers by name, in order of preference.
         broken: those of the configuration that cannot be asked at all, by name; each is one failed outcome.
         directory: which records show an identifier; None without one.
+        store: where answers and the directory are kept; None where nothing is.
     """
 
     clients: dict[str, AsyncMdmClient]
     broken: dict[str, Broken]
     directory: AsyncDirectory | None
+    store: AsyncStore | None
     _waits: ModuleType = waits_aio
     _client: type[AsyncMdmClient] = AsyncMdmClient
     _store: type[AsyncStore] = AsyncStore
@@ -111,6 +113,7 @@ class AsyncMdmFederation:
         self._own_store: AsyncStore | None = None
         if store is None and (cache_ttl or directory):
             store = self._own_store = self._store()
+        self.store = store
         self.directory = None
         if store and directory:
             self.directory = self._directory(self.clients.values(), store, directory)

@@ -74,16 +74,16 @@ def encode(reply: Reply, generation: str | None, *, personal: bool) -> bytes | N
         generation: which of the key's generations it belongs to.
         personal: whether it may hold users' names, phone numbers and vendors' own records.
     """
-    devices = [one if personal else _impersonal(one) for one in reply.records.devices]
+    devices = [one if personal else impersonal(one) for one in reply.records.devices]
     written = {
         "asked": reply.asked_at,
         "ms": reply.records.elapsed_ms,
         "generation": generation,
-        "devices": list(map(_written, devices)),
+        "devices": list(map(device_written, devices)),
     }
     try:
         text = json.dumps(written, separators=(",", ":"), allow_nan=False)
-        same = [_read(one) for one in json.loads(text)["devices"]] == devices
+        same = [device_read(one) for one in json.loads(text)["devices"]] == devices
     except (TypeError, ValueError, KeyError):
         return None
     return text.encode() if same else None
@@ -93,7 +93,7 @@ def decode(client: AsyncMdmClient, key: Key, value: bytes) -> tuple[Reply, str |
     """The reply in bytes that `encode` made, and its generation; None if these are others."""
     try:
         written = json.loads(value)
-        devices = tuple(map(_read, written["devices"]))
+        devices = tuple(map(device_read, written["devices"]))
         records = Records(key, devices, elapsed_ms=float(written["ms"]))
         reply = Reply.of(client, records, float(written["asked"]))
         return reply, written["generation"]
@@ -101,12 +101,14 @@ def decode(client: AsyncMdmClient, key: Key, value: bytes) -> tuple[Reply, str |
         return None
 
 
-def _impersonal(device: Device) -> Device:
+def impersonal(device: Device) -> Device:
+    """The record without its user's name and phone number, and without the vendor's own record."""
     others = tuple(one for one in device.other_identifiers if not isinstance(one, Username))
     return device.model_copy(update={**dict.fromkeys(_PERSONAL), "other_identifiers": others})
 
 
-def _written(device: Device) -> dict[str, Any]:
+def device_written(device: Device) -> dict[str, Any]:
+    """A record as JSON has it; `device_read` gives the record again."""
     written = device.model_dump(mode="json", exclude_defaults=True)
     if device.other_identifiers:
         written["other_identifiers"] = [[one.kind, one.value] for one in device.other_identifiers]
@@ -117,7 +119,8 @@ def _written(device: Device) -> dict[str, Any]:
     return written
 
 
-def _read(written: dict[str, Any]) -> Device:
+def device_read(written: dict[str, Any]) -> Device:
+    """The record that `device_written` wrote."""
     others = tuple(KEY_KINDS[kind](value) for kind, value in written.get("other_identifiers", ()))
     return Device.model_validate(
         {**written, "other_identifiers": others, "unreadable": frozenset(written.get("unreadable", ()))}

@@ -54,6 +54,7 @@ class MdmFederation(Facade):
         clients: the servers by name, in order of preference.
         broken: those of the configuration that cannot be asked at all, by name; each is one failed outcome.
         directory: which records show an identifier; None without one.
+        store: where answers and the directory are kept; None where nothing is.
     """
 
     _inner: _Inner
@@ -72,6 +73,11 @@ class MdmFederation(Facade):
     def directory(self) -> Directory | None:
         """Which records show an identifier; None without one."""
         return None if self._inner.directory is None else Directory._around(self._inner.directory)
+
+    @property
+    def store(self) -> Store | None:
+        """Where answers and the directory are kept; None where nothing is."""
+        return None if self._inner.store is None else Store._around(self._inner.store)
 
     def __init__(
         self,

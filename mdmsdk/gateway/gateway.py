@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from starlette.requests import ClientDisconnect
 
+from mdmsdk.errors import StoreError
 from mdmsdk.gateway.access import Access, Refusal
 from mdmsdk.gateway.journal import Asker, Decided, Journal
 from mdmsdk.gateway.lists import Readings
@@ -141,6 +142,17 @@ class Gateway:
         if size > most:
             raise too_large
         return b"".join(parts)
+
+    async def store_works(self) -> bool | None:
+        """Whether the store answers; None where there is none that others use as well."""
+        store = self.federation.store
+        if store is None or not store.shared:
+            return None
+        try:
+            await store.get("gateway")
+        except StoreError:
+            return False
+        return True
 
     async def beats(self) -> list[Heartbeat]:
         """What is known of the servers, at most some seconds old."""

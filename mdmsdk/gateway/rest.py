@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from mdmsdk.errors import InvalidIdentifierError, MdmError
 from mdmsdk.federation.rows import DeviceRow, HeartbeatRow, device_row, heartbeat_row
@@ -37,11 +37,13 @@ class Ready(TypedDict):
         ready: whether at least one server answers.
         servers: how many there are.
         answering: how many of them answer.
+        store: whether the store answers, where there is one that others use as well.
     """
 
     ready: bool
     servers: int
     answering: int
+    store: NotRequired[bool]
 
 
 class End(TypedDict):
@@ -123,6 +125,8 @@ def health(gateway: Gateway) -> list[Operation]:
         beats = await gateway.beats()
         answering = sum(beat.ok for beat in beats)
         found: Ready = {"ready": answering > 0, "servers": len(beats), "answering": answering}
+        if (works := await gateway.store_works()) is not None:
+            found["store"] = works
         return JSONResponse(found, 200 if answering else 503)
 
     return [

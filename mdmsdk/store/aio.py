@@ -68,6 +68,11 @@ class AsyncStore:
         """Whether users' names and phone numbers may be in it."""
         return self._personal
 
+    @property
+    def works(self) -> bool:
+        """Whether it answered when it was asked last; one that was not asked yet counts as one that works."""
+        return self._back.works
+
     def digest(self, text: str) -> str:
         """A name for a text that must not stand in the store in clear; the same wherever the key is."""
         return self._envelope.digest(text.encode("utf-8", "surrogatepass"))

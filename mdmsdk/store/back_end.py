@@ -18,6 +18,11 @@ class Fence(NamedTuple):
 class BackEnd(Protocol):
     """One place to keep entries. Each method but `close` raises `StoreError` where that place fails."""
 
+    @property
+    def works(self) -> bool:
+        """Whether that place answered when it was asked last."""
+        ...
+
     async def read(self, names: Sequence[bytes]) -> list[bytes | None]:
         """The entries, None for each that is not there or over."""
         ...

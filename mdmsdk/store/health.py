@@ -26,6 +26,11 @@ class Health:
         self._failure: StoreError | None = None
         self._rests_until = 0.0
 
+    @property
+    def good(self) -> bool:
+        """Whether it answered when it was asked last."""
+        return self._failure is None
+
     def check(self) -> None:
         """Go on.
 

@@ -167,6 +167,11 @@ class RedisBackEnd:
             "Look at the log of the Redis server, and whether it may be written to.",
         )
 
+    @property
+    def works(self) -> bool:
+        """Whether it answered when it was asked last."""
+        return self._health.good
+
     async def read(self, names: Sequence[bytes]) -> list[bytes | None]:
         """The entries. What is no plain value there is somebody else's, and counts as not there."""
         if not names:

@@ -171,6 +171,11 @@ class SqliteBackEnd:
         if connection:
             connection.close()
 
+    @property
+    def works(self) -> bool:
+        """Whether it answered when it was asked last."""
+        return self._health.good
+
     async def read(self, names: Sequence[bytes]) -> list[bytes | None]:
         """The entries."""
         return await self._do(partial(self._read, names))

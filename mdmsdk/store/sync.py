@@ -54,6 +54,11 @@ class Store(Facade):
         """Whether users' names and phone numbers may be in it."""
         return self._inner.personal
 
+    @property
+    def works(self) -> bool:
+        """Whether it answered when it was asked last; one that was not asked yet counts as one that works."""
+        return self._inner.works
+
     def digest(self, text: str) -> str:
         """A name for a text that must not stand in the store in clear; the same wherever the key is."""
         return self._inner.digest(text)
