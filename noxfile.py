@@ -239,9 +239,10 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def killed(session: nox.Session) -> None:
-    """Kill one of all vendors' simulators in the middle of a thousand lookups, one by one. Minutes."""
+    """Kill a simulator, a replica and Redis, each in the middle of a thousand lookups. Minutes."""
     install(session, *group("test"), *CONSTRAINTS)
-    session.run("pytest", "tests/federation/test_killed.py", env={"MDM_KILLED_LOOKUPS": "1000"})
+    files = ("tests/federation/test_killed.py", "tests/gateway/test_killed.py")
+    session.run("pytest", "--timeout=600", *files, env={"MDM_KILLED_LOOKUPS": "1000"})
 
 
 @nox.session

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -42,12 +43,26 @@ def serve(path: Path | None, ready: Callable[[str], None], workers: int | None =
     config = load_config(path)
     settings = read_settings(config)
     count = workers or settings.workers
+
+    def announce(origin: str) -> None:
+        ready(origin)
+        _notify(b"READY=1")
+
     with contextlib.closing(_listen(settings)) as listener:
         if count == 1:
-            asyncio.run(Served(path).run(config, listener, ready))
+            asyncio.run(Served(path).run(config, listener, announce))
         else:
             with together():
-                Workers(path, config, count, listener).run(ready)
+                Workers(path, config, count, listener).run(announce)
+
+
+def _notify(state: bytes) -> None:
+    """Tell systemd, where it started us and waits for that: a datagram, as sd_notify(3) has it."""
+    address = os.environ.pop("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, contextlib.suppress(OSError):
+            # A name that begins with @ is none of a file.
+            manager.sendto(state, b"\0" + address[1:].encode() if address[0] == "@" else address.encode())
 
 
 def _listen(settings: GatewaySettings) -> socket.socket:

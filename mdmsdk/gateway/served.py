@@ -183,6 +183,16 @@ class _Connection(H11Protocol):
 class _Server(uvicorn.Server):
     """A server that ends by signals, and leaves what follows to its caller: uvicorn's ends the process."""
 
+    leaving = False
+    """Whether nobody is let in any more."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let those in who wait at the door; then shut it, and answer who is inside."""
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self.leaving = True
+        await super().shutdown(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Listen to signals meanwhile."""
@@ -259,7 +269,7 @@ class Served:
         self._house: _House
         self._next: _House | None = None
         self._context: _Current | None = None
-        self._server: uvicorn.Server
+        self._server: _Server
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def run(self, config: Config, listener: socket.socket, ready: Callable[[str], None]) -> None:
@@ -300,7 +310,7 @@ class Served:
         self._server.should_exit = True
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._house.app(scope, receive, self._last(send) if self._server.should_exit else send)
+        await self._house.app(scope, receive, self._last(send) if self._server.leaving else send)
 
     def _last(self, send: Send) -> Send:
         """Tell the client that no other request on its connection would be answered."""

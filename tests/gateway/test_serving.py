@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -24,8 +25,6 @@ from mdmsdk.gateway import served as serving
 from tests.gateway.conftest import ASK, FLEET, KEY, LOGIN, MDM, Serve, configuration, until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mdmsdk.simulator import IseSimulator, RunningSimulator
 
 MDMINFO = "/ciscoise/mdminfo/?ise_api_version=3"
@@ -88,6 +87,9 @@ def test_clients_without_a_certificate_stay_outside(
     context = ssl.create_default_context(cafile=str(root))
     with pytest.raises(httpx.HTTPError):
         httpx.get(origin + "/healthz", verify=context)
+    # The health check of the container has none either, but learns that somebody answers.
+    check = [sys.executable, str(Path(__file__).parents[2] / "deploy/healthcheck.py"), origin + "/healthz"]
+    assert subprocess.run(check, check=False).returncode == 0
     context.load_cert_chain(client)
     assert httpx.get(origin + "/healthz", verify=context).text == "ok\n"
 

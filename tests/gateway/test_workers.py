@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -36,9 +37,14 @@ def statuses(origin: str, login: tuple[str, str]) -> set[int]:
 
 
 def test_workers_serve_the_same_until_all_end(
-    served: Serve, slow: RunningSimulator[IseSimulator], tmp_path: Path
+    served: Serve, slow: RunningSimulator[IseSimulator], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process, origin = served(configuration(slow, "workers = 2\nfailed_logins = 100"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind("")  # any free name, which is none of a file
+        manager.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", "@" + manager.getsockname()[1:].decode())
+        process, origin = served(configuration(slow, "workers = 2\nfailed_logins = 100"))
+        assert manager.recv(100) == b"READY=1"
     first = children(process)
     assert len(first) == 2
     assert statuses(origin, LOGIN) == {200}

@@ -1,0 +1,111 @@
+"""The files in deploy/: hardened, pinned, without secrets, and of one mind with each other."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from mdmsdk.gateway.settings import GatewaySettings
+
+if TYPE_CHECKING:
+    from tests.gateway.conftest import Open
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+CONTAINER = [
+    line.split(maxsplit=1)
+    for line in (DEPLOY / "Containerfile").read_text(encoding="utf-8").replace("\\\n", "").splitlines()
+    if line and not line.startswith("#")
+]
+UNIT = (DEPLOY / "mdmsdk-gateway.service").read_text(encoding="utf-8")
+
+
+def test_the_container_has_what_it_needs_and_is_nobodys() -> None:
+    last = max(number for number, (word, _) in enumerate(CONTAINER) if word == "FROM")
+    steps = dict(CONTAINER[last:])
+    assert steps["USER"] == "10001:10001"
+    assert steps["ENTRYPOINT"] == '["mdm"]'
+    assert "healthcheck.py" in steps["HEALTHCHECK"]
+    # Only what is named gets in, and nothing of it but the environment into the last stage.
+    copied = [text.split() for word, text in CONTAINER[:last] if word == "COPY"]
+    assert {name for *names, _ in copied for name in names} <= {
+        *("constraints.txt", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "mdmsdk", "plugins")
+    }
+    assert [text for word, text in CONTAINER[last:] if word == "RUN"] == []
+    assert all("-c constraints.txt" in text for _, text in CONTAINER if "pip install" in text)
+    assert re.fullmatch(r"PYTHON=python:3\.\d+-slim", dict(CONTAINER)["ARG"])
+    assert not [text for word, text in CONTAINER if word == "ADD" or "curl" in text]
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_each_service_may_do_no_more_than_it_has_to(name: str) -> None:
+    service = COMPOSE["services"][name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not service.get("privileged")
+    assert "environment" not in service
+    assert {*service["secrets"]} <= COMPOSE["secrets"].keys()
+
+
+def test_every_secret_is_a_file_that_the_services_have() -> None:
+    assert all(one == {"file": f"secrets/{name}"} for name, one in COMPOSE["secrets"].items())
+    gateway, redis = COMPOSE["services"]["one"], COMPOSE["services"]["redis"]
+    named = re.findall(r"/run/secrets/([\w.-]+)", (DEPLOY / "mdm.toml").read_text(encoding="utf-8"))
+    assert {*named} == {*gateway["secrets"]}
+    assert {*re.findall(r"/run/secrets/([\w.-]+)", " ".join(redis["command"]))} == {*redis["secrets"]}
+    tables = tomllib.loads((DEPLOY / "mdm.toml").read_text(encoding="utf-8"))
+    secrets = [tables["store"]["key"], tables["store"]["password"], tables["gateway"]["ise"]["password"]]
+    secrets += [server["password"] for server in tables["servers"].values()]
+    assert all(isinstance(one, dict) and one.keys() == {"file"} for one in secrets)
+
+
+def test_the_drain_is_shorter_than_what_ends_it() -> None:
+    drain = GatewaySettings.model_fields["drain"].default
+    seconds = int(COMPOSE["services"]["one"]["stop_grace_period"].rstrip("s"))
+    assert min(seconds, int(re.findall(r"TimeoutStopSec=(\d+)", UNIT)[0])) >= drain + 5
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "DynamicUser=yes",
+            "NoNewPrivileges=yes",
+            "ProtectSystem=strict",
+            "ProtectHome=yes",
+            "PrivateTmp=yes",
+        ),
+        *("CapabilityBoundingSet=", "SystemCallFilter=@system-service", "MemoryDenyWriteExecute=yes"),
+        *("Type=notify", "ExecReload=/bin/kill -HUP $MAINPID", "KillMode=mixed"),
+    ],
+)
+def test_the_unit_is_hardened(line: str) -> None:
+    assert line in UNIT.splitlines()
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not installed")
+    copy = tmp_path / "mdmsdk-gateway.service"
+    copy.write_text(UNIT.replace("/opt/mdmsdk/bin/mdm ", f"{shutil.which('true')} "))
+    for command in (["verify"], ["security", "--offline=true", "--threshold=15", "--no-pager"]):
+        done = subprocess.run([analyze, *command, str(copy)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+
+
+def test_the_health_check_tells_who_answers_from_who_does_not(gateway: Open) -> None:
+    answers = runpy.run_path(str(DEPLOY / "healthcheck.py"))["answers"]
+    origin = gateway({"one": []}).origin
+    assert answers(f"{origin}/healthz")
+    assert not answers(f"{origin}/nothing")
+    assert not answers("http://127.0.0.1:9/healthz")
