@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from mdmsdk.errors import InvalidIdentifierError, MdmError
 from mdmsdk.federation.rows import DeviceRow, HeartbeatRow, device_row, heartbeat_row
