@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mdmsdk._run.budget import Budget
@@ -31,17 +31,24 @@ T = TypeVar("T")
 # https://www.sqlite.org/pragma.html#pragma_application_id: whose file it is stands in its header.
 _APPLICATION = int.from_bytes(b"mdms", "big")
 _VERSION = 1
+# Entries are too long for WITHOUT ROWID, which keeps whole rows on the pages that lead to others:
+# https://www.sqlite.org/withoutrowid.html, section 4.
 _TABLES = """
-CREATE TABLE entries (name BLOB PRIMARY KEY, entry BLOB NOT NULL, ends REAL) WITHOUT ROWID;
+CREATE TABLE entries (name BLOB PRIMARY KEY NOT NULL, entry BLOB NOT NULL, ends REAL);
 CREATE INDEX ends ON entries (ends) WHERE ends IS NOT NULL;
 CREATE TABLE leases (name BLOB PRIMARY KEY, token INTEGER NOT NULL, taken REAL, ends REAL) WITHOUT ROWID;
 CREATE TABLE last_token (token INTEGER NOT NULL);
 INSERT INTO last_token VALUES (0);
 """
+_KEEP = """
+INSERT INTO entries VALUES (?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET entry = excluded.entry, ends = excluded.ends
+"""
 # Seconds to wait for other processes that write, and for all of one operation.
 _BUSY, _PATIENCE = 2.0, 5.0
 _AT_ONCE = 1000  # names of a page; entries that one write clears away
 _CLEAR_EVERY = 60.0
+_AT_A_TIME = 16  # names that one statement reads
 
 _open: weakref.WeakSet[SqliteBackEnd] = weakref.WeakSet()
 
@@ -182,9 +189,12 @@ class SqliteBackEnd:
 
     def _read(self, names: Sequence[bytes], connection: sqlite3.Connection) -> list[bytes | None]:
         now = self._clock()
-        query = "SELECT entry FROM entries WHERE name = ? AND (ends IS NULL OR ends > ?)"
-        rows = (connection.execute(query, (name, now)).fetchone() for name in names)
-        return [row[0] if row and isinstance(row[0], bytes) else None for row in rows]
+        found: list[Any] = []
+        for start in range(0, len(names), _AT_A_TIME):
+            some = names[start : start + _AT_A_TIME]
+            given = [one for name in some for one in (name, now)]
+            found += connection.execute(_query(len(some)), given).fetchone()
+        return [entry if isinstance(entry, bytes) else None for entry in found]
 
     async def write(
         self, entries: Mapping[bytes, bytes], expires: float | None, fence: Fence | None = None
@@ -205,7 +215,7 @@ class SqliteBackEnd:
             now = self._clock()
             if fence and not _holds(connection, fence, now):
                 return False
-            connection.executemany("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", rows)
+            connection.executemany(_KEEP, rows)
             if not self._clear_at - _CLEAR_EVERY <= now < self._clear_at:
                 self._clear(connection, now)
         return True
@@ -288,6 +298,13 @@ class SqliteBackEnd:
     def _shut(self) -> None:
         with self.lock:
             self.close_connection()
+
+
+@cache
+def _query(count: int) -> str:
+    """Looks so many names up at once: each statement locks the file and unlocks it."""
+    one = "(SELECT entry FROM entries WHERE name = ? AND (ends IS NULL OR ends > ?))"
+    return f"SELECT {', '.join([one] * count)}"
 
 
 @contextmanager
