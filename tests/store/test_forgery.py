@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,16 @@ def test_a_later_version_is_not_read(clock: Callable[[], float], monkeypatch: py
     assert envelope.open(b"a", entry) == b"1"
     monkeypatch.undo()
     assert envelope.open(b"a", entry) is None
+
+
+@pytest.mark.parametrize("size", [0, 55, 56, 64, 5000])
+def test_the_code_is_an_hmac(clock: Any, size: int) -> None:
+    envelope, value = Envelope(KEY.encode(), clock), bytes(range(256)) * 20
+    entry = envelope.seal(b"name", value[:size], 60)
+    key = hmac.digest(KEY.encode(), b"mdmsdk store", "sha256")
+    text = (4).to_bytes(4, "big") + b"name" + entry[:17] + value[:size]
+    assert entry[17:33] == hmac.digest(key, text, "sha256")[:16]
+    assert envelope.digest(value[:size]) == hmac.digest(key, b"digest" + value[:size], "sha256")[:16].hex()
 
 
 def test_what_was_proven_once_proves_nothing_else(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
