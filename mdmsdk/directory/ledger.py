@@ -23,8 +23,9 @@ __all__ = ["LEASE", "Ledger", "LostError", "TakenError"]
 
 LEASE = 60.0
 """Seconds after which another process may take a walk over that was left alone."""
-_FULL = 128
-"""Entries in a shard, on average, at which there are to be twice as many."""
+_FULL = 32
+"""Entries in a shard, on average, at which there are to be twice as many: so few that SQLite keeps several
+shards on a page, and that hashing one at each look costs little."""
 _AT_ONCE = 256
 """Shards that are read or written at once."""
 
@@ -63,18 +64,15 @@ class Ledger:
 
         The latter are None where a shard is not there, or where there is no volume.
         """
-        shards = [self._shard(volume, number_of(code, volume.shards)) for code in codes] if volume else []
-        noted = [self._note(code) for code in codes]
-        parts = await self._store.get_many([*shards, *noted])
-        lately = [
-            find(part, code) if part else () for part, code in zip(parts[len(shards) :], codes, strict=True)
-        ]
-        found = [
-            find(part, code)
-            for part, code in zip(parts[: len(shards)], codes, strict=False)
-            if part is not None
-        ]
-        return lately, found if volume and len(found) == len(codes) else None
+        names = [self._note(code) for code in codes]
+        if volume:
+            names += [self._shard(volume, number_of(code, volume.shards)) for code in codes]
+        parts = await self._store.get_many(names)
+        notes, shards = parts[: len(codes)], parts[len(codes) :]
+        lately = [find(note, code) if note else () for note, code in zip(notes, codes, strict=True)]
+        if volume is None or None in shards:
+            return lately, None
+        return lately, [find(shard or b"", code) for shard, code in zip(shards, codes, strict=True)]
 
     async def entries(self, volume: Volume) -> AsyncIterator[tuple[bytes, tuple[Reference, ...]]]:
         """All that a walk found.

@@ -179,7 +179,7 @@ def test_a_directory_grows_and_leaves_nothing_behind(directories: Directories) -
     federation.directory.build(full=True)
     (status,) = federation.directory.build(full=True)
     assert status.identifiers == 2200
-    assert len(directories.names()) == 32 + 1, "shards for at most 128 identifiers each, and the state"
+    assert len(directories.names()) == 128 + 1, "shards for at most 32 identifiers each, and the state"
     for number in (1, 600, 1100):
         assert federation.lookup(device(number).mac_addresses[0]).device.id == str(number)
     entries = list(federation.directory.export())
