@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 import redis
 import redis.asyncio
 
-from mdmsdk import AsyncStore, MdmFederation, Store, StoreSettings, connect
-from mdmsdk.simulator import Fleet
-from mdmsdk.simulator.ise import IseSimulator
-from mdmsdk.simulator.server import serve
+from benchmarks.cache import DAYS, DEVICE, MAC
+from mdmsdk import AsyncStore, Store, StoreSettings
+from mdmsdk.testing import FakeAsyncMdmFederation, FakeMdmFederation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -95,20 +94,40 @@ async def _in_async(port: int) -> None:
 
 def _cached(port: int, client: redis.Redis) -> None:
     """A cached lookup with one server, which reads its answer from Redis each time."""
-    simulator = IseSimulator(Fleet.generate(20))
-    with serve(simulator) as running:
-        settings = simulator.settings(running.origin)
-        mac = next(one.mac_addresses[0] for one in simulator.fleet if one.mac_addresses and one.registered)
-        with (
-            Store(_settings(f"redis://127.0.0.1:{port}/0")) as store,
-            MdmFederation(
-                [connect(settings.pop("provider"), **settings)], store=store, cache_ttl=600
-            ) as federation,
-        ):
-            assert federation.lookup(mac).device
-            sent = len(simulator.requests)
-            _sync("cached lookup, sync", lambda: client.get("bare"), lambda: federation.lookup(mac))
-            assert len(simulator.requests) == sent
+    with (
+        Store(_settings(f"redis://127.0.0.1:{port}/0")) as store,
+        FakeMdmFederation({"a": [DEVICE]}, rules=DAYS, store=store, cache_ttl=600) as federation,
+    ):
+        inner: Any = federation._inner  # noqa: SLF001 - to measure what it saves
+
+        def merged() -> None:
+            inner._remembered.clear()  # noqa: SLF001
+            federation.lookup(MAC)
+
+        assert federation.lookup(MAC).device
+        _sync("cached lookup, rules anew, sync", lambda: client.get("bare"), lambda: federation.lookup(MAC))
+        _sync("cached lookup, merged anew, sync", lambda: client.get("bare"), merged)
+        assert federation.fakes["a"].asked == [MAC]
+
+
+async def _cached_in_async(port: int) -> None:
+    async with (
+        redis.asyncio.Redis(port=port) as client,
+        AsyncStore(_settings(f"redis://127.0.0.1:{port}/0", "another-correct-horse")) as store,
+        FakeAsyncMdmFederation({"a": [DEVICE]}, rules=DAYS, store=store, cache_ttl=600) as federation,
+    ):
+        inner: Any = federation
+
+        async def merged() -> None:
+            inner._remembered.clear()  # noqa: SLF001
+            await federation.lookup(MAC)
+
+        assert (await federation.lookup(MAC)).device
+        await _async(
+            *("cached lookup, rules anew, async", lambda: client.get("bare")), lambda: federation.lookup(MAC)
+        )
+        await _async("cached lookup, merged anew, async", lambda: client.get("bare"), merged)
+        assert federation.fakes["a"].asked == [MAC]
 
 
 def main() -> None:
@@ -129,6 +148,7 @@ def main() -> None:
             print(f"get_many of 1,000: {(time.perf_counter() - began) * 1000:.1f} ms")
         asyncio.run(_in_async(port))
         _cached(port, client)
+        asyncio.run(_cached_in_async(port))
         with (
             tempfile.TemporaryDirectory() as folder,
             Store(_settings(f"sqlite://{Path(folder) / 'store.db'}")) as store,
