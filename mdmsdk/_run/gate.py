@@ -2,6 +2,9 @@
 
 A request waits in its lane until its turn is due and a place among those under way is free, and takes both at
 once. So nothing is booked ahead, a place is never held by one who waits, and one who leaves owes nothing.
+
+A list's request lets some others go before it, and leaves a turn to the next one that comes, where several
+may go at once. So nobody waits longer for a walk through everything than for one of its requests.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 # Seconds after which a request that waits looks whether those before it still live. A signal handler's
 # exception may have ended one of them at any point.
 _LOOK_AGAIN = 0.5
+# Requests that go before one of a list that came earlier.
+_GO_BEFORE = 3
 
 
 class SharedLimits(Protocol):
@@ -33,8 +38,17 @@ class SharedLimits(Protocol):
         """A new name for a place among the requests under way."""
         ...
 
-    async def admit(self, place: str, lane: str, limits: Limits, seconds: float) -> float | None:
-        """Count a request that takes at most so many seconds; None if it may go, else how long to wait."""
+    async def admit(
+        self, place: str, lane: str, limits: Limits, seconds: float, *, gives_way: bool = False
+    ) -> float | None:
+        """Count a request that takes at most so many seconds; None if it may go, else how long to wait.
+
+        One that gives way leaves a turn to the next one, where several may go at once.
+        """
+        ...
+
+    async def hold(self, lane: str | None, seconds: float) -> None:
+        """Let no process send anything in a lane for so long, or in any."""
         ...
 
     def forget(self, place: str) -> None:
@@ -58,16 +72,28 @@ class _Lane:
         self._slack = self._interval * (burst - 1)
         self._next = 0.0
         self._not_before = 0.0
-        # No plain dict: where the first ones are taken out, finding the next takes ever longer there.
-        self.queue: OrderedDict[Turn, None] = OrderedDict()
+        # No plain dicts: where the first ones are taken out, finding the next takes ever longer there.
+        self._queue: OrderedDict[Turn, None] = OrderedDict()
+        self._patient: OrderedDict[Turn, None] = OrderedDict()
 
-    def due(self, ahead: int) -> float:
+    def queue(self, turn: Turn) -> OrderedDict[Turn, None]:
+        """Where it waits, or would."""
+        return self._patient if turn.patient else self._queue
+
+    def due(self, turn: Turn, ahead: int) -> float:
         """When one may go that has so many others before it."""
-        return max(self._next + ahead * self._interval - self._slack, self._not_before)
+        at = self._next + ahead * self._interval - self._slack
+        if turn.gives_way:
+            at += min(self._interval, self._slack)
+        return max(at, self._not_before, turn.not_before)
+
+    def due_in_all(self) -> float:
+        """When one may go where this is the lane of all."""
+        return self._next
 
     def hold(self, until: float) -> None:
         """Let nobody go before then."""
-        self._not_before = until
+        self._not_before = max(self._not_before, until)
 
     def room(self, now: float) -> float:
         """How many may go at once now."""
@@ -89,11 +115,31 @@ class _Lane:
         """Note that one did not go after all."""
         self._next -= self._interval
 
-    def head(self) -> Turn | None:
-        """The first that waits and lives."""
-        while (turn := next(iter(self.queue), None)) and turn.owner.over:
-            self.queue.pop(turn, None)
-        return turn
+    def first(self, coming: Turn | None = None) -> Turn | None:
+        """Whose turn is next, of those that wait and of one that may be coming."""
+        head, patient = _head(self._queue), _head(self._patient)
+        if coming:
+            head, patient = (head, patient or coming) if coming.patient else (head or coming, patient)
+        return patient if patient and not (head and patient.gives_way) else head
+
+    def ahead(self, turn: Turn) -> int:
+        """How many there are before one that is not the first."""
+        others = len(self._queue) + (len(self._patient) if turn.patient else 0)
+        return max(1, others - (turn in self.queue(turn)))
+
+    def go(self, turn: Turn, now: float) -> None:
+        """Note that one goes, maybe before one that gives way."""
+        self.queue(turn).pop(turn, None)
+        self.book(now)
+        if not turn.patient and (waiting := _head(self._patient)):
+            waiting.gone_before += 1
+
+
+def _head(queue: OrderedDict[Turn, None]) -> Turn | None:
+    """The first that waits and lives."""
+    while (turn := next(iter(queue), None)) and turn.owner.over:
+        queue.pop(turn, None)
+    return turn
 
 
 class Gate:
@@ -127,14 +173,29 @@ class Gate:
     def _lane(self) -> _Lane:
         return _Lane(self._limits.rate, self._limits.burst) if self._limits else _Lane(None, 1)
 
-    def turn(self, lane: str = "") -> Turn:
-        """A request's way through the gate; in `finally`, its `done` has to be called."""
-        return Turn(self, lane)
+    def turn(self, lane: str = "", *, patient: bool = False) -> Turn:
+        """A request's way through the gate; in `finally`, its `done` has to be called.
 
-    def hold(self, seconds: float) -> None:
-        """Let no request go for so long: the server said that it is busy."""
+        Args:
+            lane: whose rate counts for it.
+            patient: it belongs to a list, and gives way to others.
+        """
+        return Turn(self, lane, patient=patient)
+
+    def hold(self, seconds: float, lane: str | None = None) -> None:
+        """Let no request go for so long, in a lane or at all: the server said that it is busy."""
         with self._lock:
-            self._held_until = max(self._held_until, time.monotonic() + seconds)
+            until = time.monotonic() + seconds
+            if lane is None:
+                self._held_until = max(self._held_until, until)
+            else:
+                self._lane_of(lane).hold(until)
+
+    def _lane_of(self, name: str) -> _Lane:
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = self._lane()
+        return lane
 
     def room(self) -> float:
         """How many requests may go at once now, by the rates of this process."""
@@ -153,26 +214,22 @@ class Gate:
         """
         with self._lock:
             now = time.monotonic()
-            lane = self._lanes.get(turn.lane)
-            if lane is None:
-                lane = self._lanes[turn.lane] = self._lane()
-            first = lane.head() if lane.queue else None
-            ahead = 0 if first in {None, turn} else len(lane.queue) - (turn in lane.queue)
-            due = max(lane.due(ahead), self._all.due(0), self._held_until)
+            lane = self._lane_of(turn.lane)
+            ahead = 0 if lane.first(turn) is turn else lane.ahead(turn)
+            due = max(lane.due(turn, ahead), self._all.due_in_all(), self._held_until)
             if due > now or ahead or not self._has_room():
                 if budget is None:
                     return _LOOK_AGAIN
-                if first is turn or turn not in lane.queue:
+                if not ahead or turn not in lane.queue(turn):
                     self._check_deadline(due, now, budget)
-                lane.queue[turn] = None
+                lane.queue(turn)[turn] = None
                 if ahead:
                     return 10 * _LOOK_AGAIN  # the one before wakes it
                 return min(due - now, _LOOK_AGAIN) if due > now else _LOOK_AGAIN
             self._under_way.add(turn)
-            lane.queue.pop(turn, None)
-            lane.book(now)
+            lane.go(turn, now)
             self._all.book(now)
-            following = lane.head() if lane.queue else None
+            following = lane.first()
         if following:
             following.wake()
         return None
@@ -182,7 +239,7 @@ class Gate:
         if self.shared is None or self._limits is None:
             return None
         turn.place = self.shared.place()  # before it is asked for: whoever is stopped meanwhile frees it
-        wait = await self.shared.admit(turn.place, turn.lane, self._limits, seconds)
+        wait = await self.shared.admit(turn.place, turn.lane, self._limits, seconds, gives_way=turn.gives_way)
         if wait is not None:
             turn.place = ""
         return wait
@@ -190,11 +247,15 @@ class Gate:
     def step_back(self, turn: Turn, seconds: float) -> None:
         """Let a turn that has to wait for other processes be the first of its lane again."""
         with self._lock:
-            lane = self._lanes[turn.lane]
-            lane.hold(time.monotonic() + seconds)  # before others are woken, who would only be told the same
+            lane, until = self._lanes[turn.lane], time.monotonic() + seconds
+            if turn.gives_way:  # it may be told to wait for longer than others
+                turn.not_before = until
+                turn.gone_before += 1
+            else:
+                lane.hold(until)  # before others are woken, who would only be told the same
             self.leave(turn)
-            lane.queue[turn] = None
-            lane.queue.move_to_end(turn, last=False)
+            lane.queue(turn)[turn] = None
+            lane.queue(turn).move_to_end(turn, last=False)
 
     def _check_deadline(self, due: float, now: float, budget: Budget) -> None:
         if due >= budget.at:
@@ -216,7 +277,7 @@ class Gate:
         """Note that a request is done, or does not want to go any more."""
         with self._lock:
             if lane := self._lanes.get(turn.lane):
-                lane.queue.pop(turn, None)
+                lane.queue(turn).pop(turn, None)
                 if turn in self._under_way and not turn.used:
                     lane.give_back()
                     self._all.give_back()
@@ -230,7 +291,7 @@ class Gate:
 
     def _heads(self) -> list[Turn]:
         """The first of each lane."""
-        return [head for lane in list(self._lanes.values()) if lane.queue and (head := lane.head())]
+        return [head for lane in list(self._lanes.values()) if (head := lane.first())]
 
 
 class Turn:
@@ -242,11 +303,25 @@ class Turn:
         used: whether it has served, so that it cannot be given back.
         lent: whether a thread of the pool has it, and calls `done` at its end.
         place: its place among those of all processes, where these are counted.
+        patient: whether it belongs to a list.
+        gone_before: how many went before it that came later.
+        not_before: the time before which it does not ask again.
     """
 
-    __slots__ = ("_gate", "_park", "lane", "lent", "owner", "place", "used")
+    __slots__ = (
+        "_gate",
+        "_park",
+        "gone_before",
+        "lane",
+        "lent",
+        "not_before",
+        "owner",
+        "patient",
+        "place",
+        "used",
+    )
 
-    def __init__(self, gate: Gate, lane: str) -> None:
+    def __init__(self, gate: Gate, lane: str, *, patient: bool = False) -> None:
         self._gate = gate
         self._park: Any = None
         self.lane: str = lane
@@ -254,6 +329,14 @@ class Turn:
         self.used: bool = False
         self.lent: bool = False
         self.place: str = ""
+        self.patient: bool = patient
+        self.gone_before: int = 0
+        self.not_before: float = 0.0
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether others go before it."""
+        return self.patient and self.gone_before < _GO_BEFORE
 
     async def take(self, budget: Budget, seconds: float = 0.0) -> None:
         """Wait for the turn and a place, here and among all processes.

@@ -41,6 +41,8 @@ _http_log = logging.getLogger("mdmsdk.http")
 # An exchange that ran out of time says something about the server if it had at least this share of the
 # time that one may take; what it lacked, our own queue had used up.
 _FAIR_SHARE = 0.5
+# Seconds for which everybody leaves a server alone that asks for more: then one finds out anew.
+_LONGEST_HOLD = 60.0
 # Bytes of answers, the reading of which would hold up an event loop.
 _LARGE = 256 * 1024
 
@@ -139,7 +141,7 @@ class Operation:
         if isinstance(step, Pause):
             seconds = min(step.seconds, self._max_wait)
             if step.server_wide:
-                return self._state.gate.hold(seconds)
+                return await self._hold(seconds)
             return await self._sleep(self._budget.spend(seconds))
         return await self._waits.gather([partial(self._drive, method, flow) for flow in step.flows])
 
@@ -244,7 +246,7 @@ class Operation:
                 response = rules.without_secrets(request, response, self._runner.secrets)
                 if request.audience is not None:
                     self._runner.shared.note(response)
-                response = self._checked(request, response)
+                response = await self._checked(request, response)
                 if request.audience is not None:  # a login may be another server's
                     self._runner.shared.clock.hear(response)
                 return response
@@ -254,9 +256,14 @@ class Operation:
                 request = self._plugin.authorize(request, await self.token(request.audience))
         raise RedirectError(f"the server redirects more than {rules.MAX_HOPS} times")
 
-    def _checked(self, request: Request, response: Response) -> Response:
+    async def _checked(self, request: Request, response: Response) -> Response:
         try:
             response = self._plugin.check(request, response)
+        except RateLimitedError as error:
+            self._budget.answered = True
+            if error.retry_after and request.audience is not None:  # a login may be another server's
+                await self._hold(min(error.retry_after, _LONGEST_HOLD), request.lane)
+            raise
         except ServerError:
             self._budget.failed = True
             raise
@@ -265,6 +272,12 @@ class Operation:
             raise
         self._budget.answered = True
         return response
+
+    async def _hold(self, seconds: float, lane: str | None = None) -> None:
+        """Let nobody send anything for so long, in a lane or at all, here and in other processes."""
+        self._state.gate.hold(seconds, lane)
+        if limits := self._runner.shared.limits:
+            await limits.hold(lane, seconds)
 
     async def exchange_once(self, request: Request) -> Response:
         """Send once, when it is this request's turn, and take any answer."""
@@ -281,7 +294,8 @@ class Operation:
 
     async def _exchange_once(self, request: Request) -> Response:
         shared, state, budget, policy = self._runner.shared, self._state, self._budget, self._policy
-        turn = state.gate.turn(request.lane)
+        # Lookups may be waiting for the same login.
+        turn = state.gate.turn(request.lane, patient=budget.patient and request.audience is not None)
         most = policy.timeout
         left = seconds = most
         try:

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["WalkProgress", "Walker"]
 
 _log = logging.getLogger("mdmsdk.directory")
-_SHARE = 0.5
-"""Of the time, in which a walk asks; the other half leaves the server's rate limit to lookups."""
 _OVERLAP = timedelta(minutes=10)
 """Before the last walk began, changes are asked for from then on: clocks differ, and servers write late."""
 _KEEP_EVERY = 5.0
@@ -174,7 +172,7 @@ class Walker:
             if reading.more:
                 state, walk = await self._keep(state, walk, reading.cursor)
                 took = time.monotonic() - began
-                await self._rest(state, max(took / _SHARE, pause) - took)
+                await self._rest(state, pause - took)
         return await self._finish(state, walk)
 
     def _take(self, walk: Walk, devices: list[Device], expected: int) -> Walk:

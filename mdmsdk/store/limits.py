@@ -25,13 +25,14 @@ _AGAIN = 0.05
 # The generic cell rate algorithm (ITU-T I.371), as each process has it for itself: one time stamp for each
 # rate, and a set of places with the time at which each is free at the latest. All by the server's clock. What
 # lies further ahead than it could is from before that clock was put back.
-# KEYS: the lane, all lanes, the places. ARGV: interval, slack, interval of all lanes, places, how long to
-# hold one, its name; then the names of places that are free. Times are microseconds.
+# KEYS: the lane, all lanes, the places, then what is there while the server wants no requests in the lane,
+# and in any. ARGV: interval, slack, interval of all lanes, places, how long to hold one, how much time to
+# leave to others, its name; then the names of places that are free. Times are microseconds.
 _ADMIT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local hold = tonumber(ARGV[5])
-for number = 7, #ARGV do redis.call('ZREM', KEYS[3], ARGV[number]) end
+for number = 8, #ARGV do redis.call('ZREM', KEYS[3], ARGV[number]) end
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
 redis.call('ZREMRANGEBYSCORE', KEYS[3], now + math.max(hold, 3600000000), '+inf')
 local function next_of(key, interval, slack)
@@ -47,17 +48,21 @@ local function book(key, at, interval)
 end
 local interval, slack, total = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local lane_at, total_at = next_of(KEYS[1], interval, slack), next_of(KEYS[2], total, 0)
-local wait = math.max(lane_at - slack, total_at) - now
+local held = math.max(redis.call('PTTL', KEYS[4]), redis.call('PTTL', KEYS[5])) * 1000
+local wait = math.max(lane_at - slack + tonumber(ARGV[6]), total_at, now + held) - now
 if wait > 0 then return math.ceil(wait) end
 if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[4]) then return -1 end
 book(KEYS[1], lane_at, interval)
 book(KEYS[2], total_at, total)
-redis.call('ZADD', KEYS[3], now + hold, ARGV[6])
+redis.call('ZADD', KEYS[3], now + hold, ARGV[7])
 redis.call('PEXPIRE', KEYS[3], math.ceil(hold / 1000) + 1000)
 return 0
 """
 _SETTLE = """
 for number = 1, #ARGV do redis.call('ZREM', KEYS[1], ARGV[number]) end
+"""
+_HOLD = """
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], 1, 'PX', ARGV[1]) end
 """
 
 
@@ -83,18 +88,17 @@ class RedisLimits:
         """A new name for a place among the requests under way."""
         return f"{self._mark}-{os.getpid()}-{next(self._numbers)}"
 
-    async def admit(self, place: str, lane: str, limits: Limits, seconds: float) -> float | None:
+    async def admit(
+        self, place: str, lane: str, limits: Limits, seconds: float, *, gives_way: bool = False
+    ) -> float | None:
         """Count a request; None if it may go, else the seconds to wait."""
         interval = _MICRO / limits.rate if limits.rate else 0
         total = _MICRO / limits.total_rate if limits.total_rate else 0
-        numbers = [
-            interval,
-            interval * (limits.burst - 1),
-            total,
-            limits.concurrency,
-            (seconds + _GRACE) * _MICRO,
-        ]
+        slack, hold = interval * (limits.burst - 1), (seconds + _GRACE) * _MICRO
+        spare = min(interval, slack) if gives_way else 0
+        numbers = [interval, slack, total, limits.concurrency, hold, spare]
         keys = [f"{self._key}:lane:{lane}", f"{self._key}:all", f"{self._key}:places"]
+        keys += [self._held(lane), self._held(None)]
         free = self._take_free()
         try:
             wait = await self._back_end.run(_ADMIT, keys, [*map(round, numbers), place, *free])
@@ -103,6 +107,16 @@ class RedisLimits:
             return None
         self._told = False
         return None if not wait else _AGAIN if wait < 0 else wait / _MICRO
+
+    def _held(self, lane: str | None) -> str:
+        return f"{self._key}:held" if lane is None else f"{self._key}:held:{lane}"
+
+    async def hold(self, lane: str | None, seconds: float) -> None:
+        """Let no process send anything in a lane for so long, or in any."""
+        try:
+            await self._back_end.run(_HOLD, [self._held(lane)], [max(1, round(seconds * 1000))])
+        except StoreError as error:
+            self._tell(error)
 
     def forget(self, place: str) -> None:
         """Note that a place is free."""

@@ -28,6 +28,7 @@ from mdmsdk.errors import (
     InvalidIdentifierError,
     MdmError,
     MdmTimeoutError,
+    RateLimitedError,
     ServerError,
 )
 from mdmsdk.flow import Flow, call, send, together
@@ -109,6 +110,69 @@ class TestTurns:
         waits_sync.drive(main)
         assert len(refused) == 36
         assert all("the next one comes in 1.0 s" in told for told in refused)
+
+    def test_a_list_gives_way_and_still_gets_its_share(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = [100.0]
+        clock = SimpleNamespace(monotonic=lambda: now[0])
+        monkeypatch.setattr(gate, "time", clock)
+        monkeypatch.setattr(budget, "time", clock)
+
+        async def order(limits: Limits) -> list[str]:
+            """Who goes, where many lookups and several requests of a list wait."""
+            here, patience = Gate(waits_sync, Stop(), limits.concurrency, limits), Budget(1000.0)
+            waiting = {}
+            for name in ("list", *["lookup"] * 7, "list"):
+                waiting[here.turn(patient=name == "list")] = name
+            began = here.turn()
+            assert here.enter(began, patience) is None
+            for turn in waiting:
+                assert here.enter(turn, patience) is not None
+            gone = []
+            while waiting:
+                now[0] += 1.0
+                began.done()
+                for turn in waiting:
+                    if here.enter(turn, patience) is None:
+                        gone.append(waiting.pop(turn))
+                        began = turn
+                        break
+            return gone
+
+        assert (
+            waits_sync.drive(partial(order, Limits(rate=1, concurrency=20)))
+            == waits_sync.drive(order(Limits(concurrency=1)))
+            == [*["lookup"] * 3, "list", *["lookup"] * 3, "list", "lookup"]
+        )
+
+    def test_a_list_leaves_a_turn_to_the_next_lookup(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = [100.0]
+        clock = SimpleNamespace(monotonic=lambda: now[0])
+        monkeypatch.setattr(gate, "time", clock)
+        monkeypatch.setattr(budget, "time", clock)
+
+        def go(here: Gate, *, patient: bool) -> bool:
+            turn = here.turn(patient=patient)
+            gone = here.enter(turn, Budget(1000.0)) is None
+            turn.used = gone
+            turn.done()
+            return gone
+
+        async def burst(most: int) -> tuple[int, ...]:
+            """How many requests of a list go at once, and how many lookups after them."""
+            here = Gate(waits_sync, Stop(), 20, Limits(rate=4, burst=most))
+            return tuple(sum(go(here, patient=patient) for _ in range(9)) for patient in (True, False))
+
+        assert waits_sync.drive(partial(burst, 5)) == (4, 1)
+        assert waits_sync.drive(partial(burst, 1)) == (1, 0)
+
+    def test_who_is_asked_to_wait_makes_all_others_wait(self, tiny: Connect, script: Script) -> None:
+        script.routes["/find"] = Answer("", 429, headers={"Retry-After": "120"})
+        client = tiny(kind=limited(), policy={"deadline": 30.0})
+        client.heartbeat()
+        outcomes = [timed(lambda: client.lookup(MAC))[0] for _ in range(3)]
+        assert [type(one) for one in outcomes] == [RateLimitedError] + [DeadlineExceededError] * 2
+        assert script.counts["/find"] == 1
+        assert "the next one comes in" in str(outcomes[1])
 
     def test_a_place_is_not_held_by_one_that_waits_for_its_turn(self, tiny: Connect, script: Script) -> None:
         class Lanes(TinyProvider):

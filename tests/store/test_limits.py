@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from starlette.responses import Response
 
+from mdmsdk.errors import DeadlineExceededError, RateLimitedError
 from mdmsdk.federation import MdmFederation
 from mdmsdk.ise import IseProvider
 from mdmsdk.provider import Limits
@@ -18,6 +21,7 @@ from mdmsdk.settings import LowerLimits
 from mdmsdk.simulator import Fleet
 from mdmsdk.simulator.ise import IseSimulator
 from mdmsdk.simulator.server import serve
+from mdmsdk.store import AsyncStore, Store, StoreSettings
 from mdmsdk.store import limits as limits_module
 from mdmsdk.testing import open_client
 
@@ -39,6 +43,7 @@ class Counted:
         self._app = app
         self._now = 0
         self.seconds = 0.0
+        self.busy = ""
         self.times: list[float] = []
         self.most_at_once = 0
 
@@ -50,6 +55,9 @@ class Counted:
         self.most_at_once = max(self.most_at_once, self._now)
         await anyio.sleep(self.seconds)
         self._now -= 1
+        if self.busy:
+            refusal = Response("", 429, {"Retry-After": self.busy})
+            return await refusal(scope, receive, send)
         return await self._app(scope, receive, send)
 
     def most_within(self, seconds: float) -> int:
@@ -136,12 +144,12 @@ def limits(open_store: Callable[..., Any], redis_server: Any) -> Callable[..., A
         inner = store.wrapped._inner if store.mode == "sync" else store.wrapped
         one = inner._limits_of("a server", close=False)
 
-        def call(method: str, *arguments: Any) -> Any:
+        def call(method: str, *arguments: Any, **named: Any) -> Any:
             if store.mode != "sync":
-                return store.run(getattr(one, method), *arguments)
+                return store.run(partial(getattr(one, method), **named), *arguments)
             from mdmsdk._run.waits_sync import drive
 
-            return drive(partial(getattr(one, method), *arguments))
+            return drive(partial(getattr(one, method), *arguments, **named))
 
         call.forget = one.forget  # type: ignore[attr-defined]
         return call
@@ -159,6 +167,56 @@ def test_rates_count_for_each_lane_and_for_all(limits: Any) -> None:
     both = Limits(rate=100.0, burst=2, total_rate=0.1, concurrency=100)
     assert one("admit", "4", "c", both, 1.0) is None
     assert 8 < two("admit", "5", "d", both, 1.0) <= 10
+
+
+def test_a_list_leaves_a_turn_to_other_processes(limits: Any) -> None:
+    one, two = limits(), limits()
+    slow = Limits(rate=0.1, burst=3, concurrency=100)
+    assert [one("admit", str(number), "", slow, 1.0, gives_way=True) for number in range(2)] == [None] * 2
+    assert 8 < one("admit", "2", "", slow, 1.0, gives_way=True) <= 10
+    assert two("admit", "3", "", slow, 1.0) is None
+    assert 8 < two("admit", "4", "", slow, 1.0) <= 10
+
+
+def test_who_is_asked_to_wait_holds_all_others(limits: Any) -> None:
+    one, two = limits(), limits()
+    fast = Limits(rate=100.0, burst=50, concurrency=100)
+    one("hold", "a", 50.0)
+    one("hold", "a", 1.0)
+    assert 40 < two("admit", "1", "a", fast, 1.0) <= 50
+    assert two("admit", "1", "b", fast, 1.0) is None
+    two("hold", None, 20.0)
+    assert 15 < one("admit", "2", "b", fast, 1.0) <= 20
+    assert 40 < one("admit", "2", "a", fast, 1.0) <= 50
+
+
+def test_a_process_does_not_ask_a_server_that_made_another_one_wait(
+    counted: tuple[Counted, dict[str, Any]],
+    redis_server: Any,
+    mode: str,
+) -> None:
+    server, settings = counted
+    settings = {name: value for name, value in settings.items() if name != "provider"}
+    kept = StoreSettings.model_validate({"url": redis_server.url, "key": KEY})
+    with ExitStack() as stack:
+        clients = []
+        for _ in range(2):
+            client = stack.enter_context(
+                open_client(IseProvider(IseProvider.settings_type(**settings)), mode)
+            )
+            store: Any = (Store if mode == "sync" else AsyncStore)(kept)
+            stack.callback(client.run, store.close if mode == "sync" else store.aclose)
+            client.share_limits(store)
+            assert client.lookup(MAC).registered
+            clients.append(client)
+        server.busy = "120"
+        asked = len(server.times)
+        with pytest.raises(RateLimitedError):
+            clients[0].lookup(MAC)
+        for client in clients:
+            with pytest.raises(DeadlineExceededError, match="the next one comes in"):
+                client.lookup(MAC)
+    assert len(server.times) == asked + 1
 
 
 def test_a_place_is_free_when_it_is_given_back_or_its_holder_died(
