@@ -140,7 +140,7 @@ class TestTurns:
 
         assert (
             waits_sync.drive(partial(order, Limits(rate=1, concurrency=20)))
-            == waits_sync.drive(order(Limits(concurrency=1)))
+            == waits_sync.drive(partial(order, Limits(concurrency=1)))
             == [*["lookup"] * 3, "list", *["lookup"] * 3, "list", "lookup"]
         )
 

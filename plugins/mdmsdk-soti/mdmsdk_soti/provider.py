@@ -77,6 +77,8 @@ class SotiProvider(MdmProvider):
     vendor = "SOTI"
     settings_type: ClassVar[type[SotiSettings]] = SotiSettings
     keys: ClassVar[frozenset[type[Key]]] = frozenset({Mac, *_PROPERTIES, *_BY_ID})
+    # Nothing is `listed`: rows in groups without the right "View Groups" are missing without a word, and no
+    # list says how many rows it has.
     capabilities: ClassVar = frozenset({Capability.BATCH, Capability.INVENTORY, Capability.REASONS})
     # No limit is documented: 429 does not stand in the description, and clients run 4 to 50 requests at once.
     # Old servers give 50 rows at the most, so that of more ids some would look unknown.
