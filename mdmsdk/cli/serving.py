@@ -10,7 +10,7 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from mdmsdk.cli.report import OK, remark, say
+from mdmsdk.cli.report import OK, say
 from mdmsdk.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ def serve(path: Path | None, workers: int | None) -> int:
 
     # Who runs a server wants to see what it does; -q and -v say otherwise.
     logging.getLogger("mdmsdk.gateway").setLevel(logging.INFO)
-    serve_gateway(path, lambda origin: say(f"serving on {origin}"), workers)
-    remark("every request has come to its end")
+    # Each response is a line of JSON, or none.
+    logging.getLogger("mdmsdk.gateway.access").setLevel(logging.WARNING)
+    serve_gateway(path, say, workers)
     return OK
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import logging
@@ -47,7 +46,7 @@ def keyed_hash(secret: str, key: Key | str) -> str:
         key: the identifier; a text where it is none.
     """
     text = f"{key.kind}:{key}" if isinstance(key, Key) else f"text:{key}"
-    return hmac.new(secret.encode(), text.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()[:32]
+    return hmac.digest(secret.encode(), text.encode(errors="surrogatepass"), "sha256").hex()[:32]
 
 
 @contextmanager

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 from typing import TYPE_CHECKING
 
 from mdmsdk.config import load_config
 from mdmsdk.errors import ConfigurationError
+from mdmsdk.gateway.logs import write_json
 from mdmsdk.gateway.served import Served, read_settings
 from mdmsdk.gateway.together import together
 from mdmsdk.gateway.workers import Workers
@@ -22,11 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
+_log = logging.getLogger("mdmsdk.gateway")
 _WAITING = 2048
 """Connections that wait to be accepted."""
 
 
-def serve(path: Path | None, ready: Callable[[str], None], workers: int | None = None) -> None:
+def serve(path: Path | None, tell: Callable[[str], None], workers: int | None = None) -> None:
     """Serve until SIGINT or SIGTERM, then let requests under way come to their end.
 
     SIGHUP reads the configuration and the certificates anew. What is wrong then is told in the log, and the
@@ -34,7 +37,7 @@ def serve(path: Path | None, ready: Callable[[str], None], workers: int | None =
 
     Args:
         path: of the configuration; default: the one that is found.
-        ready: called with the origin once the gateway listens.
+        tell: is called with what a person at the terminal wants to know, unless the log is JSON.
         workers: how many processes serve; default: as the configuration says.
 
     Raises:
@@ -44,8 +47,12 @@ def serve(path: Path | None, ready: Callable[[str], None], workers: int | None =
     settings = read_settings(config)
     count = workers or settings.workers
 
+    if settings.log == "json":
+        write_json()
+        tell = _log.info
+
     def announce(origin: str) -> None:
-        ready(origin)
+        tell(f"serving on {origin}")
         _notify(b"READY=1")
 
     with contextlib.closing(_listen(settings)) as listener:
@@ -54,6 +61,7 @@ def serve(path: Path | None, ready: Callable[[str], None], workers: int | None =
         else:
             with together():
                 Workers(path, config, count, listener).run(announce)
+    tell("every request has come to its end")
 
 
 def _notify(state: bytes) -> None:

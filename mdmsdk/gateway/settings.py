@@ -178,6 +178,7 @@ class GatewaySettings(Settings):
         rest: the REST face; off if absent.
         metrics: who may read ``/metrics``: nobody, this machine, or who has a key of the REST face with the
             scope "metrics".
+        log: whether `mdm serve` logs text for people, or lines of JSON, with one for each response.
         audit: the audit log; off if absent.
         overrides: what counts for single devices, whatever their servers say.
         networks: addresses of clients that are let in; empty: all that reach it.
@@ -195,6 +196,7 @@ class GatewaySettings(Settings):
     ise: IseFace | None = None
     rest: RestFace | None = None
     metrics: Literal["off", "loopback", "key"] = "off"
+    log: Literal["text", "json"] = "text"
     audit: AuditLog | None = None
     overrides: tuple[Override, ...] = ()
     networks: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
