@@ -41,7 +41,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"[A-Z][a-zA-Z]?_?(co|contra)?"),
     (r"py:(class|obj)", r"mdmsdk\..*\.([A-Z]|\w+T)"),
     # Other projects' names without their module, as annotations have them.
-    (r"py:class", r"AfterValidator|Any|BaseModel|BeforeValidator|ConfigDict|Path|SecretStr|datetime"),
+    (r"py:class", r"AfterValidator|Any|BaseModel|BeforeValidator|ConfigDict|Path|SecretStr|datetime|tzinfo"),
     # Private helpers in annotations, and private bases that a class's signature names.
     (r"py:class", r"(mdmsdk\.[\w.]*\.)?_\w+"),
     (

@@ -13,7 +13,7 @@ import select
 import shutil
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -106,14 +106,17 @@ class Browser:
     def end(self) -> None:
         """Close the browser."""
         self._session = ""
-        self._send("Browser.close")
+        self._write("Browser.close")
 
-    def _send(self, method: str, **params: Any) -> dict[str, Any]:
+    def _write(self, method: str, **params: Any) -> None:
         self._count += 1
         message = {"id": self._count, "method": method, "params": params}
         if self._session:
             message["sessionId"] = self._session
         os.write(self._writes, json.dumps(message).encode() + b"\0")
+
+    def _send(self, method: str, **params: Any) -> dict[str, Any]:
+        self._write(method, **params)
         while True:
             told = self._receive()
             self._hear(told)
@@ -165,7 +168,8 @@ def browsing(folder: Path) -> Iterator[Browser]:
         browser = Browser(reads, writes)
         yield browser
         browser.end()
-        process.wait(20)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(20)
     finally:
         process.kill()
         process.wait()

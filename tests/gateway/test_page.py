@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from mdmsdk.errors import ConnectError
@@ -29,7 +28,7 @@ _HALF = "a-key-for-lookups"
 def test_the_files_hold_nothing_and_let_nothing_in(gateway: Open) -> None:
     faces: Faces = gateway({"one": [device()]})
     for path, media in {"/": "text/html", "/page.css": "text/css", "/page.js": "text/javascript"}.items():
-        answer = httpx.get(faces.origin + path)
+        answer = faces.rest.get(path, headers={"Authorization": ""})
         assert answer.status_code == 200
         assert answer.headers["Content-Type"] == f"{media}; charset=utf-8"
         policy = answer.headers["Content-Security-Policy"]
@@ -38,9 +37,8 @@ def test_the_files_hold_nothing_and_let_nothing_in(gateway: Open) -> None:
         assert answer.headers["X-Frame-Options"] == "DENY"
         assert "://" not in answer.text  # no outside resources
         assert not [word for word in ("style=", "innerHTML", "onclick=", "eval(") if word in answer.text]
-    rest = {**SETTINGS["rest"], "page": False}
-    assert httpx.get(gateway({"one": []}, rest=rest).origin + "/").status_code == 404
-    assert httpx.get(gateway({"one": []}, rest=None).origin + "/").status_code == 404
+    off: Faces = gateway({"one": []}, rest={**SETTINGS["rest"], "page": False})
+    assert [off.rest.get(path).status_code for path in ("/", "/page.css", "/page.js")] == [404] * 3
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import httpx
+import pytest
+
 from mdmsdk.errors import ConnectError
+from mdmsdk.federation import AsyncMdmFederation
 from mdmsdk.testing import FakeServer
 from tests.gateway.conftest import GUID, MAC, device
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from mdmsdk.models import Device
     from tests.gateway.conftest import Faces, Open
 
 
@@ -48,6 +55,20 @@ def test_lists_and_servers(gateway: Open) -> None:
         ("one", True),
         ("two", True),
     ]
+
+
+def test_a_stream_that_is_cut_off_has_no_end(gateway: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: Any, **__: Any) -> AsyncIterator[Device]:
+        yield device()
+        yield device(id="2")
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(AsyncMdmFederation, "devices", broken)
+    faces: Faces = gateway({"one": []})
+    came: list[bytes] = []
+    with faces.rest.stream("GET", "/v1/devices") as answer, pytest.raises(httpx.RemoteProtocolError):
+        came.extend(answer.iter_raw())
+    assert b'"end"' not in b"".join(came)
 
 
 def test_health_is_ours_and_readiness_that_of_the_servers(gateway: Open) -> None:
