@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from mdmsdk.gateway.settings import GatewaySettings, IseFace, RestKey
+    from mdmsdk.gateway.settings import GatewaySettings, RestKey
 
 __all__ = ["Access", "Refusal"]
 
@@ -70,19 +70,24 @@ class _Buckets:
     def wait(self, client: str) -> float:
         """Seconds until the client's bucket has room for one more; 0 if it has now."""
         bucket = self._kept.get(client)
+        return self._wait(bucket) if bucket else 0.0
+
+    def take(self, client: str) -> float:
+        """Count one if there is room; else seconds until there is."""
+        bucket = self._kept.get(client)
         if bucket is None:
-            return 0.0
+            bucket = self._kept[client] = _Bucket()
+            if len(self._kept) > _CLIENTS:
+                self._kept.popitem(last=False)
+        wait = self._wait(bucket)
+        if wait == 0:
+            bucket.level += 1
+            self._kept.move_to_end(client)
+        return wait
+
+    def _wait(self, bucket: _Bucket) -> float:
         bucket.leak(self._rate, self._clock())
         return max(0.0, (bucket.level + 1 - self._room) / self._rate)
-
-    def add(self, client: str) -> None:
-        """Count one."""
-        bucket = self._kept.setdefault(client, _Bucket())
-        bucket.leak(self._rate, self._clock())
-        bucket.level += 1
-        self._kept.move_to_end(client)
-        while len(self._kept) > _CLIENTS:
-            self._kept.popitem(last=False)
 
 
 class Access:
@@ -96,6 +101,9 @@ class Access:
     def __init__(self, settings: GatewaySettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._networks = [ipaddress.ip_network(text) for text in settings.networks]
         self._requests = _Buckets(settings.rate, max(1.0, settings.rate * _BURST), clock)
+        if face := settings.ise:
+            wanted = f"{face.username}:{face.password.get_secret_value()}".encode()
+            self._controller = face.username, _digest(wanted)
         # Each worker counts for itself, and who guesses may ask them all.
         guesses = math.ceil(settings.failed_logins / settings.workers)
         self._failures = _Buckets(guesses / _MINUTE, guesses, clock)
@@ -108,20 +116,19 @@ class Access:
         """
         if self._networks and not self._is_allowed(client):
             raise Refusal(403, "this address may not ask", "The table gateway, networks, says which may.")
-        _let(self._requests.wait(client), "too many requests of this client")
-        self._requests.add(client)
+        _let(self._requests.take(client), "too many requests of this client")
 
-    def basic(self, face: IseFace, client: str, authorization: str) -> str:
-        """Check a user name and password; gives the name.
+    def basic(self, client: str, authorization: str) -> str:
+        """Check the user name and password of the ISE face; gives the name.
 
         Raises:
             Refusal: 401, or 429 after too many wrong ones.
         """
         _let(self._failures.wait(client), _GUESSED)
         # One comparison for both, in constant time; a colon ends the name, and none has one.
-        wanted = f"{face.username}:{face.password.get_secret_value()}".encode()
-        right = hmac.compare_digest(_digest(_basic(authorization)), _digest(wanted))
-        return self._decided(client, face.username if right else None, 'Basic realm="mdm", charset="UTF-8"')
+        name, wanted = self._controller
+        right = hmac.compare_digest(_digest(_basic(authorization)), wanted)
+        return self._decided(client, name if right else None, 'Basic realm="mdm", charset="UTF-8"')
 
     def bearer(self, keys: Iterable[RestKey], client: str, authorization: str, scope: str) -> str:
         """Check a bearer key; gives the name of who has it.
@@ -144,7 +151,7 @@ class Access:
     def _decided(self, client: str, name: str | None, challenge: str) -> str:
         if name is not None:
             return name
-        self._failures.add(client)
+        self._failures.take(client)
         raise Refusal(
             401, "wrong or missing credentials", "Check them.", headers={"WWW-Authenticate": challenge}
         )

@@ -62,8 +62,8 @@ def build(federation: AsyncMdmFederation, settings: GatewaySettings) -> Door:
     if settings.rest:
         operations.append(description(operations))
     # They are tried in order: what is asked most comes first.
-    routes = ise_face(gateway, settings.ise) if settings.ise else []
-    routes += [one.route(gateway, settings.rest) for one in operations]
+    routes = [one.route(gateway, settings.rest) for one in operations]
+    routes[1:1] = ise_face(gateway, settings.ise) if settings.ise else []
     if settings.rest and settings.rest.page:
         routes += page()
     if metrics:

@@ -85,7 +85,7 @@ class _Face:
     def __init__(self, gateway: Gateway, face: IseFace) -> None:
         self._gateway = gateway
         self._face = face
-        self._written: Written[str] = Written()
+        self._written: Written[bytes] = Written()
 
     async def info(self, request: Request) -> Response:
         """What the server is."""
@@ -104,7 +104,7 @@ class _Face:
         if version > 1:
             content += element("vendor", "mdmsdk") + element("product_name", "mdmsdk gateway")
             content += element("product_version", self._gateway.version)
-        return _xml([content])
+        return _xml(document([content]))
 
     async def devices(self, request: Request) -> Response:
         """Devices by the query of versions 2 and 3."""
@@ -129,15 +129,28 @@ class _Face:
     def _log_in(self, request: Request) -> Asker:
         gateway = self._gateway
         client, header = gateway.client(request), request.headers.get("authorization", "")
-        return Asker("ise", gateway.access.basic(self._face, client, header), client)
+        return Asker("ise", gateway.access.basic(client, header), client)
 
     async def _answer(self, asker: Asker, query: _Query) -> Response:
         if query.criterion == "compliance":
             return await self._list(query)
         keys = [_key(query.criterion, value) for value in query.values]
+        if len(keys) == 1:
+            return _xml(self._one(query, keys[0], await self._gateway.lookup(asker, keys)))
         answers = [answer async for answer in self._gateway.lookup_many(asker, keys)]
         pieces = [self._device(query, key, answer) for key, answer in zip(keys, answers, strict=True)]
-        return _page(query, list(filter(None, pieces)))
+        return _xml(_page(query, pieces))
+
+    def _one(self, query: _Query, key: Key, decided: Decided) -> bytes:
+        """The answer to one key, which was written before where the cache gave it before."""
+
+        def write() -> bytes:
+            return _page(query, [self._device(query, key, decided)])
+
+        if decided.override:
+            return write()
+        # Keys of two kinds may be written alike, and one key in two ways.
+        return self._written.of(decided.answer, (type(key), str(key), query.version, query.wanted), write)
 
     def _device(self, query: _Query, key: Key, decided: Decided) -> str:
         """The device of a key; empty where every server says that it does not know it."""
@@ -146,13 +159,6 @@ class _Face:
             return ""
         if decision is Decision.NO_ANSWER or device is None:
             raise Refusal(503, "no answer of a server that may know the device", headers=_LATER)
-        if decided.override:
-            return self._write(query, key, device, decision)
-        # Keys of two kinds may be written alike, and one key in two ways.
-        how = (type(key), str(key), query.version, query.wanted)
-        return self._written.of(decided.answer, how, lambda: self._write(query, key, device, decision))
-
-    def _write(self, query: _Query, key: Key, device: Device, decision: Decision) -> str:
         passed = decision is Decision.COMPLIANT or (decision is Decision.GRACE and self._face.grace)
         if not passed:
             # What the decision says beyond the record, such as that nobody vouches for it.
@@ -167,7 +173,7 @@ class _Face:
         await reading.wait(_IN_A_MOMENT if busy else self._gateway.settings.deadline)
         if reading.devices is None:
             if busy and reading.under_way:
-                return _page(query, (), f"{reading.name}.{start}", busy=_COME_AGAIN)
+                return _xml(_page(query, (), f"{reading.name}.{start}", busy=_COME_AGAIN))
             raise Refusal(503, "the list of a server cannot be read whole", headers=_LATER)
         end = start + self._face.page_size
         pieces = [
@@ -181,7 +187,7 @@ class _Face:
             for device in reading.devices[start:end]
         ]
         more = f"{reading.name}.{end}" if end < len(reading.devices) else _FIRST_PAGE
-        return _page(query, pieces, more)
+        return _xml(_page(query, pieces, more))
 
     def _place(self, paging: str) -> tuple[Reading, int]:
         """Which reading of the list, and where in it."""
@@ -203,16 +209,16 @@ def _kept_out(device: Device, decision: Decision) -> Device:
     return device
 
 
-def _page(query: _Query, pieces: Sequence[str], more: str = _FIRST_PAGE, busy: int = 0) -> Response:
+def _page(query: _Query, pieces: Sequence[str], more: str = _FIRST_PAGE, busy: int = 0) -> bytes:
     head = element("name", "attributes") + element("api_version", query.version)
     head += element("paging_info", more)
     if query.version >= _NEWEST:
         head += element("server_busy_wait_seconds", busy)
-    return _xml([head, "<deviceList>", *pieces, "</deviceList>"])
+    return document([head, "<deviceList>", *pieces, "</deviceList>"])
 
 
-def _xml(pieces: Sequence[str]) -> Response:
-    return Response(document(pieces), media_type="application/xml")
+def _xml(content: bytes) -> Response:
+    return Response(content, media_type="application/xml")
 
 
 def _key(criterion: str, value: str) -> Key:
