@@ -38,7 +38,7 @@ _log = logging.getLogger("mdmsdk.gateway")
 _KEEP_ALIVE = 30  # seconds
 _LINGER = 2.0
 """Seconds: who still sends when the connection is closed may lose the answer."""
-_ON_ITS_WAY = 0.5
+_ON_ITS_WAY = 2.0
 """Seconds for which a connection stays open when the gateway ends, for a request that was sent."""
 _CLOSE = (b"connection", b"close")
 
