@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -101,25 +102,37 @@ class RedisBackEnd:
         self._native = False
         self._held: list[Any] = []
         self._drops_all: bool | None = None
+        self._alone = threading.Lock(), os.getpid()
 
     def _connected(self) -> Any:
         """The client of this process and event loop; connections are made as they are needed."""
         era = self._waits.era()
-        if self._client is None or self._era != era or self._process != os.getpid():
-            self._era, self._process = era, os.getpid()
-            self._native = isinstance(era, asyncio.AbstractEventLoop)
-            module: Any = redis.asyncio if self._native else redis
-            again = redis.asyncio.retry.Retry if self._native else Retry
-            # Once more at once: what the server closed meanwhile, and after it was restarted.
-            options = {**self._options, "retry": again(NoBackoff(), 1)}
-            # Hundreds that come at once wait for a connection, instead of making hundreds.
-            pool = module.BlockingConnectionPool.from_url(
-                self._url, max_connections=_AT_A_TIME, timeout=_PATIENCE, **options
-            )
-            self._client = module.Redis.from_pool(pool)
-            self._pool, self._held = Pool(_AT_A_TIME, Stop()), []
-            self._drops_all = None
-        return self._client
+        if self._is_for(era):
+            return self._client
+        if self._alone[1] != os.getpid():  # a thread that is not here any more may have held it
+            self._alone = threading.Lock(), os.getpid()
+        with self._alone[0]:
+            # A client that another one took the place of would close the connections that it made.
+            if not self._is_for(era):
+                self._connect(era)
+            return self._client
+
+    def _is_for(self, era: object) -> bool:
+        return self._client is not None and self._era == era and self._process == os.getpid()
+
+    def _connect(self, era: object) -> None:
+        self._native = isinstance(era, asyncio.AbstractEventLoop)
+        module: Any = redis.asyncio if self._native else redis
+        again = redis.asyncio.retry.Retry if self._native else Retry
+        # Once more at once: what the server closed meanwhile, and after it was restarted.
+        options = {**self._options, "retry": again(NoBackoff(), 1)}
+        # Hundreds that come at once wait for a connection, instead of making hundreds.
+        pool = module.BlockingConnectionPool.from_url(
+            self._url, max_connections=_AT_A_TIME, timeout=_PATIENCE, **options
+        )
+        self._pool, self._held, self._drops_all = Pool(_AT_A_TIME, Stop()), [], None
+        self._client = module.Redis.from_pool(pool)
+        self._era, self._process = era, os.getpid()
 
     async def _do(self, method: str, *arguments: Any, **named: Any) -> Any:
         """What a method of the client gives."""

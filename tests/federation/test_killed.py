@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mdmsdk.client.build import make_provider
-from mdmsdk.errors import MdmError
+from mdmsdk.errors import DeadlineExceededError, MdmTimeoutError, ServerUnavailableError
 from mdmsdk.federation import decide
 from mdmsdk.registry import SIMULATORS, installed, load_simulator
 from mdmsdk.simulator import Fleet, serve
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 COUNT = int(os.environ.get("MDM_KILLED_LOOKUPS", "18"))
 """How many lookups; `nox -s killed` has a thousand, one by one."""
-DEADLINE = 20.0
+DEADLINE, SLACK = 20.0, 5.0
 VICTIM = "workspaceone"
+LATE = (MdmTimeoutError, DeadlineExceededError, ServerUnavailableError)
 
 
 def keys() -> list[str]:
@@ -71,8 +72,9 @@ def words(answer: Answer) -> dict[str, str]:
 def test_who_is_missing_is_told_and_nothing_is_wrong(federation: Modal, running: dict[str, Any]) -> None:
     wanted = keys()
     whole = {str(one.key): one for one in federation.lookup_many(wanted)}
-    for key in [key for key, one in whole.items() if not one.complete]:  # a busy machine was too slow
-        whole[key] = federation.lookup(key)
+    for _ in range(3):  # a busy machine was too slow
+        for key in [key for key, one in whole.items() if not one.complete]:
+            whole[key] = federation.lookup(key)
     assert len(whole) == sum(one.complete for one in whole.values()) == COUNT
     assert {decide(one) for one in whole.values()} >= {"compliant", "noncompliant"}
     lacking = 0
@@ -80,7 +82,7 @@ def test_who_is_missing_is_told_and_nothing_is_wrong(federation: Modal, running:
         if number == COUNT // 6:
             running[VICTIM].close()
         lacking += check(answer, whole[str(answer.key)])
-        assert seconds < DEADLINE
+        assert seconds < DEADLINE + SLACK
     assert number == COUNT - 1
     assert 0 < lacking < COUNT
 
@@ -104,17 +106,23 @@ def _lookup(key: str) -> Callable[[Modal], Any]:
 
 
 def check(answer: Answer, whole: Answer) -> bool:
-    """Whether the killed one is missing; the others say what they said while all were there."""
+    """Whether the killed one is missing; the others say what they said before, or are late."""
     said, expected = words(answer), words(whole)
-    missing = said[VICTIM] == "error"
-    if missing:
-        error = next(one.error for one in answer.outcomes if one.server == VICTIM)
-        assert isinstance(error, MdmError)
+    lost = {
+        one.server: one.error
+        for one in answer.outcomes
+        if one.error and said[one.server] != expected[one.server]
+    }
+    for server, error in lost.items():
+        # On a busy machine any of them may be late.
+        assert server == VICTIM or isinstance(error, LATE), error
+        said[server] = expected[server]
+    assert said == expected
+    if lost:
         assert not answer.complete
         assert decide(answer) in {"no_answer", "noncompliant", "unknown"}
         assert decide(answer) != "unknown" or decide(whole) == "unknown"
-        said[VICTIM] = expected[VICTIM]
+        assert decide(answer) != "noncompliant" or decide(whole) == "noncompliant"
     else:
         assert (answer.complete, decide(answer)) == (whole.complete, decide(whole))
-    assert said == expected
-    return missing
+    return VICTIM in lost

@@ -12,7 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import redis
 import trustme
+from pydantic import SecretStr
 
 from mdmsdk.errors import StoreError
 from mdmsdk.store import Store, StoreSettings, health
@@ -198,6 +200,33 @@ def test_many_threads_share_few_connections(redis_server: Any) -> None:
         assert len(back._held) <= 4
         store.set("b", b"2")
         assert len(client.client_list()) <= before + 16
+
+
+def test_threads_that_come_first_together_share_one_client(
+    redis_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    second = threading.Event()
+    real = redis.BlockingConnectionPool.from_url
+
+    def from_url(*args: Any, **options: Any) -> Any:
+        made.append(real(*args, **options))
+        if len(made) > 1:
+            second.set()
+        second.wait(0.3)  # in which another one may come as far
+        return made[-1]
+
+    monkeypatch.setattr(redis.BlockingConnectionPool, "from_url", from_url)
+    together = threading.Barrier(4)
+    with Store(StoreSettings(url=redis_server.url, key=SecretStr(KEY))) as store:
+
+        def read(_: int) -> None:
+            together.wait()
+            assert store.get("x") is None
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(read, range(4)))
+    assert len(made) == 1, "the first client closes its connections when another one takes its place"
 
 
 def test_no_secret_is_there(redis_server: Any, open_store: Callable[..., Any]) -> None:
