@@ -34,14 +34,14 @@ class Overrides:
         self._now = now
         self._by_key: dict[Key, list[Override]] = {}
         self._denied: set[type[Key]] = set()
-        for one in listed:
+        for number, one in enumerate(listed, 1):
             key = parse_key(one.key)
             self._by_key.setdefault(key, []).append(one)
             if one.decision == "deny":
                 self._denied.add(type(key))
             if isinstance(key, Mac) and key.randomized:
                 _log.warning(
-                    "the override for %s is for an address that a device made up: others may, too", key
+                    "override %d is for an address that a device made up: another one may, too", number
                 )
 
     def active(self) -> list[Override]:

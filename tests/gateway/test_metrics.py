@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import re
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from mdmsdk._run.stop import Stop
 from mdmsdk.directory import DirectorySettings
 from mdmsdk.errors import ConnectError
 from mdmsdk.gateway import GatewaySettings
+from mdmsdk.gateway.together import forget
 from mdmsdk.provider import Limits
 from mdmsdk.testing import FakeServer
 from tests.gateway.conftest import GUID, KEY, MAC, device
@@ -176,17 +176,25 @@ from mdmsdk.testing import FakeAsyncMdmFederation
 
 metrics = Metrics(Gateway(FakeAsyncMdmFederation({"one": []}), GatewaySettings(metrics="loopback")))
 metrics.responded("rest", 200)
+metrics._list.set(1)
 from prometheus_client import generate_latest
 print(generate_latest(metrics._gathered()).decode())
 """
 
 
-def test_workers_add_up_what_they_count(tmp_path: Path) -> None:
-    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+def test_workers_add_up_what_they_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     command = [sys.executable, "-c", WORKER]
-    subprocess.run(command, env=environment, check=True, capture_output=True)
-    second = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    assert Read(second.stdout)("gateway_responses_total", face="rest", status="200") == 2
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as first:
+        pass
+    second = Read(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert second("gateway_responses_total", face="rest", status="200") == 2
+    kept = {path.name for path in tmp_path.iterdir()}
+    forget(first.pid)  # what it counted stays, and what it was does not
+    gone = kept - {path.name for path in tmp_path.iterdir()}
+    assert (
+        gone == {name for name in kept if name.startswith("gauge_live") and f"_{first.pid}." in name} != set()
+    )
 
 
 def test_the_dashboard_names_no_metric_that_is_not_there(gateway: Open) -> None:
