@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 from mdmsdk.errors import InvalidIdentifierError
@@ -497,7 +498,12 @@ def parse_key(text: str) -> Key:
         InvalidIdentifierError: the text is no identifier, or could be of several kinds; the
             message names them.
     """
-    text = _checked(text)
+    return _parsed(_checked(text))
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Key:
+    """The key of a text without blanks around it; of the same devices again and again."""
     if found := CERTIFICATE_FORM.fullmatch(text):
         return Guid.issued(found["value"], found["vendor"].strip())
     kind, colon, rest = text.partition(":")

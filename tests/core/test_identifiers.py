@@ -188,6 +188,7 @@ def test_a_key_survives_pickling() -> None:
 )
 def test_plain_text_is_read_as_what_it_must_be(text: str, key: Key) -> None:
     assert parse_key(text) == key
+    assert parse_key(f" {text} ") is parse_key(text)
 
 
 @pytest.mark.parametrize(
