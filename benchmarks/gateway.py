@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -119,9 +120,13 @@ def started(
 
 
 def seconds_of(process: subprocess.Popen[bytes]) -> float:
-    """How long a process was on a processor."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """How long a process and its workers were on a processor."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    spent = 0
+    for number in (process.pid, *children):
+        fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+        spent += int(fields[11]) + int(fields[12])
+    return spent / os.sysconf("SC_CLK_TCK")
 
 
 def load(served: Served, *how: str) -> Load:
@@ -231,6 +236,28 @@ def uncached(faces: dict[str, Served], path: Path, macs: list[str]) -> None:
         )
 
 
+def workers(stack: ExitStack, folder: Path, text: str, macs: list[str]) -> None:
+    """What an answer of the cache in Redis costs two workers, beside what it costs one."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    redis = ("redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "")
+    stack.enter_context(started(folder, OTHERS, *redis, word="Ready to accept"))
+    text += f'cache_ttl = 3600\n[store]\nurl = "redis://127.0.0.1:{port}/0"\nkey = "a-key-of-the-store"\n'
+    gateways = [
+        serve(stack, folder, f"{count}.toml", text.replace("rate =", f"workers = {count}\nrate ="), macs)
+        for count in (1, 2)
+    ]
+    many = ("-n", str(REQUESTS), "-c", str(CLIENTS))
+    for face in ("ise", "rest"):
+        rounds = [[load(faces[face], *many).processor for faces in gateways] for _ in range(ROUNDS + 1)][1:]
+        ratios = sorted(two / one for one, two in rounds)
+        print(
+            f"on Redis, {face}: {statistics.median(one for one, _ in rounds) * 1e6:.0f} us of processor "
+            f"with one worker, with two {statistics.median(ratios):.2f} times as much "
+            f"({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        )
+
+
 def main() -> None:
     """Print all."""
     if not (shutil.which("h2load") and shutil.which("taskset") and os.cpu_count() != 1):
@@ -268,6 +295,8 @@ def main() -> None:
         at_a_rate({"constant": constant, **faces})
         faces = serve(stack, folder, "uncached.toml", text + "cache_ttl = 0\n", macs)
         uncached(faces, folder / "uncached.toml", macs)
+        if shutil.which("redis-server"):
+            workers(stack, folder, text, macs)
 
 
 if __name__ == "__main__":

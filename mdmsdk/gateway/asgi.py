@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import asynccontextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -162,14 +163,14 @@ def _check_framing(scope: Scope) -> None:
     """
     if scope["http_version"] not in _HTTP:
         raise Refusal(505, "this version of HTTP is not spoken", headers=CLOSE)
-    names = {name for name, _ in scope["headers"]}
+    names = dict(scope["headers"])
     if b"transfer-encoding" in names and (b"content-length" in names or scope["http_version"] == "1.0"):
         raise Refusal(400, "a request ends in one place", headers=CLOSE)
 
 
 def _bound(scope: Scope) -> None:
     """Refuse large headers: a server bounds what it waits for, and not what comes at once."""
-    if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEADERS:
+    if sum(map(len, chain.from_iterable(scope["headers"]))) > MOST_HEADERS:
         raise Refusal(431, f"all headers together have at most {MOST_HEADERS} bytes")
 
 

@@ -16,6 +16,7 @@ from mdmsdk.gateway.journal import Asker, Decided, Journal
 from mdmsdk.gateway.lists import Readings
 from mdmsdk.gateway.overrides import Overrides
 from mdmsdk.gateway.questions import Narrowed
+from mdmsdk.gateway.written import Written
 from mdmsdk.identifiers import Key
 from mdmsdk.models import Decision
 
@@ -62,6 +63,7 @@ class Gateway:
         self.overrides: Overrides = Overrides(settings.overrides)
         self.journal: Journal = Journal()
         self.version: str = version("mdmsdk")
+        self._judged: Written[Decision] = Written()
         self._beats: list[Heartbeat] = []
         self._heard_at = -float("inf")
         self._listening: anyio.Lock | None = None
@@ -96,7 +98,11 @@ class Gateway:
     def _decide(self, asker: Asker, keys: Sequence[Key], answer: Answer, began: float) -> Decided:
         """Make a decision of an answer: the one place of all faces."""
         override = self.overrides.of(keys, answer)
-        decision = _OVERRIDDEN[override.decision] if override else answer.decision
+        decision = (
+            _OVERRIDDEN[override.decision]
+            if override
+            else self._judged.of(answer, "", lambda: answer.decision)
+        )
         taken = time.perf_counter() - began
         decided = Decided(time.time(), asker, answer, decision, taken, override)
         self.journal.note(decided)

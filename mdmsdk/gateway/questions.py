@@ -122,14 +122,16 @@ def parameters(request: Request) -> dict[str, str]:
     Raises:
         Refusal: one is there twice, so that nobody can know which is meant.
     """
-    # As Starlette has it, but for what few queries need.
     text = request.scope["query_string"].decode("latin-1")
-    pairs = [(name, value) for name, _, value in (one.partition("=") for one in text.split("&") if one)]
-    if "%" in text or "+" in text:
-        pairs = [(unquote_plus(name), unquote_plus(value)) for name, value in pairs]
-    given = dict(pairs)
-    if len(given) != len(pairs):
-        raise Refusal(400, "a parameter is there twice", "Give each once.")
+    encoded = "%" in text or "+" in text
+    given: dict[str, str] = {}
+    for one in filter(None, text.split("&")):
+        name, _, value = one.partition("=")
+        if encoded:
+            name, value = unquote_plus(name), unquote_plus(value)
+        if name in given:
+            raise Refusal(400, "a parameter is there twice", "Give each once.")
+        given[name] = value
     return given
 
 
