@@ -8,7 +8,8 @@ A plugin's whole test file may be::
         provider = "acme"
 
 Each test runs in sync and in async, against the plugin's simulator, with faults injected, and against its
-cassettes. A capability that the provider lacks is tested for a clean refusal.
+cassettes; faults of the connection, which core meets alike in both, in sync alone. A capability that the
+provider lacks is tested for a clean refusal.
 """
 
 from __future__ import annotations

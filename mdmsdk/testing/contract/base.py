@@ -30,16 +30,16 @@ __all__ = ["HASTY", "QUICK", "SAMPLES", "Stand"]
 
 SAMPLES = 8
 QUICK: dict[str, float] = {
-    "timeout": 1.0,
-    "deadline": 3.0,
-    "list_patience": 3.0,
+    "timeout": 5.0,
+    "deadline": 10.0,
+    "list_patience": 10.0,
     "attempts": 2,
     "max_wait": 0.2,
     "max_body": 4_000_000,
     "breaker_failures": 0,
     "max_pages": 300,
 }
-"""A policy for tests: faults show soon, and one test's failures do not open the breaker for the next step."""
+"""A policy for tests: no wait is long, and one test's failures do not open the breaker for the next step."""
 
 HASTY: dict[str, float] = {"timeout": 0.4, "deadline": 1.5, "list_patience": 1.5, "attempts": 1}
 """For answers that will not come in time anyway."""

@@ -63,19 +63,27 @@ FAULTS: dict[str, Fault] = {
 
 _LIST_FAULTS = frozenset({"server-error", "login-page", "truncated", "reset", "empty", "forbidden"})
 _DIALECT_FAULTS = frozenset({"server-error", "login-page", "refused", "forbidden", "wrong-address", "empty"})
+_MODES = ("sync", "asyncio")
 
 
 class Faults(Stand):
     """Tests with answers that are broken, damaged or another device's."""
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Run the tests of faults once for each."""
+        """Run the tests of faults once for each, and in async for those that a plugin reads itself."""
         # What core does for every dialect of the ISE protocol is tested with `ise` itself.
         ise = issubclass(load_provider(self.provider), IseDialect) and self.provider != "ise"
-        faults = {"fault": sorted(_DIALECT_FAULTS if ise else FAULTS)}
-        faults["list_fault"] = sorted(_DIALECT_FAULTS & _LIST_FAULTS if ise else _LIST_FAULTS)
+        faults = {"fault": _DIALECT_FAULTS if ise else frozenset(FAULTS)}
+        faults["list_fault"] = _LIST_FAULTS & faults["fault"]
+        both = _DIALECT_FAULTS - ({"login-page", "forbidden", "wrong-address", "empty"} if ise else set())
         for name in faults.keys() & set(metafunc.fixturenames):
-            metafunc.parametrize(name, faults[name])
+            pairs = [
+                (fault, mode)
+                for fault in sorted(faults[name])
+                for mode in _MODES
+                if mode == "sync" or fault in both
+            ]
+            metafunc.parametrize((name, "mode"), pairs)
         super().pytest_generate_tests(metafunc)
 
     def test_wrong_login_is_told_and_not_repeated(
