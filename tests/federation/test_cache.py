@@ -482,7 +482,7 @@ class TestUnderWay:
         assert decide(answer) == "compliant"
 
     def test_who_waits_for_another_keeps_his_deadline(self, servers: Servers) -> None:
-        servers.knows("a", record(), wait=1.0)
+        servers.knows("a", record(), wait=2.0)
         federation = servers.open("a", cache_ttl=60)
         federation.heartbeat()
 
@@ -490,7 +490,7 @@ class TestUnderWay:
             time.sleep(0.1)
             began = time.monotonic()
             answer = federation.lookup(MAC, deadline=0.2)
-            assert time.monotonic() - began < 0.9
+            assert time.monotonic() - began < 1.8
             return answer
 
         answer, late = federation.side_by_side([lambda one: one.lookup(MAC), hasty])
@@ -566,12 +566,12 @@ class TestStore:
         inner_of(federation)._cache.shelf.store._back = Hung(inner_of(federation)._waits)
         federation.heartbeat()
         began = time.monotonic()
-        answer = federation.lookup(MAC, deadline=1.2)
-        assert time.monotonic() - began < 1.1
+        answer = federation.lookup(MAC, deadline=2.4)
+        assert time.monotonic() - began < 2.3
         assert (decide(answer), answer.notes) == ("compliant", (f"asked without the cache: {_SLOW}",))
         began = time.monotonic()
-        assert decide(federation.lookup(MAC, deadline=1.2)) == "compliant"
-        assert time.monotonic() - began < 0.25
+        assert decide(federation.lookup(MAC, deadline=2.4)) == "compliant"
+        assert time.monotonic() - began < 0.55
 
     def test_who_the_user_is_stays_in_memory(self, opened: Open) -> None:
         mine = device(user="anna", phone_number="+4912345678", raw={"user": "anna"})

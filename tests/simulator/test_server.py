@@ -40,7 +40,7 @@ def test_it_starts_and_stops_at_once(fleet: Fleet) -> None:
             "password": AUTH[1],
         }
         assert httpx.get(f"{running.origin}/ciscoise/mdminfo", auth=AUTH).status_code == 200
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 5
     with pytest.raises(httpx.ConnectError):
         httpx.get(running.origin)
 
@@ -73,7 +73,7 @@ def test_an_open_answer_does_not_hold_up_the_end(
         assert running.simulator.requests.wait_for(1)
         time.sleep(0.05)
         started = time.perf_counter()
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 5
     assert ended.wait(5)
     client.join()
     assert not caplog.records
@@ -84,7 +84,7 @@ def test_an_idle_connection_does_not_hold_up_the_end(fleet: Fleet) -> None:
         client.get(running.origin)
         started = time.perf_counter()
         running.close()
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 5
 
 
 def test_several_servers_in_one_program(fleet: Fleet) -> None:
@@ -118,10 +118,12 @@ def test_any_application_can_be_served() -> None:
 
 def test_answers_do_not_wait_for_acknowledgements(fleet: Fleet) -> None:
     with serve(IseSimulator(fleet)) as running, httpx.Client(base_url=running.origin, auth=AUTH) as client:
-        started = time.perf_counter()
+        slow = 0
         for _ in range(50):
+            started = time.perf_counter()
             client.get("/ciscoise/mdminfo")
-        assert time.perf_counter() - started < 1, "Nagle's algorithm would take 40 ms for each"
+            slow += time.perf_counter() - started > 0.035
+        assert slow < 25, "Nagle's algorithm would take 40 ms for nearly each"
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +176,7 @@ def test_serving_for_ever_ends_with_the_duration(fleet: Fleet) -> None:
     seen: list[RunningSimulator[Simulator[Any]]] = []
     started = time.perf_counter()
     serve_forever([IseSimulator(fleet), IseSimulator(fleet)], duration=0.2, ready=seen.extend)
-    assert 0.2 <= time.perf_counter() - started < 2
+    assert 0.2 <= time.perf_counter() - started < 8
     assert len({running.port for running in seen}) == 2
 
 

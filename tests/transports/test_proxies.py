@@ -79,7 +79,7 @@ class TestTunnel:
         began = time.monotonic()
         with pytest.raises(MdmTimeoutError):
             client.get(seconds=0.5)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 4
 
 
 def test_plain_requests_are_forwarded(serve: Serve, transport: Open) -> None:

@@ -186,7 +186,7 @@ class TestAddresses:
         began = time.monotonic()
         found = client.send(Request("GET", f"http://alive.example:{server.port}/"))
         assert found.body == b"good"
-        assert 0.4 < time.monotonic() - began < 2.5
+        assert 0.4 < time.monotonic() - began < 5
 
     def test_one_that_refuses_costs_nothing(
         self, serve: Serve, transport: Open, resolve: Callable[..., None]
@@ -221,7 +221,7 @@ class TestNames:
 
         began = time.monotonic()
         asyncio.run(ask())
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10
         release.set()
 
     def test_those_who_ask_for_the_same_name_share_the_answer(self, resolve: Callable[..., None]) -> None:

@@ -140,8 +140,8 @@ class TestClosing:
         assert asked.wait(5)
         began = time.monotonic()
         client.run(client.wrapped.close if client.mode == "sync" else client.wrapped.aclose)
-        thread.join(5)
-        assert time.monotonic() - began < 2
+        thread.join(15)
+        assert time.monotonic() - began < 10
         assert [type(error) for error in failures] == [ConnectError]
 
     def test_every_socket_is_closed(self, serve: Serve, transport: Open) -> None:
