@@ -39,12 +39,6 @@ def large_fleet() -> Fleet:
     return Fleet.generate(5000, seed=3)
 
 
-@pytest.fixture(params=["sync", "asyncio"])
-def mdm_mode(request: pytest.FixtureRequest) -> str:
-    """Both clients; the runners' own tests see to trio."""
-    return str(request.param)
-
-
 @pytest.fixture(name="tenant_of")
 def _tenant_of(fleet: Fleet) -> Iterator[Serve]:
     """Starts simulators, which end with the test."""

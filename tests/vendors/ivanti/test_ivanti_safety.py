@@ -180,11 +180,6 @@ def test_records_are_flat() -> None:
 # --- through the clients ---
 
 
-@pytest.fixture(params=["sync", "asyncio"])
-def mdm_mode(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture(scope="module", params=READ)
 def running(request: pytest.FixtureRequest) -> Iterator[RunningSimulator[Any]]:
     with serve(load_simulator(request.param)(Fleet.generate(60, seed=3))) as running:

@@ -35,12 +35,6 @@ Connect = Callable[..., Modal]
 Start = Callable[..., RunningSimulator[Any]]
 
 
-@pytest.fixture(params=["sync", "asyncio"])
-def mdm_mode(request: pytest.FixtureRequest) -> str:
-    """Both kinds of client; that async ones run on trio too is not for a vendor to show."""
-    return str(request.param)
-
-
 @pytest.fixture(scope="module", params=NATIVE)
 def large(request: pytest.FixtureRequest) -> Iterator[RunningSimulator[Any]]:
     with serve(load_simulator(request.param)(Fleet.generate(5000, seed=11))) as running:
