@@ -17,6 +17,8 @@ from pydantic import SecretStr
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 
+from mdmsdk._run import gate, tokens
+from mdmsdk.client import aio
 from mdmsdk.errors import EndpointNotFoundError
 from mdmsdk.flow import Flow, done, send, together
 from mdmsdk.identifiers import Mac, Serial
@@ -166,6 +168,29 @@ class Script:
         ]
 
 
+class Clock:
+    """What modules of ours take for the time, put forward by a test.
+
+    Attributes:
+        ahead: seconds.
+    """
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of tokens, breaker and descriptions."""
+    made = Clock()
+    for module in (aio, gate, tokens):
+        monkeypatch.setattr(module, "time", made)
+    return made
+
+
 @pytest.fixture
 def script() -> Script:
     return Script()
@@ -203,6 +228,7 @@ def token_entries(client: Modal) -> dict[str, Any]:
 __all__ = [
     "SECRET",
     "Answer",
+    "Clock",
     "EndpointNotFoundError",
     "Script",
     "TinyProvider",

@@ -19,7 +19,7 @@ from mdmsdk._run.budget import Budget
 from mdmsdk._run.gate import Gate
 from mdmsdk._run.pool import Job, Pool
 from mdmsdk._run.stop import Stop
-from mdmsdk.client import aio, connect
+from mdmsdk.client import connect
 from mdmsdk.errors import (
     ConfigurationError,
     DeadlineExceededError,
@@ -37,7 +37,7 @@ from mdmsdk.models import Description, Device, ServerInfo
 from mdmsdk.paging import Slice, page_of, walk
 from mdmsdk.provider import Capability, Limits
 from mdmsdk.settings import LowerLimits
-from tests.core.conftest import Answer, Script, TinyProvider
+from tests.core.conftest import Answer, Clock, Script, TinyProvider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -416,7 +416,8 @@ class TestPool:
                 workers.submit(job)
             while not all(job.over for job in jobs):
                 time.sleep(0.001)
-            time.sleep(0.2)  # they have ended, and the next round starts others
+            for thread in used:
+                thread.join(5)  # the next round starts others
         assert sorted(done) == sorted([*range(50), *range(50)])
         assert 2 <= len(used) <= 6
         assert all(thread.daemon for thread in used)
@@ -606,15 +607,13 @@ class TestLimitsOfTheAdministrator:
 
 class TestDescription:
     def test_it_is_read_again_before_it_is_too_old_and_no_lookup_waits(
-        self, tiny: Connect, script: Script, monkeypatch: pytest.MonkeyPatch
+        self, tiny: Connect, script: Script, clock: Clock
     ) -> None:
-        ahead = 0.0
-        monkeypatch.setattr(aio, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + ahead))
         client = tiny(policy={"info_ttl": 100.0})
         client.lookup(MAC)
         described = getattr(client.wrapped, "_inner", client.wrapped)._described
         first = described.read_at
-        ahead = 85.0
+        clock.ahead = 85.0
         script.routes["/info"] = Answer("", wait=1.0)
         found, spent = timed(lambda: client.lookup(MAC))
         assert isinstance(found, Device)
@@ -623,7 +622,7 @@ class TestDescription:
         until = time.monotonic() + 8
         while described.read_at == first and time.monotonic() < until:
             time.sleep(0.02)
-        ahead = 110.0  # past the end of the first one's life
+        clock.ahead = 110.0  # past the end of the first one's life
         assert isinstance(client.lookup(MAC), Device)
         assert script.counts["/info"] == 2
 

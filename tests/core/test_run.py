@@ -39,7 +39,7 @@ from mdmsdk.flow import Flow, call, pause, send, together
 from mdmsdk.models import ServerInfo
 from mdmsdk.provider import Limits, Token, basic_token, check_status
 from mdmsdk.wire import Request, Response
-from tests.core.conftest import SECRET, Answer, Script, TinyProvider, TinySettings
+from tests.core.conftest import SECRET, Answer, Clock, Script, TinyProvider, TinySettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,24 +79,26 @@ class TestTokens:
         assert client.lookup(MAC).serial_number == "S1"
         assert script.counts["/token"] == 1
 
-    def test_a_token_is_renewed_before_it_expires(self, tiny: Connect, script: Script) -> None:
+    def test_a_token_is_renewed_before_it_expires(self, tiny: Connect, script: Script, clock: Clock) -> None:
         numbers = iter(range(100))
-        script.routes["/token"] = lambda _: json.dumps({"token": f"T{next(numbers)}", "expires_in": 0.5})
+        script.routes["/token"] = lambda _: json.dumps({"token": f"T{next(numbers)}", "expires_in": 200})
         client = tiny(login="token")
         client.heartbeat()
         client.heartbeat()
         assert script.counts["/token"] == 1
-        time.sleep(0.42)  # past four fifths of its life, not yet expired
+        clock.ahead = 170  # past four fifths of its life, not yet expired
         client.heartbeat()
         assert script.counts["/token"] == 2
         assert script.credentials()[-1] == "Bearer T1"
 
-    def test_a_failed_early_renewal_keeps_the_good_token(self, tiny: Connect, script: Script) -> None:
-        answers = iter([Answer('{"token": "T1", "expires_in": 2}')])
+    def test_a_failed_early_renewal_keeps_the_good_token(
+        self, tiny: Connect, script: Script, clock: Clock
+    ) -> None:
+        answers = iter([Answer('{"token": "T1", "expires_in": 200}')])
         script.routes["/token"] = lambda _: next(answers, Answer("down", 503))
         client = tiny(login="token", policy={"attempts": 1})
         client.heartbeat()
-        time.sleep(1.65)
+        clock.ahead = 170
         client.heartbeat()
         assert script.credentials() == ["Bearer T1", "Bearer T1"]
         assert script.counts["/token"] == 2
@@ -148,13 +150,15 @@ class TestTokens:
             tiny(policy={"refused_wait": 0}).heartbeat()
         assert len(script.credentials()) == 1
 
-    def test_a_static_credential_is_tried_again_after_the_wait(self, tiny: Connect, script: Script) -> None:
+    def test_a_static_credential_is_tried_again_after_the_wait(
+        self, tiny: Connect, script: Script, clock: Clock
+    ) -> None:
         script.routes["/info"] = Answer("no", 401)
-        client = tiny(policy={"refused_wait": 0.2})
+        client = tiny(policy={"refused_wait": 60})
         with pytest.raises(AuthenticationError):
             client.heartbeat()
         script.routes["/info"] = ""
-        time.sleep(0.25)
+        clock.ahead = 61
         client.heartbeat()
         assert len(script.credentials()) == 2
 
@@ -407,9 +411,11 @@ class TestLimits:
 
 
 class TestBreaker:
-    def test_a_dead_server_is_left_alone_and_tried_again(self, tiny: Connect, script: Script) -> None:
+    def test_a_dead_server_is_left_alone_and_tried_again(
+        self, tiny: Connect, script: Script, clock: Clock
+    ) -> None:
         script.routes["/info"] = Answer("", 500)
-        client = tiny(policy={"attempts": 1, "breaker_failures": 3, "breaker_reset": 0.4})
+        client = tiny(policy={"attempts": 1, "breaker_failures": 3, "breaker_reset": 60})
         for _ in range(3):
             with pytest.raises(ServerError):
                 client.heartbeat()
@@ -417,12 +423,12 @@ class TestBreaker:
             client.heartbeat()
         assert caught.value.server == "tiny"
         assert script.counts["/info"] == 3
-        time.sleep(0.45)
+        clock.ahead += 61
         with pytest.raises(ServerError):
             client.heartbeat()
         with pytest.raises(ServerUnavailableError):
             client.heartbeat()
-        time.sleep(0.45)
+        clock.ahead += 61
         script.routes["/info"] = ""
         client.heartbeat()
         client.heartbeat()

@@ -9,7 +9,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,12 +51,14 @@ def test_it_serves_reads_anew_and_ends(
     assert httpx.get(origin + MDMINFO, auth=(LOGIN[0], "another-password")).status_code == 200
 
     # What is under way comes to its end.
+    looked_up = "querycriteria=mac"
+    before = sum(looked_up in request.target for request in slow.simulator.requests)
     asking = subprocess.Popen(
         [sys.executable, "-c", ASK, f"{origin}/v1/devices/mac/{mac}?fresh=true"], stdout=subprocess.PIPE
     )
     assert asking.stdout
     assert asking.stdout.readline() == b"asking\n"
-    time.sleep(0.2)
+    assert slow.simulator.requests.wait_for(before + 1, target=looked_up, timeout=20)
     process.send_signal(signal.SIGTERM)
     assert asking.communicate()[0] == b"200\n"
     assert process.wait(10) in {0, -signal.SIGTERM}

@@ -35,7 +35,7 @@ def in_time(kind: type[Exception] = MdmTimeoutError, message: str | None = None)
     began = time.monotonic()
     with pytest.raises(kind, match=message):
         yield
-    assert PATIENCE * 0.9 < time.monotonic() - began < PATIENCE + 1.0
+    assert PATIENCE * 0.9 < time.monotonic() - began < PATIENCE + 3.0
 
 
 def drip(peer: Peer, data: bytes, pause: float = 0.05) -> None:
