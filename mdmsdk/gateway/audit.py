@@ -32,6 +32,7 @@ _OFTEN = 60.0
 """Seconds between two complaints about the same."""
 _OWNER_ONLY = 0o600
 _END = b"\n"
+_as_json = json.JSONEncoder(separators=(",", ":")).encode  # made once: each takes longer than a line
 # A link is not followed to somebody else's file, and a pipe would hold everything up. Windows has neither.
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 for _name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):
@@ -146,7 +147,7 @@ class Audit:
                 named = parse_key(decided.override.key)
                 row["override"]["key"] = keyed_hash(secret.get_secret_value(), named)
         row["complete"] = decided.answer.complete
-        return json.dumps(row, separators=(",", ":")).replace("\x7f", "\\u007f").encode("ascii")
+        return _as_json(row).replace("\x7f", "\\u007f").encode("ascii")
 
     def _complain(self, error: Exception) -> None:
         self.lost += 1
