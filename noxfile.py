@@ -263,6 +263,13 @@ def killed(session: nox.Session) -> None:
 
 
 @nox.session
+def crowd(session: nox.Session) -> None:
+    """Hold 10,000 connections of the gateway, which serves others meanwhile. Needs many open files."""
+    install(session, *group("test"), *CONSTRAINTS)
+    session.run("pytest", "tests/gateway/test_connections.py", env={"MDM_CONNECTIONS": "10000"})
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Plant bugs into sample plugins, which the contract suite must find, and let new plugins pass it."""
     install(session, *group("test", "lint", "package"), *CONSTRAINTS)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mdmsdk.config import load_config
 from mdmsdk.errors import ConfigurationError
+from mdmsdk.gateway.files import allow_files
 from mdmsdk.gateway.logs import write_json
 from mdmsdk.gateway.served import Served, read_settings
 from mdmsdk.gateway.together import together
@@ -50,6 +51,8 @@ def serve(path: Path | None, tell: Callable[[str], None], workers: int | None = 
     if settings.log == "json":
         write_json()
         tell = _log.info
+
+    allow_files(settings)
 
     def announce(origin: str) -> None:
         tell(f"serving on {origin}")

@@ -20,6 +20,7 @@ from mdmsdk.errors import ConfigurationError, MdmError
 from mdmsdk.federation import AsyncMdmFederation
 from mdmsdk.gateway.access import Refusal
 from mdmsdk.gateway.asgi import HEADERS, MOST_HEADERS, build
+from mdmsdk.gateway.files import REFUSED
 from mdmsdk.gateway.problems import refused
 from mdmsdk.gateway.settings import GatewaySettings
 
@@ -109,6 +110,10 @@ class _Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
+        if self.limit_concurrency and len(self.connections) > self.limit_concurrency + REFUSED:
+            # Or they would take the files through which servers are asked.
+            transport.abort()
+            return
         self._wait()
 
     def handle_events(self) -> None:

@@ -1,0 +1,126 @@
+"""Many connections, and more than there may be: bounded, and the others are served on."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+import mdmsdk
+from mdmsdk.federation import AsyncMdmFederation
+from mdmsdk.gateway import GatewaySettings, files, served
+from mdmsdk.testing import FakeAsyncMdmFederation
+from tests.gateway.conftest import FLEET, KEY, LOGIN, MAC, Faces, configuration, device, serving
+
+if TYPE_CHECKING:
+    from mdmsdk.simulator import IseSimulator, RunningSimulator
+    from tests.gateway.conftest import Serve
+
+MANY = int(os.environ.get("MDM_CONNECTIONS", "200"))
+BEGUN = (b"", b"GET /v1/", b"GET /v1/servers HTTP/1.1\r\nHost: x\r\nX: ")
+
+
+def connect(stack: ExitStack, origin: str, count: int) -> list[socket.socket]:
+    place = urlsplit(origin)
+    address = (str(place.hostname), int(place.port or 0))
+    return [stack.enter_context(socket.create_connection(address, 30)) for _ in range(count)]
+
+
+def hold(stack: ExitStack, origin: str, count: int) -> list[socket.socket]:
+    """Connections whose request never comes to its end."""
+    held = connect(stack, origin, count)
+    for number, one in enumerate(held):
+        one.sendall(BEGUN[number % len(BEGUN)])
+    return held
+
+
+def is_cut_off(one: socket.socket) -> bool:
+    try:
+        return one.recv(100) == b""
+    except ConnectionError:
+        return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_many_connections_cost_little_and_keep_nobody_out(
+    served: Serve, slow: RunningSimulator[IseSimulator]
+) -> None:
+    process, origin = served(configuration(slow, f"connections = {MANY + 50}"))
+    mac = FLEET[0].mac_addresses[0]
+    path = f"/ciscoise/mdmapi/v1/devices/0/macaddress/{mac}/all"
+    state = Path(f"/proc/{process.pid}/status")
+    with ExitStack() as stack:
+        assert httpx.get(origin + path, auth=LOGIN, timeout=30).status_code == 200
+        before = int(re.findall(r"VmRSS:\s+(\d+)", state.read_text())[0])
+        hold(stack, origin, MANY)
+        assert httpx.get(origin + path, auth=LOGIN, timeout=30).status_code == 200
+        key = {"Authorization": f"Bearer {KEY}"}
+        answer = httpx.get(f"{origin}/v1/devices/mac/{mac}", headers=key, timeout=30)
+        assert answer.json()["found"]
+        grown = int(re.findall(r"VmRSS:\s+(\d+)", state.read_text())[0]) - before
+        assert grown < 20_000 + MANY * 64
+
+
+def test_more_connections_than_there_may_be_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(served, "REFUSED", 10)
+    with (
+        serving(lambda: FakeAsyncMdmFederation({"one": [device()]}), {"connections": 5}) as origin,
+        ExitStack() as stack,
+    ):
+        held = stack.enter_context(ExitStack())
+        before = hold(held, origin, 15)
+        assert all(map(is_cut_off, connect(stack, origin, 20)))
+        before[0].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert before[0].recv(100).startswith(b"HTTP/1.1 503 ")
+        held.close()
+        until = time.monotonic() + 20
+        while httpx.get(f"{origin}/healthz").status_code != 200:
+            assert time.monotonic() < until
+
+
+@pytest.mark.parametrize(
+    ("limits", "then", "told"),
+    [((1024, 4096), 1512, False), ((8192, 8192), 8192, False), ((256, 1024), 1024, True)],
+)
+def test_files_for_all_connections_are_asked_for_and_a_lack_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    limits: tuple[int, int],
+    then: int,
+    told: bool,
+) -> None:
+    resource = pytest.importorskip("resource")
+    known = [limits]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: known[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, pair: known.append(pair))
+    files.allow_files(GatewaySettings(connections=1000))
+    assert known[-1] == (then, limits[1])
+    assert ("gateway.connections" in caplog.text) is told
+
+
+def test_a_server_that_never_answers_costs_each_face_its_deadline() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as dead, ExitStack() as stack:
+        base_url = f"http://127.0.0.1:{dead.getsockname()[1]}"
+
+        def federation() -> AsyncMdmFederation:
+            login = {"username": "a", "password": "b"}
+            return AsyncMdmFederation([mdmsdk.connect_async("ise", base_url=base_url, **login)])
+
+        faces = Faces(stack.enter_context(serving(federation, {"deadline": 0.3})))
+        stack.callback(faces.close)
+        told = faces.rest.get(f"/v1/devices/mac/{MAC}").json()
+        assert (told["decision"], told["complete"]) == ("no_answer", False)
+        for version in (1, 2, 3):
+            answer = faces.ask(version, "macaddress", MAC)
+            assert answer.status_code == 503
+            assert "deviceList" not in answer.text
+        assert faces.rest.get("/healthz").status_code == 200
