@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MDM = "from mdmsdk.cli import main; main()"
-_MORE = 1.15
+_MORE = 1.25
 """What the peak may grow by, as the allocator leaves holes."""
 SHARES = (0.25, 0.5, 0.75, 1.0)
 _SERVER = """[servers.s{number}]
