@@ -115,6 +115,13 @@ def large(session: nox.Session) -> None:
     session.run("pytest", *PARALLEL, "-m", "large", *(session.posargs or ["tests/vendors"]), env=COMPILED)
 
 
+@nox.session
+def gateway_contract(session: nox.Session) -> None:
+    """Put the contract of `ise` to a gateway in front of every provider: `-- -k OverJamf` for one. Long."""
+    install(session, *group("test"), *CONSTRAINTS)
+    session.run("pytest", *PARALLEL, "tests/gateway/every_provider.py", *session.posargs)
+
+
 @nox.session(python=newest())
 def tests_newest(session: nox.Session) -> None:
     """Run what depends on the HTTP library with the newest Python at hand."""

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     Names = dict[type[Key], frozenset[Key]]
 
-__all__ = ["Known", "Lists"]
+__all__ = ["OF_HARDWARE", "Known", "Lists"]
 
-_OF_HARDWARE: tuple[type[Key], ...] = (Serial, Udid, Imei, Meid)
+OF_HARDWARE: tuple[type[Key], ...] = (Serial, Udid, Imei, Meid)
 """What tells devices apart wherever they are listed. A MAC address may be a dock's, which devices share."""
 
 
@@ -39,7 +39,7 @@ class Known:
         such record shows another one of a kind that both have. Those that were left out count as well: a
         record with few identifiers stands for one device of each server, and not for two that differ.
         """
-        names: Names = {kind: frozenset(shown) for kind in _OF_HARDWARE if (shown := device.shown(kind))}
+        names: Names = {kind: frozenset(shown) for kind in OF_HARDWARE if (shown := device.shown(kind))}
         keys: frozenset[Key] = frozenset().union(*names.values())
         same = {id(one): one for key in keys for one in self._by_key.get(key, {}).values()}
         known = bool(same) and all(

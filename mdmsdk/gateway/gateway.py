@@ -50,7 +50,7 @@ class Gateway:
         access: who may ask.
         overrides: the administrator's word on single devices.
         journal: what was decided.
-        readings: of the noncompliant list; there while the application runs.
+        readings: of the lists of the ISE face; there while the application runs.
         version: of mdmsdk.
     """
 
@@ -70,8 +70,9 @@ class Gateway:
 
     def start(self, tasks: TaskGroup) -> None:
         """Begin to run, in the event loop that serves."""
-        age = self.settings.ise.list_age if self.settings.ise else 0.0
-        self.readings = Readings(self.federation, tasks, age)
+        ise = self.settings.ise
+        age, passing = (ise.list_age, ise.passing) if ise else (0.0, frozenset[Decision]())
+        self.readings = Readings(self.federation, tasks, age, passing, self.overrides)
         self._listening = anyio.Lock()
 
     def client(self, request: Request) -> str:

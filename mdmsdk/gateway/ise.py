@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from mdmsdk.gateway.gateway import Gateway
     from mdmsdk.gateway.journal import Decided
-    from mdmsdk.gateway.lists import Reading
+    from mdmsdk.gateway.lists import ListName, Reading
     from mdmsdk.gateway.settings import IseFace
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device
@@ -42,16 +42,24 @@ _NEWEST = 3
 _VERSIONS = {"2": 2, "3": 3}
 """Those that ask by the query of a URL."""
 _FIRST_PAGE = "0"
+_NO_PAGE = "unknown page: begin again with paging=0"
 _PATH = "/ciscoise/mdmapi"
 _KINDS = {criterion.name: kind for kind, criterion in CRITERIA.items()}
-_SINCE = {criterion.name: criterion.since for criterion in CRITERIA.values()} | {"compliance": 1}
+_SINCE = {criterion.name: criterion.since for criterion in CRITERIA.values()}
+_SINCE |= {"compliance": 1, "": 1}
+_LISTS: dict[str, dict[tuple[str, ...], ListName]] = {
+    "compliance": {("false",): "false", ("true",): "true"},
+    "": {(): "all"},
+}
+"""The lists, by criterion and values."""
 _PARAMETERS = {"paging", "querycriteria", "value", "filter", "deviceidentifier"}
 _NAMED_BY = {"", "guid", "macaddress"}
 _IN_A_MOMENT = 0.15
 """Seconds that a list is waited for before the controller is told to come again."""
 _COME_AGAIN = 2
 _LATER = {"Retry-After": "10"}
-_TOKEN = re.compile(r"([0-9a-f]{16})\.(\d{1,9})")
+# The name of a reading and a position in it: paging_info is an integer, and so has at most 63 bits.
+_TOKEN = re.compile(r"([1-9][0-9]{10})([0-9]{8})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +140,10 @@ class _Face:
         return Asker("ise", gateway.access.basic(client, header), client)
 
     async def _answer(self, asker: Asker, query: _Query) -> Response:
-        if query.criterion == "compliance":
+        if query.criterion in _LISTS:
             return await self._list(query)
+        if query.paging != _FIRST_PAGE:
+            raise Refusal(400, _NO_PAGE)
         keys = [_key(query.criterion, value) for value in query.values]
         if len(keys) == 1:
             return _xml(self._one(query, keys[0], await self._gateway.lookup(asker, keys)))
@@ -159,47 +169,59 @@ class _Face:
             return ""
         if decision is Decision.NO_ANSWER or device is None:
             raise Refusal(503, "no answer of a server that may know the device", headers=_LATER)
-        passed = decision is Decision.COMPLIANT or (decision is Decision.GRACE and self._face.grace)
+        passed = decision in self._face.passing
         if not passed:
             # What the decision says beyond the record, such as that nobody vouches for it.
             device = _kept_out(device, decision)
         return device_of(device, query.version, query.wanted, passed=passed, key=key)
 
     async def _list(self, query: _Query) -> Response:
-        if query.values != ("false",):
-            raise Refusal(400, "only the devices that do not comply are listed: value=false")
-        reading, start = self._place(query.paging)
+        reading, start = self._place(query)
         busy = query.version >= _NEWEST
         await reading.wait(_IN_A_MOMENT if busy else self._gateway.settings.deadline)
         if reading.devices is None:
             if busy and reading.under_way:
-                return _xml(_page(query, (), f"{reading.name}.{start}", busy=_COME_AGAIN))
+                return _xml(_page(query, (), _token(reading, start), busy=_COME_AGAIN))
+            if reading.unsupported:
+                raise Refusal(400, "a server has no list of all its devices")
             raise Refusal(503, "the list of a server cannot be read whole", headers=_LATER)
         end = start + self._face.page_size
         pieces = [
             device_of(
-                device,
+                device if (passed := decision in self._face.passing) else _kept_out(device, decision),
                 query.version,
                 query.wanted,
-                passed=False,
+                passed=passed,
                 identifier=query.identifier,
             )
-            for device in reading.devices[start:end]
+            for device, decision in reading.devices[start:end]
         ]
-        more = f"{reading.name}.{end}" if end < len(reading.devices) else _FIRST_PAGE
+        more = _token(reading, end) if end < len(reading.devices) else _FIRST_PAGE
         return _xml(_page(query, pieces, more))
 
-    def _place(self, paging: str) -> tuple[Reading, int]:
+    def _place(self, query: _Query) -> tuple[Reading, int]:
         """Which reading of the list, and where in it."""
-        if paging == _FIRST_PAGE:
-            return self._gateway.readings.latest(), 0
-        found = _TOKEN.fullmatch(paging)
+        what = _LISTS[query.criterion].get(query.values)
+        if what is None:
+            raise Refusal(400, "value has to be true or false")
+        if query.paging == _FIRST_PAGE:
+            return self._gateway.readings.latest(what), 0
+        found = _TOKEN.fullmatch(query.paging)
         reading = found and self._gateway.readings.named(found[1])
         start = int(found[2]) if found else 0
         # A page that nobody was sent to is empty, as if the list ended there.
-        if not reading or start % self._face.page_size or start > max(len(reading.devices or ()) - 1, 0):
-            raise Refusal(400, "unknown page: begin again with paging=0")
+        if (
+            not reading
+            or reading.what != what
+            or start % self._face.page_size
+            or start > max(len(reading.devices or ()) - 1, 0)
+        ):
+            raise Refusal(400, _NO_PAGE)
         return reading, start
+
+
+def _token(reading: Reading, position: int) -> str:
+    return f"{reading.name}{position:08}"
 
 
 def _kept_out(device: Device, decision: Decision) -> Device:
@@ -237,8 +259,8 @@ def _url_query(request: Request, version: int, batch: Sequence[str] = ()) -> _Qu
     given = parameters(request)
     if not given.keys() <= _PARAMETERS:
         raise Refusal(400, "a parameter is unknown")
-    if not given.keys() >= {"paging", "filter", "querycriteria"}:
-        raise Refusal(400, "paging, querycriteria and filter are required")
+    if not given.keys() >= {"paging", "filter"} or "" in given.values():
+        raise Refusal(400, "paging and filter are required, and nothing may be empty")
     if version < _NEWEST and "deviceidentifier" in given:
         raise Refusal(400, "deviceidentifier came with version 3")
     values = (*([given["value"]] if "value" in given else []), *batch)
@@ -246,25 +268,27 @@ def _url_query(request: Request, version: int, batch: Sequence[str] = ()) -> _Qu
 
 
 def _path_query(request: Request) -> _Query:
-    """The query of a path, ``{paging}/{criterion}/{value}/{filter}``.
+    """The query of a path: ``{paging}/{criterion}/{value}/{filter}``, for all devices ``{paging}/{filter}``.
 
     Raises:
         Refusal: the description has no such request.
     """
     raw = request.scope["raw_path"].decode("ascii", "replace").partition("/v1/devices/")[2]
     parts = [unquote(part) for part in raw.split("/")]
-    if len(parts) != 4 or not all(parts) or request.query_params:  # noqa: PLR2004 - as above
-        raise Refusal(400, "paging, criterion, value and filter are required")
-    paging, criterion, value, wanted = parts
-    return _checked(1, {"paging": paging, "querycriteria": criterion, "filter": wanted}, (value,))
+    if len(parts) not in {2, 4} or not all(parts) or request.query_params:
+        raise Refusal(400, "paging, criterion, value and filter are required, or paging and filter")
+    paging, *asked, wanted = parts
+    criterion, *values = asked or [""]
+    return _checked(1, {"paging": paging, "querycriteria": criterion, "filter": wanted}, values)
 
 
 def _checked(version: int, given: Mapping[str, str], values: Sequence[str]) -> _Query:
-    criterion, identifier = given["querycriteria"].lower(), given.get("deviceidentifier", "").lower()
+    # The examples of versions 1 and 2 ask for all devices without a criterion.
+    criterion, identifier = given.get("querycriteria", "").lower(), given.get("deviceidentifier", "").lower()
     if version < _SINCE.get(criterion, _NEWEST + 1):
         raise Refusal(400, "this criterion is not supported")
-    if not all(values) or not values:
-        raise Refusal(400, "value is required")
+    if bool(values) is not bool(criterion):
+        raise Refusal(400, "value is required, and belongs to a criterion")
     if identifier not in _NAMED_BY or (identifier and criterion != "compliance"):
         raise Refusal(400, "deviceidentifier has to be guid or macaddress, and belongs to a list")
     return _Query(

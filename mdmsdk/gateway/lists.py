@@ -1,4 +1,4 @@
-"""The noncompliant list, read once for all who page through it, and given whole or not at all."""
+"""Lists, read once for all who page through them, and given whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,57 +6,81 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import anyio
+from anyio.lowlevel import checkpoint
 
-from mdmsdk.errors import MdmError
+from mdmsdk.client.verdict import pick
+from mdmsdk.errors import IncompleteListError, MdmError, UnsupportedOperationError
+from mdmsdk.federation import Answer, Outcome, Status
+from mdmsdk.federation.lists import OF_HARDWARE, Known
+from mdmsdk.federation.merge import merged
+from mdmsdk.federation.replies import identifiers_of
+from mdmsdk.gateway.overrides import record_of
+from mdmsdk.gateway.shared_lists import Listed
+from mdmsdk.models import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from anyio.abc import TaskGroup
 
     from mdmsdk.federation import AsyncMdmFederation
+    from mdmsdk.gateway.overrides import Overrides
+    from mdmsdk.identifiers import Key
     from mdmsdk.models import Device
 
-__all__ = ["Reading", "Readings"]
+__all__ = ["ListName", "Reading", "Readings"]
 
+ListName = Literal["false", "true", "all"]
+"""Of what does not comply, what does, and everything."""
 _KEPT = 4
+_AT_A_TIME = 100
+"""Devices that are judged before others get their turn."""
 _LONGEST = 900.0
 """Seconds for which a reading can be paged through."""
 _log = logging.getLogger("mdmsdk.gateway")
 
 
 class Reading:
-    """One reading of the list.
+    """One reading of a list.
 
     Attributes:
-        name: what names it in the tokens of pages; nobody can guess it.
+        what: which list.
+        name: what names it in the tokens of pages, a number of eleven digits; nobody can guess it.
         devices: the whole list; None while it is being read, and if that failed.
         error: why it failed.
         began: when, by the clock of `Readings`.
     """
 
-    def __init__(self, began: float) -> None:
-        self.name: str = secrets.token_hex(8)
-        self.devices: list[Device] | None = None
+    def __init__(self, what: ListName, began: float) -> None:
+        self.what: ListName = what
+        self.name: str = str(10**10 + secrets.randbelow(8 * 10**10))
+        self.devices: list[Listed] | None = None
         self.error: MdmError | None = None
         self.began: float = began
         self._ended = anyio.Event()
 
-    async def read(self, federation: AsyncMdmFederation) -> None:
-        """Read the list to its end. A list that is not complete is none."""
-        found: list[Device] = []
+    async def read(
+        self, federation: AsyncMdmFederation, passing: frozenset[Decision], overrides: Overrides
+    ) -> None:
+        """Read the list to its end. A list that is not complete is none.
+
+        Args:
+            federation: whose list.
+            passing: the decisions that count as compliant.
+            overrides: the administrator's word, of which denials count.
+        """
+        devices = _offending(federation) if self.what == "false" else _everything(federation, overrides)
         try:
-            async for device in federation.noncompliant():
-                found.append(device)  # noqa: PERF401 - what was read is dropped where the rest fails
+            found = [one async for one in devices if self.what != "true" or one.decision in passing]
         except MdmError as error:
-            _log.warning("the noncompliant list could not be read: %s", error)
+            _log.warning("a list could not be read: %s", error)
             self.error = error
         except Exception as error:  # noqa: BLE001 - a fault in one reading ends neither others nor the gateway
-            _log.error("a fault of the noncompliant list: %s", type(error).__name__)
-            self.error = MdmError("the noncompliant list could not be read")
+            _log.error("a fault of a list: %s", type(error).__name__)
+            self.error = MdmError("the list could not be read")
         else:
             self.devices = found
         self._ended.set()
@@ -66,50 +90,114 @@ class Reading:
         """Whether it has not ended."""
         return self.devices is None and self.error is None
 
+    @property
+    def unsupported(self) -> bool:
+        """Whether it failed because a server has no such list."""
+        failures = self.error.failures if isinstance(self.error, IncompleteListError) else ()
+        return any(isinstance(one, UnsupportedOperationError) for one in failures)
+
     async def wait(self, seconds: float) -> None:
         """Wait until it has ended, at most so long."""
         with anyio.move_on_after(seconds):
             await self._ended.wait()
 
 
+async def _offending(federation: AsyncMdmFederation) -> AsyncIterator[Listed]:
+    async for device in federation.noncompliant():
+        yield Listed(device, Decision.NONCOMPLIANT)
+
+
+async def _everything(federation: AsyncMdmFederation, overrides: Overrides) -> AsyncIterator[Listed]:
+    """Each registered device of all servers once, judged by all records that may be about it.
+
+    Those are the records that show one of its identifiers, and no other hardware: two devices that were in
+    one dock share its MAC address, and nothing else.
+    """
+    records = [device async for device in federation.devices()]
+    showing: dict[Key, list[Device]] = {}
+    for device in records:
+        for key in identifiers_of(device):
+            showing.setdefault(key, []).append(device)
+    known = Known()
+    for count, device in enumerate(records):
+        if not count % _AT_A_TIME:
+            await checkpoint()
+        if device.registered and known.add(device):
+            near = {id(one): one for key in identifiers_of(device) for one in showing[key]}
+            said = _said(federation, device, [one for one in near.values() if _may_be_one(device, one)])
+            # No question names an identifier that the administrator allows.
+            if denial := overrides.of((), said):
+                yield Listed(record_of(denial, device), Decision.NONCOMPLIANT)
+            elif said.device:
+                verdict = {"compliance": said.device.compliance}
+                yield Listed(device.model_copy(update=verdict), said.decision)
+
+
+def _may_be_one(one: Device, other: Device) -> bool:
+    """Whether no identifier of the hardware says that two records are about different devices."""
+    shown = ((one.shown(kind), other.shown(kind)) for kind in OF_HARDWARE)
+    return all(not mine or not theirs or {*mine} & {*theirs} for mine, theirs in shown)
+
+
+def _said(federation: AsyncMdmFederation, device: Device, near: Sequence[Device]) -> Answer:
+    """What all servers say about a device. Their lists are there, and whole."""
+    outcomes = []
+    for name, client in federation.clients.items():
+        # A record without any identifier is near to none, not even to itself.
+        found = pick([one for one in near or [device] if one.server == name])
+        status, judges = Status.FOUND if found else Status.NOT_FOUND, client.provider.settings.judges
+        outcome = Outcome(
+            server=name, provider=client.provider.name, status=status, device=found, judges=judges
+        )
+        outcomes.append(outcome)
+    return Answer(key="", device=merged(outcomes, "strictest"), outcomes=tuple(outcomes))
+
+
 class Readings:
-    """The latest readings of the list.
+    """The latest readings of the lists.
 
     Args:
-        federation: whose list.
-        tasks: where it is read; its end ends the reading.
+        federation: whose lists.
+        tasks: where they are read; its end ends the reading.
         age: seconds for which one reading serves those who ask anew.
+        passing: the decisions that count as compliant.
+        overrides: the administrator's word on single devices.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what a list is made of
         self,
         federation: AsyncMdmFederation,
         tasks: TaskGroup,
         age: float,
+        passing: frozenset[Decision],
+        overrides: Overrides,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._federation = federation
         self._tasks = tasks
         self._age = age
+        self._passing = passing
+        self._overrides = overrides
         self._clock = clock
         self._kept: OrderedDict[str, Reading] = OrderedDict()
 
-    def latest(self) -> Reading:
+    def latest(self, what: ListName) -> Reading:
         """The reading for somebody who begins: the last one, or a new one if that is too old or failed."""
-        last = next(reversed(self._kept.values()), None)
+        last = next((one for one in reversed(self._kept.values()) if one.what == what), None)
         if last and last.error is None and (last.under_way or self._clock() - last.began <= self._age):
             return last
-        reading = Reading(self._clock())
+        reading = Reading(what, self._clock())
         self._kept[reading.name] = reading
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
-        self._tasks.start_soon(reading.read, self._federation)
+        self._tasks.start_soon(reading.read, self._federation, self._passing, self._overrides)
         return reading
 
     @property
     def age(self) -> float | None:
-        """Seconds since the last list that was read whole began to be read; None if there is none."""
-        whole = [one.began for one in self._kept.values() if one.devices is not None]
+        """Seconds since the last whole list of what does not comply began to be read; None without one."""
+        bad = [one for one in self._kept.values() if one.what == "false"]
+        whole = [one.began for one in bad if one.devices is not None]
         return self._clock() - max(whole) if whole else None
 
     def named(self, name: str) -> Reading | None:

@@ -18,6 +18,7 @@ from pydantic import (
 
 from mdmsdk.errors import InvalidIdentifierError
 from mdmsdk.identifiers import Username, parse_key
+from mdmsdk.models import Decision
 from mdmsdk.settings import Settings
 
 __all__ = ["AuditLog", "GatewaySettings", "GatewayTls", "IseFace", "Override", "RestFace", "RestKey", "Scope"]
@@ -48,7 +49,7 @@ class IseFace(Settings):
         instance: a prefix of all paths, the "Instance Name" in the controller's form, such as ``/door``.
         grace: whether a device in its time of grace counts as compliant.
         page_size: the most devices of one answer.
-        list_age: seconds for which one reading of the noncompliant list serves all who ask for it.
+        list_age: seconds for which one reading of a list serves all who ask for it.
         redirect_url: where users enrol their devices.
     """
 
@@ -59,6 +60,11 @@ class IseFace(Settings):
     page_size: int = Field(default=500, ge=1, le=5000)
     list_age: float = Field(default=60.0, ge=0, le=86400)
     redirect_url: str = Field(default="", pattern=r"^(https?://\S+)?$")
+
+    @property
+    def passing(self) -> frozenset[Decision]:
+        """The decisions that count as compliant."""
+        return frozenset({Decision.COMPLIANT, *([Decision.GRACE] if self.grace else [])})
 
 
 class RestKey(Settings):

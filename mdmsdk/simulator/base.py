@@ -3,7 +3,8 @@
 import dataclasses
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -70,11 +71,16 @@ class Simulator(ABC, Generic[HabitsT]):
     def app(self) -> ASGIApp:
         """The ASGI application; one and the same at each access."""
         if self._app is None:
-            router = Starlette(routes=list(self.routes()))
+            router = Starlette(routes=list(self.routes()), lifespan=lambda _: self.lifespan())
             # A vendor's server decides itself what the other slash form of a path gets.
             router.router.redirect_slashes = False
             self._app = _Gate(self, router)
         return self._app
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Hold what the routes need as long as the server runs, such as clients of other servers."""
+        yield
 
     @abstractmethod
     def routes(self) -> Sequence[BaseRoute]:

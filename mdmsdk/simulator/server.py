@@ -211,7 +211,7 @@ def _configure(app: Any, tls: TlsFiles | None) -> uvicorn.Config:
         app,
         http=_Connection,
         ws="none",
-        lifespan="off",
+        lifespan="auto",
         loop="asyncio",
         log_config=None,  # several servers in a program: none of them may set up its logging
         log_level="warning",
@@ -275,3 +275,4 @@ class _Server(uvicorn.Server):
             _, late = await asyncio.wait(tasks, timeout=_STOP_LIMIT / 2)
             for task in late:
                 task.cancel()
+        await self.lifespan.shutdown()

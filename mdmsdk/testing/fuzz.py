@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from mdmsdk.provider import MdmProvider
+    from mdmsdk.simulator.base import Simulator
 
 __all__ = ["Asked", "Circle", "Corpus", "Explained", "Figures", "fuzz", "main", "records_for", "settled"]
 
@@ -50,6 +51,7 @@ _POLICY = {
     "deadline": 10.0,
     "list_patience": 2.0,
 }
+_PATIENT = {"timeout": 30.0, "deadline": 60.0, "list_patience": 60.0}
 
 
 class Circle(BaseException):
@@ -118,11 +120,18 @@ class Corpus:
         name: the provider.
         fleet_size: how many devices the simulator has.
         habits: switches of the simulator.
+        simulator: makes the simulator of a fleet and habits; default: the one of the same name.
         settings: settings beside those that the simulator gives.
     """
 
     def __init__(
-        self, name: str, *, fleet_size: int = 40, habits: dict[str, Any] | None = None, **settings: Any
+        self,
+        name: str,
+        *,
+        fleet_size: int = 40,
+        habits: dict[str, Any] | None = None,
+        simulator: Callable[..., Simulator[Any]] | None = None,
+        **settings: Any,
     ) -> None:
         self.name = name
         fleet = Fleet.generate(fleet_size, seed=7)
@@ -132,7 +141,8 @@ class Corpus:
         self._answers: dict[_Place, Response] = {}
         self._by_url: dict[tuple[str, str], Response] = {}
         self._log: list[_Place] = []
-        with serve(load_simulator(name)(self.fleet, **(habits or {}))) as running:
+        make = simulator or load_simulator(name)
+        with serve(make(self.fleet, **(habits or {}))) as running:
             given = {**running.settings, **settings, "policy": _POLICY}
             given.pop("provider", None)
             self.provider: MdmProvider = make_provider(name, given)
@@ -140,8 +150,10 @@ class Corpus:
             with (
                 lib.HTTPTransport(verify=_trust(self.provider)) as transport,
                 lib.Client(transport=lib.MockTransport(lambda asked: self._record(transport, asked))) as http,
-                open_client(self.provider, "sync", http=http) as client,
+                open_client(self.provider, "sync", http=http) as opened,
             ):
+                # What is recorded may come slowly; what is played later comes at once.
+                client = opened.with_policy(**_PATIENT)
                 client.heartbeat()
                 self.heartbeat: tuple[_Place, ...] = tuple(self._log)
                 self.asked: list[Asked] = list(self._lookups(client, running.simulator))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from mdmsdk.models import Device
     from mdmsdk.provider import MdmProvider
+    from mdmsdk.simulator.base import Simulator
 
 __all__ = ["HASTY", "QUICK", "SAMPLES", "Stand"]
 
@@ -65,6 +66,35 @@ class Stand:
         """Settings beside those that the simulator gives."""
         return {}
 
+    def simulator(self, fleet: Fleet, **habits: Any) -> Simulator[Any]:
+        """What answers the provider; by default the simulator of the same name."""
+        made: Simulator[Any] = load_simulator(self.provider)(fleet, **habits)
+        return made
+
+    @property
+    def kinds(self) -> frozenset[type[Key]]:
+        """The kinds of keys that this server can be asked for."""
+        return load_provider(self.provider).keys
+
+    @property
+    def as_ise(self) -> bool:
+        """Whether `ise` itself shows what core does about this provider's protocol."""
+        return self.provider != "ise" and issubclass(load_provider(self.provider), IseDialect)
+
+    @property
+    def keeps_place(self) -> bool:
+        """Whether it is known what the next page begins with when devices of earlier ones left."""
+        return not issubclass(load_provider(self.provider), IseDialect)
+
+    def state(self, kind: type[Key], device: SimDevice, running: RunningSimulator[Any]) -> str:
+        """The compliance state that a lookup by a kind of key has to give."""
+        state: str = running.simulator.verdict(device)
+        return "unknown" if self.is_silent(kind) and state != "noncompliant" else state
+
+    def is_listed(self, device: SimDevice, running: RunningSimulator[Any]) -> bool:
+        """Whether a record stands in the noncompliant list."""
+        return device.registered and bool(running.simulator.verdict(device) == "noncompliant")
+
     def key(self, kind: type[Key], device: SimDevice, running: RunningSimulator[Any]) -> Key | None:
         """The key of a kind by which the server knows a record; None where it has none."""
         value = running.simulator.identifiers(device).get(kind.kind)
@@ -98,7 +128,9 @@ class Stand:
     def corpus(self) -> Corpus:
         """Good answers of the simulator, recorded once for the class; tests play lookups on them."""
         if "_corpus" not in vars(type(self)):
-            corpus = Corpus(self.provider, habits=self.usual, **self.extra_settings())
+            corpus = Corpus(
+                self.provider, habits=self.usual, simulator=self.simulator, **self.extra_settings()
+            )
             setattr(type(self), "_corpus", corpus)  # noqa: B010 - kept for all tests of the class
         return self._corpus
 
@@ -135,7 +167,7 @@ class Stand:
     @pytest.fixture
     def running(self, fleet: Fleet, habit: str) -> Iterator[RunningSimulator[Any]]:
         """A server of the vendor's API."""
-        with serve(load_simulator(self.provider)(fleet, **self.habits.get(habit, {}))) as running:
+        with serve(self.simulator(fleet, **self.habits.get(habit, {}))) as running:
             yield running
 
     @pytest.fixture
@@ -176,7 +208,7 @@ class Stand:
 
     def some_key(self, running: RunningSimulator[Any], fleet: Fleet) -> Key:
         """A key that the server knows."""
-        for kind in sorted(load_provider(self.provider).keys, key=lambda kind: kind.kind != "mac"):
+        for kind in sorted(self.kinds, key=lambda kind: kind.kind != "mac"):
             for device in fleet:
                 if (key := self.key(kind, device, running)) and device.registered:
                     return key

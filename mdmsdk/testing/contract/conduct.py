@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mdmsdk.client.build import kinds_of, make_provider
-from mdmsdk.registry import load_provider, load_simulator
+from mdmsdk.registry import load_provider
 from mdmsdk.settings import ProviderSettings
 from mdmsdk.simulator.server import serve
 from mdmsdk.testing.cassettes import UNKNOWN
@@ -38,9 +38,9 @@ class Conduct(Stand):
         return self._observed
 
     def _observe(self, fleet: Fleet) -> Observed:
-        with serve(load_simulator(self.provider)(fleet, **self.usual)) as running:
+        with serve(self.simulator(fleet, **self.usual)) as running:
             settings = self.settings(running)
-            kinds = load_provider(self.provider).keys
+            kinds = self.kinds
             known = {
                 kind: key
                 for device in fleet[:SAMPLES]

@@ -17,7 +17,6 @@ from mdmsdk.errors import (
     TokenError,
     UnsupportedOperationError,
 )
-from mdmsdk.ise import IseDialect
 from mdmsdk.models import ComplianceState
 from mdmsdk.provider import Capability
 from mdmsdk.registry import load_provider
@@ -72,10 +71,10 @@ class Faults(Stand):
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run the tests of faults once for each, and in async for those that a plugin reads itself."""
         # What core does for every dialect of the ISE protocol is tested with `ise` itself.
-        ise = issubclass(load_provider(self.provider), IseDialect) and self.provider != "ise"
-        faults = {"fault": _DIALECT_FAULTS if ise else frozenset(FAULTS)}
+        faults = {"fault": _DIALECT_FAULTS if self.as_ise else frozenset(FAULTS)}
         faults["list_fault"] = _LIST_FAULTS & faults["fault"]
-        both = _DIALECT_FAULTS - ({"login-page", "forbidden", "wrong-address", "empty"} if ise else set())
+        again = {"login-page", "forbidden", "wrong-address", "empty"} if self.as_ise else set[str]()
+        both = _DIALECT_FAULTS - again
         for name in faults.keys() & set(metafunc.fixturenames):
             pairs = [
                 (fault, mode)
@@ -143,7 +142,7 @@ class Faults(Stand):
     ) -> None:
         client = connect()
         client.heartbeat()
-        for kind in sorted(load_provider(self.provider).keys, key=lambda kind: kind.kind):
+        for kind in sorted(self.kinds, key=lambda kind: kind.kind):
             known = {
                 key: running.simulator.verdict(device)
                 for device in fleet

@@ -1,0 +1,164 @@
+"""The lists of the ISE face: what does not comply, what does, and everything; also while they are read."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from mdmsdk.client.build import make_provider
+from mdmsdk.errors import UnsupportedOperationError
+from mdmsdk.federation import AsyncMdmFederation
+from mdmsdk.testing import FakeServer, fakes, open_client
+from tests.gateway.conftest import GUID, LOGIN, MAC, device
+from tests.gateway.test_decisions import DOWN, rows
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from mdmsdk.models import Device
+    from tests.gateway.conftest import Faces, Open
+
+ISE = {"username": LOGIN[0], "password": LOGIN[1], "list_age": 0}
+DOCK = "00:1B:44:11:3A:D0"
+
+
+def one(number: int, state: str = "compliant", **facts: Any) -> Device:
+    """A device of its own: another serial number, GUID and MAC address for each number."""
+    basic: dict[str, Any] = {
+        "id": str(number),
+        "guid": f"{GUID[:-2]}{number:02}",
+        "serial_number": f"SN{number:04}",
+        "mac_addresses": (f"{MAC[:-2]}{number:02}",),
+    }
+    return device(state, **{**basic, **facts})
+
+
+def listed(faces: Faces, value: str, version: int = 2) -> dict[str, bool]:
+    """The serial numbers of a list, and whether each complies."""
+    where = f"/ciscoise/mdmapi/v{version}/devices/"
+    asked = {"querycriteria": "compliance", "value": value} if value else {}
+    found = rows(faces.ise.get(where, params={"paging": "0", **asked, "filter": "all"}))
+    attributes = [row["attributes"] for row in found if "serial_number" in row["attributes"]]
+    return {each["serial_number"]: each["compliance"]["status"] == "true" for each in attributes}
+
+
+@pytest.mark.parametrize(
+    ("servers", "complying", "others"),
+    [
+        ([[one(1), one(2, "noncompliant"), one(3, "grace"), one(4, "unknown")]], {1}, {2, 3, 4}),
+        ([[one(1, registered=False), one(2)]], {2}, set()),
+        # Another server's word on the same device, by whatever both show.
+        ([[one(1)], [one(1, "noncompliant")]], set(), {1}),
+        ([[one(1)], [one(1, "unknown", guid=None, mac_addresses=())]], set(), {1}),
+        ([[one(1)], [one(1, "noncompliant", guid=None, serial_number=None)]], set(), {1}),
+        ([[one(1)], [one(1, registered=False)]], {1}, set()),
+        ([[one(1), one(1, "noncompliant", id="9")]], set(), {1}),
+        # Another device, although both were in one dock.
+        ([[one(1, mac_addresses=(DOCK,)), one(2, "noncompliant", mac_addresses=(DOCK,))]], {1}, {2}),
+        ([[one(1, mac_addresses=(DOCK,))], [one(2, "noncompliant", mac_addresses=(DOCK,))]], {1}, {2}),
+        # An inventory vouches for nobody.
+        ([FakeServer([one(1)], judges=False), [one(2)]], {2}, {1}),
+        ([FakeServer([one(1)], judges=False), [one(1)]], {1}, set()),
+    ],
+)
+def test_what_complies_and_everything(
+    gateway: Open, servers: list[Any], complying: set[int], others: set[int]
+) -> None:
+    faces: Faces = gateway({f"server{number}": each for number, each in enumerate(servers)}, ise=ISE)
+    good = {f"SN{number:04}": True for number in complying}
+    assert listed(faces, "true") == good
+    assert listed(faces, "") == good | {f"SN{number:04}": False for number in others}
+    bad = listed(faces, "false")
+    assert not any(bad.values())
+    assert not bad.keys() & good.keys()
+
+
+def test_grace_and_denials_in_lists(gateway: Open) -> None:
+    until = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    denial = {"key": f"mac:{MAC[:-2]}01", "decision": "deny", "until": until, "reason": "lost", "by": "noc"}
+    allowed = {**denial, "decision": "allow", "key": f"mac:{MAC[:-2]}03"}
+    faces: Faces = gateway(
+        {"one": [one(1), one(2, "grace"), one(3, "unknown")]},
+        ise={**ISE, "grace": True},
+        overrides=[denial, allowed],
+    )
+    assert listed(faces, "true") == {"SN0002": True}
+    assert listed(faces, "") == {"SN0001": False, "SN0002": True, "SN0003": False}
+
+
+@pytest.mark.parametrize("value", ["true", "false", ""])
+def test_a_list_that_is_not_whole_is_no_list(gateway: Open, value: str) -> None:
+    for server in (FakeServer([one(1)], incomplete=True), FakeServer(down=DOWN)):
+        faces: Faces = gateway({"one": server, "two": [one(2), one(3, "noncompliant")]}, ise=ISE)
+        for version in (2, 3):
+            with pytest.raises(AssertionError, match="cannot be read whole"):
+                listed(faces, value, version)
+
+
+def test_a_server_without_an_inventory_lists_what_does_not_comply(
+    gateway: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fakes._FakeProvider, "capabilities", frozenset())
+    faces: Faces = gateway({"one": [one(1), one(2, "noncompliant")]}, ise=ISE)
+    assert listed(faces, "false") == {"SN0002": False}
+    for value in ("true", ""):
+        with pytest.raises(AssertionError, match="no list of all its devices"):
+            listed(faces, value)
+    settings = {"base_url": faces.origin, "username": LOGIN[0], "password": LOGIN[1]}
+    with open_client(make_provider("ise", settings), "sync") as client:
+        with pytest.raises(UnsupportedOperationError):
+            list(client.devices())
+        assert len(list(client.noncompliant())) == 1
+
+
+def test_a_page_belongs_to_its_list(gateway: Open) -> None:
+    bad = [one(number, "noncompliant") for number in range(5)]
+    faces: Faces = gateway({"one": [*bad, one(7), one(8), one(9)]}, ise={**ISE, "page_size": 2})
+    first = faces.ask(2, "compliance", "false")
+    token = first.text.partition("<paging_info>")[2].partition("<")[0]
+    assert int(token) < 1 << 63
+    assert len(rows(faces.ask(2, "compliance", "false", paging=token))) == 2
+    assert faces.ask(2, "compliance", "true", paging=token).status_code == 400
+    assert faces.ask(2, "macaddress", f"{MAC[:-2]}01", paging=token).status_code == 400
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_list_that_takes_long_is_asked_for_again(
+    gateway: Open, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    go = threading.Event()
+    read = AsyncMdmFederation.noncompliant
+
+    async def slow(self: AsyncMdmFederation) -> AsyncIterator[Device]:
+        while not go.is_set():  # noqa: ASYNC110 - of another thread
+            await anyio.sleep(0.01)
+        async for found in read(self):
+            yield found
+
+    monkeypatch.setattr(AsyncMdmFederation, "noncompliant", slow)
+    faces: Faces = gateway({"one": [one(1), one(2, "noncompliant")]}, deadline=0.3)
+    began = time.monotonic()
+    answer = faces.ask(version, "compliance", "false")
+    assert time.monotonic() - began < 5
+    if version < 3:  # which know no such answer
+        assert answer.status_code == 503
+        assert b"deviceList" not in answer.content
+        go.set()
+        assert len(rows(faces.ask(version, "compliance", "false"))) == 1
+        return
+    assert rows(answer) == []
+    assert int(answer.text.partition("<server_busy_wait_seconds>")[2].partition("<")[0]) > 0
+    token = answer.text.partition("<paging_info>")[2].partition("<")[0]
+    assert token != "0"
+    # Others are answered meanwhile, and whoever asks now waits for the same reading.
+    assert "<status>true</status>" in faces.ask(3, "guid", f"{GUID[:-2]}01").text
+    assert token in faces.ask(3, "compliance", "false").text
+    go.set()
+    while "<server_busy_wait_seconds>0<" not in answer.text:
+        answer = faces.ask(3, "compliance", "false", paging=token)
+    assert [row["attributes"]["serial_number"] for row in rows(answer)] == ["SN0002"]
