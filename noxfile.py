@@ -277,6 +277,13 @@ def crowd(session: nox.Session) -> None:
 
 
 @nox.session
+def deployed(session: nox.Session) -> None:
+    """Do what deploy/ says: the steps of the container file, and the services as processes. Minutes."""
+    install(session, *group("test"), *CONSTRAINTS)
+    session.run("pytest", "tests/gateway/test_deployed.py", env={"MDM_DEPLOYED": "1"})
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Plant bugs into sample plugins, which the contract suite must find, and let new plugins pass it."""
     install(session, *group("test", "lint", "package"), *CONSTRAINTS)

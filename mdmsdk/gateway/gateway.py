@@ -13,9 +13,10 @@ from starlette.requests import ClientDisconnect
 from mdmsdk.errors import StoreError
 from mdmsdk.gateway.access import Access, Refusal
 from mdmsdk.gateway.journal import Asker, Decided, Journal
-from mdmsdk.gateway.lists import Readings
+from mdmsdk.gateway.lists import LONGEST, Readings
 from mdmsdk.gateway.overrides import Overrides
 from mdmsdk.gateway.questions import Narrowed
+from mdmsdk.gateway.shared_lists import SharedLists
 from mdmsdk.gateway.written import Written
 from mdmsdk.identifiers import Key
 from mdmsdk.models import Decision
@@ -72,7 +73,11 @@ class Gateway:
         """Begin to run, in the event loop that serves."""
         ise = self.settings.ise
         age, passing = (ise.list_age, ise.passing) if ise else (0.0, frozenset[Decision]())
-        self.readings = Readings(self.federation, tasks, age, passing, self.overrides)
+        shared = None
+        if (store := self.federation.store) and store.shared:
+            scope = repr((sorted(passing), self.settings.overrides))
+            shared = SharedLists(self.federation, store, scope, LONGEST)
+        self.readings = Readings(self.federation, tasks, age, passing, self.overrides, shared)
         self._listening = anyio.Lock()
 
     def client(self, request: Request) -> str:

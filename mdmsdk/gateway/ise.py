@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
     from mdmsdk.gateway.gateway import Gateway
     from mdmsdk.gateway.journal import Decided
-    from mdmsdk.gateway.lists import ListName, Reading
+    from mdmsdk.gateway.lists import Reading
     from mdmsdk.gateway.settings import IseFace
+    from mdmsdk.gateway.shared_lists import ListName
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device
 
@@ -176,7 +177,7 @@ class _Face:
         return device_of(device, query.version, query.wanted, passed=passed, key=key)
 
     async def _list(self, query: _Query) -> Response:
-        reading, start = self._place(query)
+        reading, start = await self._place(query)
         busy = query.version >= _NEWEST
         await reading.wait(_IN_A_MOMENT if busy else self._gateway.settings.deadline)
         if reading.devices is None:
@@ -199,7 +200,7 @@ class _Face:
         more = _token(reading, end) if end < len(reading.devices) else _FIRST_PAGE
         return _xml(_page(query, pieces, more))
 
-    def _place(self, query: _Query) -> tuple[Reading, int]:
+    async def _place(self, query: _Query) -> tuple[Reading, int]:
         """Which reading of the list, and where in it."""
         what = _LISTS[query.criterion].get(query.values)
         if what is None:
@@ -207,8 +208,11 @@ class _Face:
         if query.paging == _FIRST_PAGE:
             return self._gateway.readings.latest(what), 0
         found = _TOKEN.fullmatch(query.paging)
-        reading = found and self._gateway.readings.named(found[1])
+        reading = await self._gateway.readings.named(found[1]) if found else None
         start = int(found[2]) if found else 0
+        if found and reading is None and start == 0:
+            # Who was to come again has nothing of the list yet, and may begin with another reading.
+            return self._gateway.readings.latest(what), 0
         # A page that nobody was sent to is empty, as if the list ended there.
         if (
             not reading

@@ -6,19 +6,20 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from mdmsdk.client.verdict import pick
-from mdmsdk.errors import IncompleteListError, MdmError, UnsupportedOperationError
+from mdmsdk.errors import IncompleteListError, MdmError, StoreError, UnsupportedOperationError
 from mdmsdk.federation import Answer, Outcome, Status
 from mdmsdk.federation.lists import OF_HARDWARE, Known
 from mdmsdk.federation.merge import merged
 from mdmsdk.federation.replies import identifiers_of
 from mdmsdk.gateway.overrides import record_of
-from mdmsdk.gateway.shared_lists import Listed
+from mdmsdk.gateway.shared_lists import Listed, ListName
 from mdmsdk.models import Decision
 
 if TYPE_CHECKING:
@@ -28,17 +29,16 @@ if TYPE_CHECKING:
 
     from mdmsdk.federation import AsyncMdmFederation
     from mdmsdk.gateway.overrides import Overrides
+    from mdmsdk.gateway.shared_lists import SharedList, SharedLists
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device
 
-__all__ = ["ListName", "Reading", "Readings"]
+__all__ = ["LONGEST", "Reading", "Readings"]
 
-ListName = Literal["false", "true", "all"]
-"""Of what does not comply, what does, and everything."""
-_KEPT = 4
+_KEPT = 8
 _AT_A_TIME = 100
 """Devices that are judged before others get their turn."""
-_LONGEST = 900.0
+LONGEST = 900.0
 """Seconds for which a reading can be paged through."""
 _log = logging.getLogger("mdmsdk.gateway")
 
@@ -64,8 +64,8 @@ class Reading:
 
     async def read(
         self, federation: AsyncMdmFederation, passing: frozenset[Decision], overrides: Overrides
-    ) -> None:
-        """Read the list to its end. A list that is not complete is none.
+    ) -> list[Listed] | None:
+        """Read the list to its end; gives None where that fails. A list that is not complete is none.
 
         Args:
             federation: whose list.
@@ -74,15 +74,18 @@ class Reading:
         """
         devices = _offending(federation) if self.what == "false" else _everything(federation, overrides)
         try:
-            found = [one async for one in devices if self.what != "true" or one.decision in passing]
+            return [one async for one in devices if self.what != "true" or one.decision in passing]
         except MdmError as error:
             _log.warning("a list could not be read: %s", error)
             self.error = error
         except Exception as error:  # noqa: BLE001 - a fault in one reading ends neither others nor the gateway
             _log.error("a fault of a list: %s", type(error).__name__)
             self.error = MdmError("the list could not be read")
-        else:
-            self.devices = found
+        return None
+
+    def end(self, devices: list[Listed] | None) -> None:
+        """Give the whole list to those who wait, or say that there is none."""
+        self.devices = devices
         self._ended.set()
 
     @property
@@ -162,6 +165,7 @@ class Readings:
         age: seconds for which one reading serves those who ask anew.
         passing: the decisions that count as compliant.
         overrides: the administrator's word on single devices.
+        shared: what others have read, and may read on.
     """
 
     def __init__(  # noqa: PLR0917 - what a list is made of
@@ -171,6 +175,7 @@ class Readings:
         age: float,
         passing: frozenset[Decision],
         overrides: Overrides,
+        shared: SharedLists | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._federation = federation
@@ -178,19 +183,19 @@ class Readings:
         self._age = age
         self._passing = passing
         self._overrides = overrides
+        self._shared = shared
         self._clock = clock
         self._kept: OrderedDict[str, Reading] = OrderedDict()
 
     def latest(self, what: ListName) -> Reading:
         """The reading for somebody who begins: the last one, or a new one if that is too old or failed."""
-        last = next((one for one in reversed(self._kept.values()) if one.what == what), None)
+        known = [one for one in self._kept.values() if one.what == what]
+        last = max(known, key=lambda one: one.began, default=None)
         if last and last.error is None and (last.under_way or self._clock() - last.began <= self._age):
             return last
         reading = Reading(what, self._clock())
-        self._kept[reading.name] = reading
-        while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
-        self._tasks.start_soon(reading.read, self._federation, self._passing, self._overrides)
+        self._keep(reading)
+        self._tasks.start_soon(self._obtain, reading)
         return reading
 
     @property
@@ -200,9 +205,47 @@ class Readings:
         whole = [one.began for one in bad if one.devices is not None]
         return self._clock() - max(whole) if whole else None
 
-    def named(self, name: str) -> Reading | None:
-        """The reading that somebody pages through; None if there is none any longer."""
+    async def named(self, name: str) -> Reading | None:
+        """The reading that somebody pages through; None if there is none any longer.
+
+        Raises:
+            StoreError: others may have it, but the store fails.
+        """
         reading = self._kept.get(name)
-        if reading and self._clock() - reading.began > _LONGEST and not reading.under_way:
+        if reading is None and self._shared and (found := await self._shared.named(name)):
+            reading = Reading(found.what, self._began(found))
+            self._take(reading, found)
+        if reading and self._clock() - reading.began > LONGEST and not reading.under_way:
             return None
         return reading
+
+    async def _obtain(self, reading: Reading) -> None:
+        """Take what others have read, or read it, for others as well."""
+        read = partial(reading.read, self._federation, self._passing, self._overrides)
+        if self._shared is None:
+            reading.end(await read())
+            return
+        try:
+            found = await self._shared.obtain(reading.what, reading.name, self._age, read)
+        except StoreError:  # was told where it happened; each reads for itself meanwhile
+            reading.end(await read())
+            return
+        if found is None:
+            reading.end(None)
+            return
+        reading.began = self._began(found)
+        self._take(reading, found)
+
+    def _take(self, reading: Reading, found: SharedList) -> None:
+        # Who was told to come again comes with the name that it had before.
+        reading.name = found.name
+        self._keep(reading)
+        reading.end(found.devices)
+
+    def _began(self, found: SharedList) -> float:
+        return self._clock() - max(0.0, time.time() - found.began)
+
+    def _keep(self, reading: Reading) -> None:
+        self._kept[reading.name] = reading
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)

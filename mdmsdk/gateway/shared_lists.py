@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import anyio
 
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from mdmsdk.models import Device
     from mdmsdk.store import AsyncStore
 
-__all__ = ["Listed", "SharedList", "SharedLists"]
+__all__ = ["ListName", "Listed", "SharedList", "SharedLists"]
+
+ListName = Literal["false", "true", "all"]
+"""Of what does not comply, what does, and everything."""
 
 _log = logging.getLogger("mdmsdk.gateway")
 _PART = 250
@@ -53,7 +57,7 @@ class SharedList(NamedTuple):
     """
 
     name: str
-    what: str
+    what: ListName
     began: float
     devices: list[Listed]
 
@@ -64,7 +68,7 @@ class SharedLists:
     Args:
         federation: whose lists. With other servers, settings, secrets or rules there are others.
         store: where they are.
-        passing: the decisions that count as compliant.
+        scope: what they depend on besides.
         longest: seconds for which a list is kept.
         clock: what time it is, in seconds since 1970.
     """
@@ -73,13 +77,13 @@ class SharedLists:
         self,
         federation: AsyncMdmFederation,
         store: AsyncStore,
-        passing: Iterable[Decision],
+        scope: str,
         longest: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._federation = federation
         self._store = store
-        self._passing = sorted(passing)
+        self._scope = scope
         self._longest = longest
         self._clock = clock
 
@@ -102,7 +106,7 @@ class SharedLists:
         return SharedList(name, head["what"], head["began"], devices) if whole else None
 
     async def obtain(
-        self, what: str, name: str, age: float, read: Callable[[], Awaitable[list[Listed] | None]]
+        self, what: ListName, name: str, age: float, read: Callable[[], Awaitable[list[Listed] | None]]
     ) -> SharedList | None:
         """A list that is not older than so many seconds; None where reading it failed.
 
@@ -196,7 +200,7 @@ class SharedLists:
             [fingerprint(client.provider, digest) for client in federation.clients.values()],
             list(federation.broken),
             repr(federation._rules),  # noqa: SLF001 - has no secret, and no name of its own outside
-            self._passing,
+            self._scope,
         ]
         return f"gateway/lists/{digest(json.dumps(parts))}"
 
@@ -213,5 +217,13 @@ def _packed(devices: Sequence[Listed]) -> list[bytes]:
 
 
 def _unpacked(parts: Iterable[bytes]) -> list[Listed]:
-    rows: list[Any] = [row for part in parts for row in json.loads(part)]
-    return [Listed(device_read(device), Decision(decision)) for device, decision in rows]
+    """The devices; none where another version wrote what cannot be read here."""
+    try:
+        return list(map(_listed, chain.from_iterable(map(json.loads, parts))))
+    except (TypeError, ValueError, KeyError):
+        return []
+
+
+def _listed(row: Any) -> Listed:
+    device, decision = row
+    return Listed(device_read(device), Decision(decision))

@@ -125,6 +125,7 @@ def gateway() -> Iterator[Open]:
 
 MDM = (sys.executable, "-c", "import sys; from mdmsdk.cli import main; sys.exit(main())")
 FLEET = Fleet.generate(20)
+MDMINFO = "/ciscoise/mdminfo/?ise_api_version=3"
 Serve = Any
 """Starts `mdm serve` with a configuration and options; gives the process and its origin."""
 ASK = f"""

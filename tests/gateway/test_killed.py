@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -122,6 +123,15 @@ def _said(answer: httpx.Response) -> str:
     return "compliant" if "<status>true</status>" in answer.text else "kept out"
 
 
+def page(origin: str, paging: str) -> tuple[list[str], str]:
+    """The serial numbers of a page of the noncompliant list, and what leads to the next."""
+    params = {"paging": paging, "querycriteria": "compliance", "value": "false", "filter": "all"}
+    answer = httpx.get(f"{origin}/ciscoise/mdmapi/v2/devices/", params=params, auth=LOGIN, timeout=20)
+    assert answer.status_code == 200
+    (following,) = re.findall("<paging_info>(.*?)<", answer.text)
+    return re.findall("<serial_number>(.*?)<", answer.text), following
+
+
 def stores(origin: str) -> Any:
     return httpx.get(f"{origin}/readyz", timeout=20).json()["store"]
 
@@ -143,7 +153,9 @@ def test_whoever_is_killed_no_answer_is_wrong(served: Serve) -> None:
     with redis_server() as redis, serve(IseSimulator(FLEET)) as running:
         with MdmFederation([connect(**running.settings)]) as servers:
             truth = {mac: servers.lookup(mac).decision.value for mac in MACS}
+            bad = sorted(str(one.serial_number) for one in servers.noncompliant())
         text = configuration(running, "rate = 100000\nworkers = 2" if ANSWERS > 5 else "rate = 100000")
+        text += "page_size = 2\n"
         text += f'[store]\nurl = "{redis.url}"\nkey = "{"k" * 20}"\n[federation]\ncache_ttl = 1\n'
         replicas = [started(served, text), started(served, text)]
         (one, first), (other, second) = replicas
@@ -157,6 +169,7 @@ def test_whoever_is_killed_no_answer_is_wrong(served: Serve) -> None:
                 ]
                 load.broken.clear()
 
+            listed, paging = page(first, "0")
             for pid in (one.pid, *children(one)):
                 os.kill(pid, signal.SIGKILL)
             load.wait()
@@ -165,12 +178,24 @@ def test_whoever_is_killed_no_answer_is_wrong(served: Serve) -> None:
             assert len(load.broken) <= 2 * CLIENTS
             assert broken <= {"ReadError", "RemoteProtocolError", "ConnectError", "WriteError"}
 
+            # The list goes on where it was begun elsewhere.
+            while paging != "0":
+                more, paging = page(second, paging)
+                listed += more
+            assert sorted(listed) == bad
+            assert len(bad) > 2
+
             load.broken.clear()
             load.leave(first)
             assert stores(second) is True
             redis.kill()
             load.wait()
             assert stores(second) is False
+            listed, paging = page(second, "0")
+            while paging != "0":
+                more, paging = page(second, paging)
+                listed += more
+            assert sorted(listed) == bad
             load.wait()
             redis.start()
             load.wait()

@@ -21,12 +21,10 @@ import uvicorn
 from mdmsdk.config_check import check_config
 from mdmsdk.gateway import GatewaySettings
 from mdmsdk.gateway import served as serving
-from tests.gateway.conftest import ASK, FLEET, KEY, LOGIN, MDM, Serve, configuration, until
+from tests.gateway.conftest import ASK, FLEET, KEY, LOGIN, MDM, MDMINFO, Serve, configuration, until
 
 if TYPE_CHECKING:
     from mdmsdk.simulator import IseSimulator, RunningSimulator
-
-MDMINFO = "/ciscoise/mdminfo/?ise_api_version=3"
 
 
 def test_it_serves_reads_anew_and_ends(

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.gateway.conftest import ASK, FLEET, LOGIN, Serve, configuration, until
+from tests.gateway.conftest import ASK, FLEET, LOGIN, MDMINFO, Serve, configuration, until
 
 if TYPE_CHECKING:
     from mdmsdk.simulator import IseSimulator, RunningSimulator
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
-MDMINFO = "/ciscoise/mdminfo/?ise_api_version=3"
+
 NEW = (LOGIN[0], "another-password")
 
 
