@@ -69,7 +69,7 @@ def words(answer: Answer) -> dict[str, str]:
     }
 
 
-@pytest.mark.timeout(240)  # a busy machine
+@pytest.mark.timeout(240 + 6 * COUNT)  # a busy machine
 def test_who_is_missing_is_told_and_nothing_is_wrong(federation: Modal, running: dict[str, Any]) -> None:
     wanted = keys()
     whole = {str(one.key): one for one in federation.lookup_many(wanted)}
