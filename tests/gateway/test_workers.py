@@ -17,7 +17,10 @@ from tests.gateway.conftest import ASK, FLEET, LOGIN, MDMINFO, Serve, configurat
 if TYPE_CHECKING:
     from mdmsdk.simulator import IseSimulator, RunningSimulator
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="looks for children in /proc"),
+    pytest.mark.timeout(300),
+]
 
 NEW = (LOGIN[0], "another-password")
 
