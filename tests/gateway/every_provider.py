@@ -14,20 +14,24 @@ from tests.gateway.over import over
 
 VENDORS = ("blackberry", "configmgr", "intune", "ivanti", "jamf", "maas360", "meraki", "soti", "workspaceone")
 
-_TWICE = "two records of a device that enrolled twice differ by the vendor's own id alone, which is no GUID"
+_TWICE = (
+    "two records of a device that enrolled twice differ by the vendor's own id, which does not come through"
+)
 _LISTS = (
     "test_inventory_is_the_whole_fleet_or_refused",
     "test_no_device_is_lost_while_others_come_and_go",
     "test_rules_excuse_nothing_and_prove_nothing",
 )
 _SILENT = "the server's list of all devices has no verdicts, and what is not known is no pass to the protocol"
+_ALL_LISTS = dict.fromkeys((*_LISTS, "test_noncompliant_list_is_the_truth"), _TWICE)
 CHANGES: dict[str, dict[str, Any]] = {
     # By REST alone one device of the fleet does not comply, and one makes no pages.
     "blackberry": {
         "habits": {"usual": {}},
         "excused": {"test_rules_excuse_nothing_and_prove_nothing": _SILENT},
     },
-    "maas360": {"excused": dict.fromkeys((*_LISTS, "test_noncompliant_list_is_the_truth"), _TWICE)},
+    "configmgr": {"excused": _ALL_LISTS},
+    "maas360": {"excused": _ALL_LISTS},
     "soti": {"excused": dict.fromkeys(_LISTS, _TWICE)},
 }
 PRESET = {"with inventory": {"accepts": frozenset({"inventory"})}}

@@ -9,7 +9,7 @@ import pytest
 
 from mdmsdk.errors import MdmError, RateLimitedError, UnsupportedOperationError
 from mdmsdk.gateway import ise
-from mdmsdk.identifiers import Hostname, Key, Username
+from mdmsdk.identifiers import Guid, Hostname, Key, Username
 from mdmsdk.ise import CRITERIA, IseProvider
 from mdmsdk.provider import Capability
 from mdmsdk.registry import load_provider, load_simulator
@@ -89,8 +89,11 @@ class OverGateway(BaseProviderContract):
         )
 
     def truth_of(self, found: Device, fleet: Fleet) -> int:
-        """The vendor's own ids do not come through."""
-        return BaseProviderContract.truth_of(self, found, fleet)
+        """The vendor's own ids do not come through, its GUIDs do."""
+        known = load_simulator(self.behind)(fleet)
+        guid = Guid.parse(found.guid)
+        named = [one.id for one in fleet if guid and guid == Guid.parse(known.identifiers(one).get("guid"))]
+        return named[0] if len(named) == 1 else BaseProviderContract.truth_of(self, found, fleet)
 
     def extra_settings(self) -> dict[str, Any]:
         """A gateway's answer takes as long as all that it asks behind; faults are met in a hurry anyway."""
