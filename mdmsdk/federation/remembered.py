@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from mdmsdk.identifiers import Guid
+
 if TYPE_CHECKING:
     from mdmsdk.federation.merge import Answer
     from mdmsdk.federation.shelf import Words
@@ -40,9 +42,9 @@ class Remembered:
         self._known: dict[tuple[Key, tuple[str, ...]], Before] = {}
 
     def find(self, key: Key, names: tuple[str, ...]) -> Before | None:
-        """The answer to this very question, in this spelling."""
+        """The answer to this very question, in this spelling and for the servers of the same vendor."""
         known = self._known.get((key, names))
-        return known if known and str(known.answer.key) == str(key) else None
+        return known if known and _spoken(known.answer.key) == _spoken(key) else None
 
     def keep(self, key: Key, names: tuple[str, ...], before: Before) -> None:
         """Remember it."""
@@ -53,3 +55,8 @@ class Remembered:
     def clear(self) -> None:
         """Forget all."""
         self._known.clear()
+
+
+def _spoken(key: Key | str) -> tuple[str, str | None]:
+    """What two keys may differ in that count as equal."""
+    return str(key), key.issuer if isinstance(key, Guid) else None

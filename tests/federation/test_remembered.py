@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mdmsdk.federation import decide
+from mdmsdk.federation import Status, decide
 from mdmsdk.settings import Rules
-from tests.federation.conftest import GUID, MAC
+from tests.federation.conftest import GUID, MAC, record
 from tests.federation.test_cache import days_on, device, inner_of, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mdmsdk.testing import Modal
+    from tests.federation.conftest import Servers
     from tests.federation.test_cache import Open
 
 __all__ = ["opened"]
@@ -139,3 +140,19 @@ def test_how_a_key_is_written_stays(opened: Open) -> None:
     federation = opened({"a": [device(name="Desk-7")]})
     assert str(settled(federation, "hostname:DESK-7").key) == "DESK-7"
     assert str(federation.lookup("hostname:desk-7").key) == "desk-7"
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_what_all_servers_said_is_no_answer_to_a_certificate_for_one_of_them(
+    servers: Servers, many: bool
+) -> None:
+    """Another vendor's record of the same text lets nobody in."""
+    servers.knows("a")
+    servers.knows("b", record(guid="4711"))
+    kinds = {"a": "of-meraki", "b": "of-jamf"}
+    federation = servers.open("a", "b", kinds=kinds, cache_ttl=60)
+    assert decide(settled(federation, "guid:4711")) == "compliant"
+    key = "ID:MerakiSM:DeviceID:4711"
+    answer = next(iter(federation.lookup_many([key]))) if many else federation.lookup([key])
+    assert [one.status for one in answer.outcomes] == [Status.NOT_FOUND, Status.NOT_ASKED]
+    assert decide(answer) == "not_registered"
