@@ -70,7 +70,7 @@ class Workers:
                 "this system does not have what several workers need", hint="Start the gateway with one."
             )
         self._path = path
-        self._config = config
+        self._config = _served_by(count, config)
         self._settings = read_settings(config)
         self._count = count
         self._listener = listener
@@ -164,6 +164,7 @@ class Workers:
             config = load_config(self._path)
             settings = read_settings(config)
             self._order += 1
+            config = _served_by(self._count, config)
             self._tell(_PREPARE, config)
             if error := self._answers():
                 raise error
@@ -275,6 +276,11 @@ def _say(line: Connection, number: int, wrong: MdmError | None = None) -> None:
 
 def _note(_signal: int, _frame: object) -> None:
     """Do nothing: the number of the signal is written to where the workers are looked after."""
+
+
+def _served_by(count: int, config: Config) -> Config:
+    """The configuration for so many workers, whatever it says: each lets its share of guesses pass."""
+    return config.model_copy(update={"gateway": {**config.gateway, "workers": count}})
 
 
 def _tell_what_is_apart(config: Config, count: int) -> None:

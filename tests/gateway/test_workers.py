@@ -93,3 +93,17 @@ def test_what_no_worker_can_use_is_told_at_once(served: Serve, slow: RunningSimu
     text = configuration(slow, "").replace('provider = "ise"', 'provider = "nobodys"')
     with pytest.raises(AssertionError, match="nobodys"):
         served(text, "--workers", "2")
+
+
+def test_workers_of_the_command_line_let_no_more_guesses_pass(
+    served: Serve, slow: RunningSimulator[IseSimulator]
+) -> None:
+    process, origin = served(configuration(slow, "failed_logins = 2"), "--workers", "2")
+    wrong = []
+    for number in range(16):
+        with httpx.Client(auth=(LOGIN[0], f"guess-{number}")) as client:
+            wrong.append(client.get(origin + MDMINFO).status_code)
+    assert wrong.count(401) <= 2
+    assert {*wrong} == {401, 429}
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
