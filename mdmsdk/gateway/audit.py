@@ -46,7 +46,7 @@ def keyed_hash(secret: str, key: Key | str) -> str:
         secret: the setting ``gateway.audit.hash_key``.
         key: the identifier; a text where it is none.
     """
-    text = f"{key.kind}:{key}" if isinstance(key, Key) else f"text:{key}"
+    text = f"{key.kind}:{key.canonical}" if isinstance(key, Key) else f"text:{key}"
     return hmac.digest(secret.encode(), text.encode(errors="surrogatepass"), "sha256").hex()[:32]
 
 

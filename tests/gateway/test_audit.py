@@ -20,7 +20,7 @@ from mdmsdk.gateway.access import Refusal
 from mdmsdk.gateway.audit import Audit, keyed_hash
 from mdmsdk.gateway.journal import Asker, Decided
 from mdmsdk.gateway.settings import AuditLog, Override
-from mdmsdk.identifiers import Mac
+from mdmsdk.identifiers import Mac, Serial
 from mdmsdk.models import Decision
 from tests.gateway.conftest import LOGIN, MAC, device
 
@@ -72,6 +72,7 @@ def test_identifiers_stand_there_in_clear_only_where_the_settings_say_so(tmp_pat
     audit.close()
     other = keyed_hash("another-secret", Mac(MAC))
     assert other != keyed_hash(SECRET, Mac(MAC)) == keyed_hash(SECRET, Mac(BARE))
+    assert keyed_hash(SECRET, Serial("C02XK0AAJG5H")) == keyed_hash(SECRET, Serial("c02xk0aajg5h"))
     override = Override(
         key=f"mac:{MAC}", decision="deny", until=datetime(2100, 1, 1, tzinfo=UTC), reason="lost", by="noc"
     )
