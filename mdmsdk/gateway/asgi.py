@@ -139,7 +139,10 @@ class Door:
         except Refusal as refusal:
             await _in_format(scope["path"], refusal)(scope, receive, answer)
             return
-        await self._inner(scope, receive, answer)
+        try:
+            await self._inner(scope, receive, answer)
+        except Exception as error:  # noqa: BLE001 - was answered; the server would log its words and its trace
+            _log.error("a fault of the gateway: %s", type(error).__name__)
 
     def _note(self, scope: Scope, status: int, began: float) -> None:
         """Count a response, and log it without its path, which may name a device."""
@@ -193,6 +196,5 @@ async def _tell_nothing_there(request: Request, error: Any) -> Response:
     return _in_format(request.url.path, Refusal(error.status_code, error.detail, headers=error.headers))
 
 
-async def _tell_fault(request: Request, error: Any) -> Response:
-    _log.error("a fault of the gateway: %s", type(error).__name__)
+async def _tell_fault(request: Request, _error: Any) -> Response:
     return _in_format(request.url.path, Refusal(500, "a fault of the gateway", "Report it."))

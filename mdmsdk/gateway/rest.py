@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NotRequired
 
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from typing_extensions import TypedDict
 
 from mdmsdk.errors import InvalidIdentifierError, MdmError
@@ -127,7 +127,7 @@ def health(gateway: Gateway) -> list[Operation]:
         found: Ready = {"ready": answering > 0, "servers": len(beats), "answering": answering}
         if (works := await gateway.store_works()) is not None:
             found["store"] = works
-        return JSONResponse(found, 200 if answering else 503)
+        return _json(found, 200 if answering else 503)
 
     return [
         Operation(path="/healthz", serve=alive, answers={"text/plain": str}),
@@ -142,7 +142,7 @@ def description(operations: Sequence[Operation]) -> Operation:
     async def openapi(_: Asked) -> Response:
         """Describe what can be asked, as OpenAPI 3.1."""
         if not kept:
-            kept.append(JSONResponse(describe([*operations, operation])))
+            kept.append(_json(describe([*operations, operation])))
         return kept[0]
 
     operation = Operation(path="/openapi.json", serve=openapi, answers={JSON: dict[str, Any]})
@@ -179,7 +179,7 @@ class _Face:
     async def _one(self, asked: Asked, texts: Sequence[str], parse: Callable[[str], Key]) -> Response:
         decided = await self._gateway.lookup(asked.asker, _keys(texts, parse), asked.question)
         if decided.override:
-            return JSONResponse(decided_row(decided))
+            return _json(decided_row(decided))
         row = self._written.of(decided.answer, "", lambda: _without_age(decided))
         return Response(b'%s,"age":%r}' % (row, round(decided.age, 3)), media_type=JSON)
 
@@ -204,11 +204,11 @@ class _Face:
 
     async def servers(self, _: Asked) -> Response:
         """Say whether each server is there; what was heard some seconds ago counts."""
-        return JSONResponse([heartbeat_row(beat) for beat in await self._gateway.beats()])
+        return _json([heartbeat_row(beat) for beat in await self._gateway.beats()])
 
     async def decisions(self, _: Asked) -> Response:
         """List the newest decisions of both faces, the last one first."""
-        return JSONResponse([journal_row(decided) for decided in self._gateway.journal.newest()])
+        return _json([journal_row(decided) for decided in self._gateway.journal.newest()])
 
 
 async def _stream(rows: AsyncIterator[Mapping[str, Any]]) -> Response:
@@ -237,8 +237,17 @@ def _without_age(decided: Decided) -> bytes:
     return _line(row).removesuffix(b"}\n")
 
 
+def _json(content: Any, status: int = 200) -> Response:
+    return Response(_encoded(content), status, media_type=JSON)
+
+
 def _line(row: Mapping[str, Any]) -> bytes:
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode(errors="replace") + b"\n"
+    return _encoded(row) + b"\n"
+
+
+def _encoded(content: Any) -> bytes:
+    # Half a character, as a server's words may hold it, is shown as a question mark.
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def _keys(texts: Sequence[str], parse: Callable[[str], Key]) -> list[Key]:

@@ -10,8 +10,9 @@ import pytest
 
 from mdmsdk.errors import ConnectError
 from mdmsdk.federation import AsyncMdmFederation
+from mdmsdk.models import Compliance, ComplianceState
 from mdmsdk.testing import FakeServer
-from tests.gateway.conftest import GUID, MAC, device
+from tests.gateway.conftest import GUID, MAC, SETTINGS, device
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -57,11 +58,29 @@ def test_lists_and_servers(gateway: Open) -> None:
     ]
 
 
-def test_a_stream_that_is_cut_off_has_no_end(gateway: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_characters_of_a_server_hide_nothing_else(gateway: Open) -> None:
+    key = {**SETTINGS["rest"]["keys"][0], "scopes": ["lookup", "servers", "decisions"]}
+    denied = {"decision": "deny", "until": "2100-01-01T00:00:00Z", "reason": "stolen", "by": "somebody"}
+    half = device(compliance=Compliance(state=ComplianceState.NONCOMPLIANT, reasons=("half of one: \ud83d",)))
+    faces: Faces = gateway(
+        {"one": [half], "two": FakeServer(down=ConnectError("half of one: \ud83d"))},
+        rest={"keys": [key]},
+        overrides=[{"key": f"mac:{MAC}", **denied}],
+    )
+    told = faces.rest.get(f"/v1/devices/mac/{MAC}").json()
+    assert (told["decision"], told["device"]["compliance"]["reasons"]) == ("noncompliant", ["half of one: ?"])
+    assert faces.rest.get(f"/v1/devices/guid/{GUID}").json()["decision"] == "noncompliant"
+    assert [one["decision"] for one in faces.rest.get("/v1/decisions").json()] == ["noncompliant"] * 2
+    assert [one["ok"] for one in faces.rest.get("/v1/servers").json()] == [True, False]
+
+
+def test_a_stream_that_is_cut_off_has_no_end(
+    gateway: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     async def broken(*_: Any, **__: Any) -> AsyncIterator[Device]:
         yield device()
         yield device(id="2")
-        raise ZeroDivisionError
+        raise ZeroDivisionError(MAC)
 
     monkeypatch.setattr(AsyncMdmFederation, "devices", broken)
     faces: Faces = gateway({"one": []})
@@ -69,6 +88,25 @@ def test_a_stream_that_is_cut_off_has_no_end(gateway: Open, monkeypatch: pytest.
     with faces.rest.stream("GET", "/v1/devices") as answer, pytest.raises(httpx.RemoteProtocolError):
         came.extend(answer.iter_raw())
     assert b'"end"' not in b"".join(came)
+    assert "a fault of the gateway" in caplog.text
+    assert MAC not in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_a_fault_is_told_without_its_words(
+    gateway: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError(MAC)
+
+    monkeypatch.setattr(AsyncMdmFederation, "lookup", broken)
+    faces: Faces = gateway({"one": []})
+    for answer in (faces.rest.get(f"/v1/devices/mac/{MAC}"), faces.ask(3, "macaddress", MAC)):
+        assert answer.status_code == 500
+        assert MAC not in answer.text
+    assert caplog.text.count("a fault of the gateway: ZeroDivisionError") == 2
+    assert MAC not in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_health_is_ours_and_readiness_that_of_the_servers(gateway: Open) -> None:
