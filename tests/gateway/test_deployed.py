@@ -65,10 +65,18 @@ def build(place: Path) -> None:
 
 
 def nobody(command: list[str]) -> list[str]:
-    """The command as a user who owns nothing, where we may become that."""
+    """The command as a user who owns nothing, where we may become that.
+
+    Who may not look into the folder of our interpreter would run another one; this user may read everything
+    there, and still write nothing.
+    """
     if os.geteuid() or not shutil.which("setpriv"):
         return command
-    return ["setpriv", "--reuid=10001", "--regid=10001", "--clear-groups", "--no-new-privs", *command]
+    user = ["setpriv", "--reuid=10001", "--regid=10001", "--clear-groups", "--no-new-privs"]
+    interpreter = Path(sys.executable).resolve()
+    if not all(one.stat().st_mode & 0o001 for one in (interpreter, *interpreter.parents)):
+        user += [f"--{which}-caps=-all,+dac_read_search" for which in ("inh", "ambient")]
+    return [*user, *command]
 
 
 def secrets(place: Path) -> trustme.CA:
@@ -125,7 +133,7 @@ def test_the_container_and_the_services_work(place: Path) -> None:
                 assert process.wait(30) == 0
     finally:
         list(map(subprocess.Popen.kill, started))
-        list(map(subprocess.Popen.wait, started))
+        list(map(subprocess.Popen.communicate, started))
 
 
 def ssl_of(authority: trustme.CA) -> ssl.SSLContext:
