@@ -1,14 +1,22 @@
 """Imports point down, and each large dependency has one importer (docs/explanation/design.md)."""
 
-from collections.abc import Iterator
+import importlib.metadata
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from mdmsdk.testing.imports import PERFORMING, imports, within
 
 ROOT = Path(__file__).parents[1]
+CORE = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 # From the bottom to the top; a module may import its own row and the rows below.
 LAYERS = [
@@ -52,6 +60,10 @@ LAYERS = [
     {"cli", "gateway", "__main__"},
     {""},  # mdmsdk/__init__.py: the public face
 ]
+# What whoever needs it brings along: there is no event loop of trio without trio.
+BROUGHT = {"trio"}
+# What is imported by another name than it is installed by, and not installed everywhere.
+NAMED = {"spnego": ["pyspnego"]}
 LEVEL = {f"mdmsdk.{name}".rstrip("."): level for level, names in enumerate(LAYERS) for name in names}
 REGISTRY_LEVEL = LEVEL["mdmsdk.registry"]
 
@@ -115,6 +127,52 @@ def modules() -> Iterator[tuple[str, Path]]:
 def test_imports_point_down(module: str, path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     assert violations(module, source, is_package=path.name == "__init__.py") == []
+
+
+def declared(project: dict[str, Any], names: Iterable[str]) -> set[str]:
+    """The distributions that a project asks for, and the extras of core that it asks for bring."""
+    extras: dict[str, list[str]] = project.get("optional-dependencies", {})
+    found: set[str] = set()
+    for text in chain(project["dependencies"], *(extras[name] for name in names)):
+        wanted = Requirement(text)
+        found.add(canonicalize_name(wanted.name))
+        if wanted.name == "mdmsdk":
+            found |= declared(CORE, wanted.extras)
+    return found
+
+
+def undeclared(sources: dict[str, str], project: dict[str, Any]) -> dict[str, str]:
+    """What modules import that no dependency and no extra of their project gives, with a module of each.
+
+    What only comes along with another dependency may be gone with its next version.
+    """
+    asked = BROUGHT | declared(project, project.get("optional-dependencies", ()))
+    given = {**NAMED, **importlib.metadata.packages_distributions()}
+    return {
+        library: module
+        for module, source in sources.items()
+        for library in {name.partition(".")[0] for name in imports(source, module.rpartition(".")[0])}
+        if library not in sys.stdlib_module_names | {module.partition(".")[0]}
+        and not {*map(canonicalize_name, given.get(library, [library]))} & asked
+    }
+
+
+@pytest.mark.parametrize("folder", [ROOT, *sorted(ROOT.glob("plugins/*/"))], ids=lambda folder: folder.name)
+def test_each_project_asks_for_what_it_imports(folder: Path) -> None:
+    sources = {
+        module: path.read_text(encoding="utf-8")
+        for module, path in modules()
+        if path.is_relative_to(folder) and (folder != ROOT or within(module, "mdmsdk"))
+    }
+    assert sources
+    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert undeclared(sources, project) == {}
+
+
+def test_an_import_that_only_comes_along_is_seen() -> None:
+    project = {"dependencies": ["pydantic>=2"], "optional-dependencies": {"gateway": ["uvicorn>=0.34"]}}
+    sources = {"mdmsdk.gateway.served": "import ssl\nimport h11\nimport uvicorn\nfrom mdmsdk import wire"}
+    assert undeclared(sources, project) == {"h11": "mdmsdk.gateway.served"}
 
 
 def test_every_module_of_core_has_a_layer() -> None:
