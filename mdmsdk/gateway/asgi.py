@@ -34,12 +34,14 @@ if TYPE_CHECKING:
     from mdmsdk.gateway.metrics import Metrics
     from mdmsdk.gateway.settings import GatewaySettings
 
-__all__ = ["HEADERS", "MOST_HEADERS", "Door", "build"]
+__all__ = ["CROWDED", "HEADERS", "MOST_HEADERS", "Door", "build"]
 
 _log = logging.getLogger("mdmsdk.gateway")
 _access = logging.getLogger("mdmsdk.gateway.access")
 _HTTP = {"1.0", "1.1", "2", "3"}
 MOST_HEADERS = 32 * 1024
+CROWDED = "crowded"
+"""Stands in the state of a request whose connection is one too many."""
 HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 
 
@@ -134,6 +136,7 @@ class Door:
         client = (scope.get("client") or ("",))[0]
         try:
             self._gateway.access.admit(client)
+            _check_room(scope)
             _check_framing(scope)
             _bound(scope)
         except Refusal as refusal:
@@ -157,6 +160,13 @@ class Door:
 
 def _face_of(path: str) -> str:
     return "ise" if "/ciscoise/" in path else "rest" if path.startswith("/v1/") else "other"
+
+
+def _check_room(scope: Scope) -> None:
+    """Refuse a request on a connection above those that there may be."""
+    if scope.get("state", {}).get(CROWDED):
+        title = "there are as many connections as there may be"
+        raise Refusal(503, title, headers={**CLOSE, "Retry-After": "10"})
 
 
 def _check_framing(scope: Scope) -> None:

@@ -19,7 +19,7 @@ from mdmsdk.config import Config, load_config
 from mdmsdk.errors import ConfigurationError, MdmError
 from mdmsdk.federation import AsyncMdmFederation
 from mdmsdk.gateway.access import Refusal
-from mdmsdk.gateway.asgi import HEADERS, MOST_HEADERS, build
+from mdmsdk.gateway.asgi import CROWDED, HEADERS, MOST_HEADERS, build
 from mdmsdk.gateway.files import REFUSED
 from mdmsdk.gateway.problems import refused
 from mdmsdk.gateway.settings import GatewaySettings
@@ -110,10 +110,15 @@ class _Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(transport)
-        if self.limit_concurrency and len(self.connections) > self.limit_concurrency + REFUSED:
+        # Uvicorn would refuse those as well that were there before, and in no face's format.
+        most, self.limit_concurrency = self.limit_concurrency, None
+        over = len(self.connections) - most if most else 0
+        if over > REFUSED:
             # Or they would take the files through which servers are asked.
             transport.abort()
             return
+        if over > 0:
+            self.app_state = {**self.app_state, CROWDED: True}
         self._wait()
 
     def handle_events(self) -> None:

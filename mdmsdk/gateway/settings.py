@@ -192,7 +192,7 @@ class GatewaySettings(Settings):
         failed_logins: wrong credentials of one client in a minute, after which it has to wait.
         deadline: seconds for one answer.
         max_body: bytes of one request's body.
-        connections: of each worker, at the same time; more are refused at once.
+        connections: of each worker, at the same time; requests on more are refused at once.
         drain: seconds that requests under way get when the gateway ends.
     """
 

@@ -79,8 +79,19 @@ def test_more_connections_than_there_may_be_are_bounded(monkeypatch: pytest.Monk
         held = stack.enter_context(ExitStack())
         before = hold(held, origin, 15)
         assert all(map(is_cut_off, connect(stack, origin, 20)))
-        before[0].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert before[0].recv(100).startswith(b"HTTP/1.1 503 ")
+        ask = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
+        # Who was there first is served on; the others are told, in the format of the face.
+        before[0].sendall(ask % b"/healthz")
+        assert before[0].recv(100).startswith(b"HTTP/1.1 200 ")
+        for one, path, body in (
+            (before[6], b"/v1/servers", b'"detail":"there are as many connections as there may be"'),
+            (before[9], b"/ciscoise/mdminfo", b"\r\n\r\nthere are as many connections as there may be\n"),
+        ):
+            one.sendall(ask % path)
+            with one.makefile("rb") as answer:
+                told = answer.read()
+            assert told.startswith(b"HTTP/1.1 503 ")
+            assert body in told
         held.close()
         until = time.monotonic() + 20
         while httpx.get(f"{origin}/healthz").status_code != 200:
