@@ -23,7 +23,7 @@ from mdmsdk.gateway.shared_lists import Listed, ListName
 from mdmsdk.models import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from anyio.abc import TaskGroup
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device
 
-__all__ = ["LONGEST", "Reading", "Readings"]
+__all__ = ["LONGEST", "Reading", "Readings", "offending"]
 
 _KEPT = 8
 _AT_A_TIME = 100
@@ -72,9 +72,12 @@ class Reading:
             passing: the decisions that count as compliant.
             overrides: the administrator's word, of which denials count.
         """
-        devices = _offending(federation) if self.what == "false" else _everything(federation, overrides)
         try:
-            return [one async for one in devices if self.what != "true" or one.decision in passing]
+            if self.what == "false":
+                devices = offending(federation, overrides)
+                return [Listed(one, Decision.NONCOMPLIANT) async for one in devices]
+            everything = _everything(federation, overrides)
+            return [one async for one in everything if self.what != "true" or one.decision in passing]
         except MdmError as error:
             _log.warning("a list could not be read: %s", error)
             self.error = error
@@ -105,35 +108,70 @@ class Reading:
             await self._ended.wait()
 
 
-async def _offending(federation: AsyncMdmFederation) -> AsyncIterator[Listed]:
-    async for device in federation.noncompliant():
-        yield Listed(device, Decision.NONCOMPLIANT)
+async def offending(
+    federation: AsyncMdmFederation, overrides: Overrides, servers: Sequence[str] | None = None
+) -> AsyncIterator[Device]:
+    """The devices that do not comply, and those under management that the administrator denies.
+
+    A denied device that no server lists comes last: it is looked up by the identifier that the denial names,
+    on servers that can be asked for it.
+
+    Raises:
+        IncompleteListError: a list is not complete, or a server gave no answer about a denied device.
+    """
+    listed: dict[Key, list[Device]] = {}
+    failures: list[MdmError] = []
+    async for device in federation.noncompliant(servers=servers):
+        denial = overrides.denial(device)
+        if denial:
+            _note(listed, device)
+        yield record_of(denial, device) if denial else device
+    async for answer in federation.lookup_many(overrides.denied(), servers=servers):
+        failures += [one.error for one in answer.outcomes if one.error and one.status is Status.ERROR]
+        denial = overrides.of((), answer)
+        for found in [one.device for one in answer.outcomes if one.device and one.device.registered]:
+            if denial and not _near(listed, found):
+                _note(listed, found)
+                yield record_of(denial, found)
+    if failures:
+        raise IncompleteListError(
+            "; ".join(map(str, failures)), failures=tuple(failures), operation="noncompliant"
+        )
 
 
 async def _everything(federation: AsyncMdmFederation, overrides: Overrides) -> AsyncIterator[Listed]:
     """Each registered device of all servers once, judged by all records that may be about it.
 
-    Those are the records that show one of its identifiers, and no other hardware: two devices that were in
-    one dock share its MAC address, and nothing else.
+    Two devices that were in one dock share its MAC address, and nothing else.
     """
     records = [device async for device in federation.devices()]
     showing: dict[Key, list[Device]] = {}
     for device in records:
-        for key in identifiers_of(device):
-            showing.setdefault(key, []).append(device)
+        _note(showing, device)
     known = Known()
     for count, device in enumerate(records):
         if not count % _AT_A_TIME:
             await checkpoint()
         if device.registered and known.add(device):
-            near = {id(one): one for key in identifiers_of(device) for one in showing[key]}
-            said = _said(federation, device, [one for one in near.values() if _may_be_one(device, one)])
+            said = _said(federation, device, _near(showing, device))
             # No question names an identifier that the administrator allows.
             if denial := overrides.of((), said):
                 yield Listed(record_of(denial, device), Decision.NONCOMPLIANT)
             elif said.device:
                 verdict = {"compliance": said.device.compliance}
                 yield Listed(device.model_copy(update=verdict), said.decision)
+
+
+def _note(showing: dict[Key, list[Device]], device: Device) -> None:
+    """Add a record to those that are known by what they show."""
+    for key in identifiers_of(device):
+        showing.setdefault(key, []).append(device)
+
+
+def _near(showing: Mapping[Key, list[Device]], device: Device) -> list[Device]:
+    """The records that may be about a device: they show one of its identifiers, and no other hardware."""
+    near = {id(one): one for key in identifiers_of(device) for one in showing.get(key, ())}
+    return [one for one in near.values() if _may_be_one(device, one)]
 
 
 def _may_be_one(one: Device, other: Device) -> bool:

@@ -48,6 +48,14 @@ class Overrides:
         """Those that have not expired."""
         return [one for listed in self._by_key.values() for one in listed if self._counts(one)]
 
+    def denied(self) -> list[Key]:
+        """The identifiers of all denials that have not expired."""
+        return list(dict.fromkeys(parse_key(one.key) for one in self.active() if one.decision == "deny"))
+
+    def denial(self, device: Device) -> Override | None:
+        """The denial of a device that is under management, by what its record shows."""
+        return self._first("deny", self._shown([device])) if device.registered else None
+
     def of(self, keys: Sequence[Key | str], answer: Answer) -> Override | None:
         """The override that decides.
 

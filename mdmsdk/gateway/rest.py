@@ -12,6 +12,7 @@ from mdmsdk.errors import InvalidIdentifierError, MdmError
 from mdmsdk.federation.rows import DeviceRow, HeartbeatRow, device_row, heartbeat_row
 from mdmsdk.gateway.access import Refusal
 from mdmsdk.gateway.journal import DecidedRow, JournalRow, decided_row, journal_row
+from mdmsdk.gateway.lists import offending
 from mdmsdk.gateway.openapi import describe
 from mdmsdk.gateway.operations import JSON, NDJSON, Operation
 from mdmsdk.gateway.problems import Problem, problem_of
@@ -184,12 +185,13 @@ class _Face:
         return Response(b'%s,"age":%r}' % (row, round(decided.age, 3)), media_type=JSON)
 
     async def noncompliant(self, asked: Asked) -> Response:
-        """List the devices that do not comply.
+        """List the devices that do not comply, or are denied by an override.
 
         A line for each, page by page as the servers give them, and a last line that says whether the list is
         whole.
         """
-        return await self._list(self._gateway.federation.noncompliant(servers=asked.question.servers))
+        gateway, servers = self._gateway, asked.question.servers
+        return await self._list(offending(gateway.federation, gateway.overrides, servers))
 
     async def devices(self, asked: Asked) -> Response:
         """List all records.

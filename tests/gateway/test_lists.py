@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -91,6 +92,68 @@ def test_grace_and_denials_in_lists(gateway: Open) -> None:
     assert listed(faces, "") == {"SN0001": False, "SN0002": True, "SN0003": False}
 
 
+def denials(*keys: str) -> list[dict[str, str]]:
+    until = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    return [{"key": key, "decision": "deny", "until": until, "reason": "lost", "by": "noc"} for key in keys]
+
+
+def reasons(faces: Faces) -> dict[str, tuple[str, ...]]:
+    """Why the devices of the REST face's list of what does not comply do not, by serial number."""
+    *found, last = map(json.loads, faces.rest.get("/v1/noncompliant").text.splitlines())
+    assert last["end"]["complete"]
+    assert {each["compliance"]["state"] for each in found} <= {"noncompliant"}
+    return {each["serial_number"]: tuple(each["compliance"]["reasons"]) for each in found}
+
+
+def test_who_is_denied_stands_in_the_list_of_what_does_not_comply(gateway: Open) -> None:
+    mac = f"mac:{MAC[:-2]}"
+    overrides = denials(f"{mac}01", f"{mac}02", "serial:SN0002", "serial:SN0003", f"{mac}05", f"{mac}09")
+    # An allowance takes nobody out.
+    overrides.append({**overrides[0], "key": f"{mac}04", "decision": "allow"})
+    gone = [one(3, registered=False)]
+    whole = [one(1, "noncompliant"), one(2), one(4, "noncompliant"), *gone, one(6)]
+    servers = {"one": whole, "two": [one(2), one(5)]}
+    faces: Faces = gateway(servers, ise=ISE, overrides=overrides)
+    assert listed(faces, "false") == dict.fromkeys(("SN0001", "SN0002", "SN0004", "SN0005"), False)
+    told = reasons(faces)
+    assert told.keys() == {"SN0001", "SN0002", "SN0004", "SN0005"}
+    for serial, said in told.items():
+        assert any("denied until" in reason for reason in said) is (serial != "SN0004")
+    lines = faces.rest.get("/v1/noncompliant").text.splitlines()
+    assert len(lines) == 5
+    lines = faces.rest.get("/v1/noncompliant", params={"servers": "two"}).text.splitlines()
+    assert len(lines) == 3
+
+
+def test_all_that_share_a_denied_address_stand_in_the_list_once(gateway: Open) -> None:
+    docked = [one(number, id=None, mac_addresses=(DOCK,)) for number in (1, 2)]
+    bad = one(3, "noncompliant", id=None, mac_addresses=(DOCK,))
+    servers = {"one": [docked[0]], "two": [docked[1]], "three": [bad], "four": [bad]}
+    faces: Faces = gateway(servers, overrides=denials(f"mac:{DOCK}"))
+    assert reasons(faces).keys() == {"SN0001", "SN0002", "SN0003"}
+    assert len(faces.rest.get("/v1/noncompliant").text.splitlines()) == 4
+
+
+def test_a_denied_device_that_nobody_could_look_up_leaves_the_list_incomplete(
+    gateway: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = FakeServer([one(1), one(2, "noncompliant")])
+    faces: Faces = gateway({"one": server}, ise=ISE, overrides=denials(f"mac:{MAC[:-2]}01"))
+    read = AsyncMdmFederation.noncompliant
+
+    async def then_down(self: AsyncMdmFederation, **_: Any) -> AsyncIterator[Device]:
+        async for found in read(self):
+            yield found
+        server.down = DOWN
+
+    monkeypatch.setattr(AsyncMdmFederation, "noncompliant", then_down)
+    last = json.loads(faces.rest.get("/v1/noncompliant").text.splitlines()[-1])
+    assert (last["end"]["complete"], last["end"]["lines"]) == (False, 1)
+    server.down = None
+    with pytest.raises(AssertionError, match="cannot be read whole"):
+        listed(faces, "false")
+
+
 @pytest.mark.parametrize("value", ["true", "false", ""])
 def test_a_list_that_is_not_whole_is_no_list(gateway: Open, value: str) -> None:
     for server in (FakeServer([one(1)], incomplete=True), FakeServer(down=DOWN)):
@@ -134,7 +197,7 @@ def test_a_list_that_takes_long_is_asked_for_again(
     go = threading.Event()
     read = AsyncMdmFederation.noncompliant
 
-    async def slow(self: AsyncMdmFederation) -> AsyncIterator[Device]:
+    async def slow(self: AsyncMdmFederation, **_: Any) -> AsyncIterator[Device]:
         while not go.is_set():  # noqa: ASYNC110 - of another thread
             await anyio.sleep(0.01)
         async for found in read(self):
