@@ -138,8 +138,16 @@ class RedisBackEnd:
         """What a method of the client gives."""
         self._health.check()
         client = self._connected()
+        await self._let_go(client.connection_pool)
         call = partial(getattr(client, method), *arguments, **named)
         return await self._perform(call)
+
+    async def _let_go(self, connections: Any) -> None:
+        """Give back what reads held that were broken off: all connections there may be, at the worst."""
+        while len(self._held) > _HELD and (surplus := _last(self._held)):
+            given = connections.release(surplus)
+            if self._native:
+                await given
 
     async def _perform(self, call: Any) -> Any:
         """What a call of the client gives."""
@@ -247,10 +255,12 @@ class RedisBackEnd:
             ((key, entry),) = values.items()
             await self._do("set", key, entry, px=milliseconds)
         else:
-            pipeline = self._connected().pipeline(transaction=True)
+            client = self._connected()
+            pipeline = client.pipeline(transaction=True)
             for key, entry in values.items():
                 pipeline.set(key, entry, px=milliseconds)
             self._health.check()
+            await self._let_go(client.connection_pool)
             await self._perform(pipeline.execute)
         return True
 

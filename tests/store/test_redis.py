@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import socket
@@ -17,7 +18,7 @@ import trustme
 from pydantic import SecretStr
 
 from mdmsdk.errors import StoreError
-from mdmsdk.store import Store, StoreSettings, health
+from mdmsdk.store import AsyncStore, Store, StoreSettings, health
 from tests.forks import in_child
 from tests.store.conftest import read_then_write
 
@@ -173,6 +174,28 @@ def test_a_read_that_is_broken_off_leaves_no_answer_for_the_next(
         store.get("a")
     assert store.get("b") == b"2"
     assert _back_of(store)._held == [connection]
+
+
+@pytest.mark.parametrize("values", [{"a": b"2"}, {"a": b"2", "b": b"2"}])
+def test_reads_that_are_broken_off_leave_connections_to_writes(
+    redis_server: Any, values: dict[str, bytes]
+) -> None:
+    async def run() -> None:
+        async with AsyncStore(StoreSettings(url=redis_server.url, key=SecretStr(KEY))) as store:
+            assert await store.get("a") is None
+            back: Any = store._back
+            others = [await back._client.connection_pool.get_connection() for _ in range(15)]
+            back._held.extend(others)  # as reads leave them
+            await store.set_many(values, 60)
+            assert await store.get("a") == b"2"
+
+    asyncio.run(run())
+    with Store(StoreSettings(url=redis_server.url, key=SecretStr(KEY))) as sync:
+        sync.get("a")
+        inner: Any = sync._inner._back
+        inner._held.extend([inner._client.connection_pool.get_connection() for _ in range(15)])
+        sync.set_many(values, 60)
+        assert sync.get("a") == b"2"
 
 
 def test_connections_that_the_server_closed_meanwhile_are_made_anew(
