@@ -1,5 +1,6 @@
 """Ends with status 0 if the gateway of this container answers, with 1 if not."""
 
+import http.client
 import ssl
 import sys
 import urllib.error
@@ -21,6 +22,9 @@ def answers(url: str) -> bool:
     try:
         with urllib.request.build_opener(*handlers).open(url, timeout=4) as answer:
             return bool(answer.status == 200)  # noqa: PLR2004 - of HTTP
+    except http.client.RemoteDisconnected:
+        # With TLS 1.3 that may be all that who brings no certificate learns, and after the handshake.
+        return True
     except (OSError, urllib.error.URLError) as error:
         return _NO_CERTIFICATE in str(error)
 
