@@ -43,7 +43,7 @@ def _contracts() -> dict[str, type[BaseProviderContract]]:
     modules = map(importlib.import_module, names)
     members = [member for module in modules for name, member in vars(module).items() if name[:4] == "Test"]
     own: dict[str, type[BaseProviderContract]] = {kind.provider: kind for kind in members}
-    for name in {plugin.name for plugin in installed(SIMULATORS)} - own.keys():
+    for name in sorted({plugin.name for plugin in installed(SIMULATORS)} - own.keys()):
         # A preset of `ise`, with tests of its own for what it presets.
         title = f"Test{name.title().replace('-', '')}"
         own[name] = type(title, (BaseProviderContract,), {"provider": name, "habits": PRESET})
