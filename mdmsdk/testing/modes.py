@@ -106,7 +106,8 @@ class Modal:
                     return
                 yield item
         finally:
-            self._portal.call(iterator.aclose)
+            if self._open:  # the event loop has closed what was open at its end
+                self._portal.call(iterator.aclose)
 
 
 def open_client(provider: MdmProvider, mode: str, **options: Any) -> Modal:

@@ -11,6 +11,8 @@ from starlette.routing import Mount
 from mdmsdk.client.aio import AsyncMdmClient
 from mdmsdk.federation import AsyncMdmFederation
 from mdmsdk.gateway import GatewaySettings, app
+from mdmsdk.identifiers import KEY_KINDS
+from mdmsdk.registry import load_provider
 from mdmsdk.simulator import Simulator, serve
 from tests.gateway.conftest import LOGIN
 from tests.vendors.relay import unlimited
@@ -53,6 +55,7 @@ class GatewaySimulator(Simulator[Habits]):
     def __init__(self, behind: Simulator[Any], **habits: Any) -> None:
         self.behind = behind
         self._doors: dict[bool, Door] = {}
+        self._keys = load_provider(behind.name).keys
         super().__init__(behind.fleet, **habits)
 
     @property
@@ -84,8 +87,12 @@ class GatewaySimulator(Simulator[Habits]):
         return {"provider": "ise", "base_url": origin, "username": LOGIN[0], "password": LOGIN[1]}
 
     def identifiers(self, device: SimDevice) -> dict[str, str]:
-        """None of a device that left, which is as if the gateway had never known it."""
-        return self.behind.identifiers(device) if device.registered else {}
+        """Those by which the server behind can be asked.
+
+        None of a device that left, which is as if the gateway had never known it.
+        """
+        known = self.behind.identifiers(device).items() if device.registered else ()
+        return {kind: value for kind, value in known if KEY_KINDS.get(kind) in self._keys}
 
     def verdict(self, device: SimDevice) -> str:
         """A pass or not: a controller knows no third."""
