@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, PrivateAttr, model_validator
 
 from mdmsdk.client.verdict import judge_together, preference, rivals_of
 from mdmsdk.errors import UnsupportedOperationError
@@ -62,12 +62,19 @@ class Outcome(_OfServer):
     device: Device | None = None
     judges: bool = True
     answered_at: datetime = Field(default_factory=_now)
+    _records: tuple[Device, ...] = PrivateAttr(default=())
+    """All that it has for the key, of which `device` stands for it."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.status is Status.FOUND) is (self.device is None):
             raise ValueError(f"{self.server}: {self.status} does not go with what is said of the device")
         return self
+
+    @property
+    def records(self) -> tuple[Device, ...]:
+        """All records that it has for the key, where that is known; `device` stands for them."""
+        return self._records or ((self.device,) if self.device else ())
 
     @property
     def age(self) -> float:

@@ -39,7 +39,9 @@ class Reply(NamedTuple):
         name, settings = client.provider.name, client.provider.settings
         answered_at = datetime.fromtimestamp(asked_at + records.elapsed_ms / 1000, UTC)
         outcome = Outcome.of(client.server, name, records.result(), judges=settings.judges)
-        return cls(records, outcome.model_copy(update={"answered_at": answered_at}), asked_at)
+        outcome = outcome.model_copy(update={"answered_at": answered_at})
+        outcome._records = tuple(records.devices)  # type: ignore[misc]  # noqa: SLF001 - nobody has it yet
+        return cls(records, outcome, asked_at)
 
     def counts_days(self, client: AsyncMdmClient) -> bool:
         """Whether rules of the server may say something else about it tomorrow."""

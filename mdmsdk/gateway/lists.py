@@ -185,11 +185,13 @@ def _said(federation: AsyncMdmFederation, device: Device, near: Sequence[Device]
     outcomes = []
     for name, client in federation.clients.items():
         # A record without any identifier is near to none, not even to itself.
-        found = pick([one for one in near or [device] if one.server == name])
+        own = [one for one in near or [device] if one.server == name]
+        found = pick(own)
         status, judges = Status.FOUND if found else Status.NOT_FOUND, client.provider.settings.judges
         outcome = Outcome(
             server=name, provider=client.provider.name, status=status, device=found, judges=judges
         )
+        outcome._records = tuple(own)  # type: ignore[misc]  # noqa: SLF001 - nobody has it yet
         outcomes.append(outcome)
     return Answer(key="", device=merged(outcomes, "strictest"), outcomes=tuple(outcomes))
 

@@ -59,7 +59,7 @@ class Overrides:
     def of(self, keys: Sequence[Key | str], answer: Answer) -> Override | None:
         """The override that decides.
 
-        A denial counts wherever its identifier stands: in the question, or in the record of a server. An
+        A denial counts wherever its identifier stands: in the question, or in any record of a server. An
         allowance counts only for the identifier that the answer is about, or that came before it, and not
         where a record contradicts what was asked for: what somebody else's record shows lets nobody in.
 
@@ -71,7 +71,8 @@ class Overrides:
             return None
         records = [one.device for one in answer.outcomes if one.device]
         asked: list[Key | str] = [*keys, answer.key, *answer.before]
-        if denial := self._first("deny", [*asked, *self._shown(records)]):
+        every = [one for outcome in answer.outcomes for one in outcome.records]
+        if denial := self._first("deny", [*asked, *self._shown(every)]):
             return denial
         about = [answer.key, *answer.before]
         if any(isinstance(key, Key) and one.matches(key) is False for key in about for one in records):

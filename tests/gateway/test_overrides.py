@@ -142,6 +142,17 @@ async def test_identifiers_are_compared_by_value() -> None:
     assert listed.of([Udid(plain)], answer)
 
 
+def test_a_denial_counts_for_every_record_that_shows_the_identifier(gateway: Open) -> None:
+    """Which of two devices that share an address is at the door, nobody knows."""
+    servers = {"one": [device(guid="aaaa-1"), device(id="2", guid="bbbb-2")]}
+    faces: Faces = gateway(servers, overrides=[override("deny", "guid:bbbb-2")], federation={"cache_ttl": 60})
+    for _ in range(2):
+        for asked in (f"mac/{MAC}", "guid/bbbb-2"):
+            assert faces.rest.get(f"/v1/devices/{asked}").json()["decision"] == "noncompliant"
+        assert "<status>false</status>" in faces.ask(3, "macaddress", MAC).text
+    assert "<device>" not in faces.ask(3, "compliance", "true").text
+
+
 def test_an_address_that_a_device_made_up_is_told(caplog: pytest.LogCaptureFixture) -> None:
     Overrides([Override.model_validate(override("allow", "mac:02:1B:44:11:3A:B7"))])
     assert "made up" in caplog.text
