@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from mdmsdk.client.build import make_provider
 from mdmsdk.errors import MdmError, RateLimitedError, UnsupportedOperationError
 from mdmsdk.gateway import ise
 from mdmsdk.identifiers import Guid, Hostname, Key, Username
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from mdmsdk.models import Device
     from mdmsdk.simulator import Fleet, RunningSimulator, SimDevice
     from mdmsdk.testing import Modal
+
+_PATIENT = {**QUICK, "timeout": 20.0, "deadline": 30.0, "list_patience": 30.0}
+_ONCE = {**_PATIENT, "attempts": 1, "list_patience": 9.0}
+"""For what fails behind the gateway, which says that one should come again ten seconds later: not in time."""
 
 
 class OverGateway(BaseProviderContract):
@@ -98,7 +103,7 @@ class OverGateway(BaseProviderContract):
 
     def extra_settings(self) -> dict[str, Any]:
         """A gateway's answer takes as long as all that it asks behind; faults are met in a hurry anyway."""
-        return {"policy": {**QUICK, "timeout": 20.0, "deadline": 30.0, "list_patience": 30.0}}
+        return {"policy": _PATIENT}
 
     def is_listed(self, device: SimDevice, running: RunningSimulator[Any]) -> bool:
         return device.registered and bool(running.simulator.behind.verdict(device) == "noncompliant")
@@ -115,15 +120,16 @@ class OverGateway(BaseProviderContract):
             for asked in [key, *(kind(UNKNOWN[kind.kind]) for kind in self.kinds)]:
                 # Each time another client: one that is told to come later asks nothing until then.
                 with pytest.raises(MdmError):
-                    connect().lookup(asked)
+                    connect(policy=_ONCE).lookup(asked)
             with pytest.raises(MdmError):
-                list(connect().noncompliant())
+                list(connect(policy=_ONCE).noncompliant())
 
     @pytest.mark.parametrize("good_answers", range(4))
     def test_a_list_behind_is_complete_or_fails(
         self, good_answers: int, running: RunningSimulator[Any]
     ) -> None:
-        with open_client(self.made(running), "sync", server="contract") as client:
+        provider = make_provider("ise", {**self.settings(running), "policy": _ONCE})
+        with open_client(provider, "sync", server="contract") as client:
             complete = len(list(client.noncompliant()))
             fault = replace(FAULTS["server-error"], after=good_answers)
             with running.simulator.behind.faults.during(fault), suppress(MdmError):
