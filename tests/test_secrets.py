@@ -44,6 +44,7 @@ def test_documents_hold_no_secret() -> None:
     found = {
         f"{path.relative_to(ROOT)} {secret}"
         for path in published("docs", "*.md", "*.toml", "*.yml")
+        if path.suffix not in {".png", ".svg"}
         for secret in find_secrets(path.read_text(encoding="utf-8"))
         if not secret.endswith(shown)
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from tenacity import AsyncRetrying, retry_if_exception
@@ -41,7 +42,8 @@ _http_log = logging.getLogger("mdmsdk.http")
 # An exchange that ran out of time says something about the server if it had at least this share of the
 # time that one may take; what it lacked, our own queue had used up.
 _FAIR_SHARE = 0.5
-# Seconds for which everybody leaves a server alone that asks for more: then one finds out anew.
+# Seconds up to which a wait that one request is told concerns everybody. A longer one is a quota,
+# as of a list that may be read once in four hours, and says nothing about other requests.
 _LONGEST_HOLD = 60.0
 # Bytes of answers, the reading of which would hold up an event loop.
 _LARGE = 256 * 1024
@@ -261,8 +263,11 @@ class Operation:
             response = self._plugin.check(request, response)
         except RateLimitedError as error:
             self._budget.answered = True
-            if error.retry_after and request.audience is not None:  # a login may be another server's
-                await self._hold(min(error.retry_after, _LONGEST_HOLD), request.lane)
+            wait = error.retry_after or 0.0
+            # A 503 may be about this question alone, and a login may be another server's.
+            ours = error.status == HTTPStatus.TOO_MANY_REQUESTS and request.audience is not None
+            if ours and 0 < wait <= _LONGEST_HOLD:
+                await self._hold(wait, request.lane)
             raise
         except ServerError:
             self._budget.failed = True

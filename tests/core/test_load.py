@@ -166,13 +166,24 @@ class TestTurns:
         assert waits_sync.drive(partial(burst, 1)) == (1, 0)
 
     def test_who_is_asked_to_wait_makes_all_others_wait(self, tiny: Connect, script: Script) -> None:
-        script.routes["/find"] = Answer("", 429, headers={"Retry-After": "120"})
+        script.routes["/find"] = Answer("", 429, headers={"Retry-After": "50"})
         client = tiny(kind=limited(), policy={"deadline": 30.0})
         client.heartbeat()
         outcomes = [timed(lambda: client.lookup(MAC))[0] for _ in range(3)]
         assert [type(one) for one in outcomes] == [RateLimitedError] + [DeadlineExceededError] * 2
         assert script.counts["/find"] == 1
         assert "the next one comes in" in str(outcomes[1])
+
+    @pytest.mark.parametrize(("status", "wait"), [(503, "50"), (429, "14400")])
+    def test_what_concerns_one_question_alone_makes_no_other_wait(
+        self, tiny: Connect, script: Script, status: int, wait: str
+    ) -> None:
+        script.routes["/find"] = Answer("", status, headers={"Retry-After": wait})
+        client = tiny(kind=limited(), policy={"deadline": 30.0})
+        outcomes = [timed(lambda: client.lookup(MAC))[0] for _ in range(2)]
+        assert [type(one) for one in outcomes] == [RateLimitedError] * 2
+        script.routes["/find"] = "1"
+        assert client.lookup(MAC) is not None
 
     def test_a_place_is_not_held_by_one_that_waits_for_its_turn(self, tiny: Connect, script: Script) -> None:
         class Lanes(TinyProvider):
@@ -391,9 +402,9 @@ class TestThreads:
                 yield from together(call(hanging.wait), self.fan_out(["/find"]))
                 return []
 
-        client = tiny(kind=Hanging, policy={"deadline": 0.4})
+        client = tiny(kind=Hanging)
         client.heartbeat()
-        failure, spent = timed(lambda: client.lookup(MAC))
+        failure, spent = timed(lambda: client.with_policy(deadline=0.4).lookup(MAC))
         hanging.set()
         assert isinstance(failure, DeadlineExceededError)
         assert spent < 5

@@ -209,7 +209,7 @@ def test_a_process_does_not_ask_a_server_that_made_another_one_wait(
             client.share_limits(store)
             assert client.lookup(MAC).registered
             clients.append(client)
-        server.busy = "120"
+        server.busy = "50"
         asked = len(server.times)
         with pytest.raises(RateLimitedError):
             clients[0].lookup(MAC)
