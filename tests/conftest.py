@@ -1,5 +1,6 @@
 """Settings of all tests."""
 
+import logging
 import signal
 
 import pytest
@@ -13,6 +14,17 @@ settings.load_profile("patient")
 # A shell ignores it for what it starts in the background; our children get it back with this.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_OURS = logging.getLogger("mdmsdk")
+_HANDLERS, _LEVEL = [*_OURS.handlers], _OURS.level
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> None:
+    """Begin with our log as it is without the command line, which sets its level and handlers."""
+    _OURS.handlers[:] = _HANDLERS
+    _OURS.setLevel(_LEVEL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

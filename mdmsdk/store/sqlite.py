@@ -159,7 +159,9 @@ class SqliteBackEnd:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Make the tables of a new file; leave one that is not ours as it is."""
-        if _is_new(connection) is None:
+        with _transaction(connection, "BEGIN"):  # at one moment: others may be making the tables
+            is_ours = _is_new(connection) is not None
+        if not is_ours:
             self.close_connection()
             raise self._health.fails(
                 "belongs to another program, or another version of this one",
@@ -308,8 +310,8 @@ def _query(count: int) -> str:
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
+def _transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+    connection.execute(begin)
     try:
         yield
     except BaseException:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 import subprocess
 import sys
 from importlib.metadata import version
@@ -25,7 +24,6 @@ from mdmsdk.simulator import Fault, Fleet, IseSimulator, RunningSimulator
 from mdmsdk.words import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.cli.conftest import Configure, Run, Start
@@ -40,15 +38,6 @@ base_url = "https://mdm.example"
 username = "x"
 password = """
 ASKING = [["heartbeat"], ["lookup", UNKNOWN], ["noncompliant"]]
-
-
-@pytest.fixture(autouse=True)
-def log_as_before() -> Iterator[None]:
-    logger = logging.getLogger("mdmsdk")
-    handlers, level = [*logger.handlers], logger.level
-    yield
-    logger.handlers[:] = handlers
-    logger.setLevel(level)
 
 
 # --- wrong usage and configuration

@@ -8,12 +8,14 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mdmsdk.errors import StoreError
-from mdmsdk.store import Store, StoreSettings, health
+from mdmsdk.store import Store, StoreSettings, health, sqlite
 from tests.forks import in_child
 from tests.store.conftest import read_then_write
 
@@ -248,6 +250,31 @@ def test_a_fork_that_python_did_not_make_is_told(
     monkeypatch.setattr(store._inner._back, "_opened_in", -1)
     with pytest.raises(StoreError, match="during a fork"):
         store.get("a")
+
+
+def test_a_file_that_another_process_makes_meanwhile_is_ours(
+    make: Callable[..., Store], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = sqlite3.connect
+
+    class Overtaken(sqlite3.Connection):
+        def execute(self, statement: str, *parameters: Any) -> Any:
+            if statement != "PRAGMA application_id":
+                return super().execute(statement, *parameters)
+            rows = super().execute(statement).fetchall()
+            with (
+                closing(original(path, timeout=0, isolation_level=None)) as other,
+                suppress(sqlite3.OperationalError),  # it has to wait
+                sqlite._transaction(other),
+            ):
+                sqlite._make_tables(other)
+            return iter(rows)
+
+    store = make()
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", partial(original, factory=Overtaken))
+        store.set("a", b"1")
+    assert store.get("a") == b"1"
 
 
 RACE = """
