@@ -112,7 +112,8 @@ def tests(session: nox.Session, http: str) -> None:
 def large(session: nox.Session) -> None:
     """Compare with the truth what each vendor's provider says about thousands of devices. Minutes."""
     install(session, *group("test", "servers"), *CONSTRAINTS)
-    session.run("pytest", *PARALLEL, "-m", "large", *(session.posargs or ["tests/vendors"]), env=COMPILED)
+    tests = session.posargs or ["tests/vendors", "tests/gateway/test_everything.py"]
+    session.run("pytest", *PARALLEL, "-m", "large", *tests, env=COMPILED)
 
 
 @nox.session
