@@ -131,7 +131,7 @@ class Gateway:
         Raises:
             Refusal: it is too large, or does not come.
         """
-        most, parts, size = self.settings.max_body, [], 0
+        most = self.settings.max_body
         too_large = Refusal(413, f"a body has at most {most} bytes", headers=CLOSE)
         told = request.headers.get("content-length", "")
         # Who asks first whether to send a body, or means to send a huge one, is told at once.
@@ -141,19 +141,14 @@ class Gateway:
             raise too_large
         try:
             with anyio.fail_after(self.settings.deadline):
-                async for part in request.stream():
-                    size += len(part)
-                    if size <= most:
-                        parts.append(part)
-                    elif size > most * _READ_AND_DROPPED:
-                        break
+                body = await _read(request, most)
         except TimeoutError:
             raise Refusal(408, "the body did not come", headers=CLOSE) from None
         except ClientDisconnect:
             raise Refusal(400, "the client went away") from None
-        if size > most:
+        if body is None:
             raise too_large
-        return b"".join(parts)
+        return body
 
     async def store_works(self) -> bool | None:
         """Whether the store answers; None where there is none that others use as well."""
@@ -175,3 +170,15 @@ class Gateway:
                 self._beats = await self.federation.heartbeat()
                 self._heard_at = time.monotonic()
         return self._beats
+
+
+async def _read(request: Request, most: int) -> bytes | None:
+    """A body; None if it is too large."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size <= most:
+            parts.append(part)
+        elif size > most * _READ_AND_DROPPED:
+            break
+    return b"".join(parts) if size <= most else None

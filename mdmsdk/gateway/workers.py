@@ -152,10 +152,8 @@ class Workers:
 
     def _why(self, worker: _Worker) -> str:
         with suppress(EOFError, OSError):
-            while worker.line.poll():
-                _, wrong = worker.line.recv()
-                if wrong:
-                    return f": {wrong[0]}"
+            if wrong := _last_words(worker):
+                return f": {wrong}"
         return f" ({worker.process.exitcode})"
 
     def _reload(self) -> None:
@@ -272,6 +270,15 @@ async def _prepare(served: Served, line: Connection, number: int, plain: dict[st
 def _say(line: Connection, number: int, wrong: MdmError | None = None) -> None:
     with suppress(OSError):
         line.send((number, (wrong.message, wrong.hint) if wrong else None))
+
+
+def _last_words(worker: _Worker) -> str:
+    """What a worker that ended said to be wrong."""
+    while worker.line.poll():
+        _, wrong = worker.line.recv()
+        if wrong:
+            return str(wrong[0])
+    return ""
 
 
 def _note(_signal: int, _frame: object) -> None:

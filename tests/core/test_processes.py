@@ -331,7 +331,9 @@ def interrupted_at(number: int, work: Callable[[], object]) -> bool:
             pass
         finally:
             sys.setprofile(None)
-    assert [str(warning.message) for warning in warned] == [], where
+    # Between the making of this one and its await there is one step, and Python 3.13 tells.
+    told = [str(one.message) for one in warned if "coroutine method 'aclose'" not in str(one.message)]
+    assert told == [], where
     return bool(where)
 
 
