@@ -16,8 +16,6 @@ _HEAD = struct.Struct(">Bdd")
 _VERSION = 1
 # RFC 2104, section 5: at least half of the hash. 128 bits are no guess, and a directory has many entries.
 _CODE = 16
-# Of HMAC over SHA-256: the block in bytes, and the paddings of the inner and the outer hash.
-_BLOCK, _PADS = 64, (0x36, 0x5C)
 _BEGIN = _HEAD.size + _CODE
 # Seconds by which the clocks of machines that share a store may differ.
 SKEW = 5.0
@@ -35,8 +33,8 @@ class Envelope:
 
     def __init__(self, secret: bytes, clock: Callable[[], float]) -> None:
         key = hmac.digest(secret, b"mdmsdk store", hashlib.sha256)
-        # RFC 2104, section 4: the key is hashed into both halves once, which `hmac` does anew for each text.
-        self._halves = [hashlib.sha256(bytes(one ^ pad for one in key.ljust(_BLOCK, b"\0"))) for pad in _PADS]
+        # Hashes the key once, and not anew for each text.
+        self._keyed = hmac.new(key, digestmod=hashlib.sha256)
         self._clock = clock
         self._proven: dict[bytes, bytes] = {}
         self._size = 0
@@ -79,7 +77,6 @@ class Envelope:
         return self._hmac(text)
 
     def _hmac(self, text: bytes) -> bytes:
-        inner, outer = self._halves[0].copy(), self._halves[1].copy()
-        inner.update(text)
-        outer.update(inner.digest())
-        return outer.digest()[:_CODE]
+        code = self._keyed.copy()
+        code.update(text)
+        return code.digest()[:_CODE]
