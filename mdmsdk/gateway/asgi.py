@@ -42,6 +42,8 @@ _HTTP = {"1.0", "1.1", "2", "3"}
 MOST_HEADERS = 32 * 1024
 CROWDED = "crowded"
 """Stands in the state of a request whose connection is one too many."""
+_TOLD = "told"
+"""Stands in the state of a request whose fault the log has."""
 HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 
 
@@ -145,7 +147,8 @@ class Door:
         try:
             await self._inner(scope, receive, answer)
         except Exception as error:  # noqa: BLE001 - was answered; the server would log its words and its trace
-            _log.error("a fault of the gateway: %s", type(error).__name__)
+            if _TOLD not in scope.get("state", {}):  # it came in the middle of an answer
+                _log_fault(error)
 
     def _note(self, scope: Scope, status: int, began: float) -> None:
         """Count a response, and log it without its path, which may name a device."""
@@ -206,5 +209,13 @@ async def _tell_nothing_there(request: Request, error: Any) -> Response:
     return _in_format(request.url.path, Refusal(error.status_code, error.detail, headers=error.headers))
 
 
-async def _tell_fault(request: Request, _error: Any) -> Response:
+async def _tell_fault(request: Request, error: Any) -> Response:
+    # Who is told of a fault finds it in the log.
+    _log_fault(error)
+    setattr(request.state, _TOLD, True)
     return _in_format(request.url.path, Refusal(500, "a fault of the gateway", "Report it."))
+
+
+def _log_fault(error: Exception) -> None:
+    """Log a fault without its words, which may name a device."""
+    _log.error("a fault of the gateway: %s", type(error).__name__)
