@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from typing_extensions import TypedDict
 
 from mdmsdk.federation import Status
-from mdmsdk.federation.rows import LookupRow, lookup_row
+from mdmsdk.federation.rows import LookupRow, device_row, lookup_row
 from mdmsdk.gateway.access import Refusal
-from mdmsdk.gateway.overrides import OverrideRow, override_row, record_of
+from mdmsdk.gateway.overrides import OverrideRow, as_denied, override_row, record_of
 from mdmsdk.identifiers import Key
-from mdmsdk.models import Decision
+from mdmsdk.models import ComplianceState, Decision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -166,11 +166,16 @@ class JournalRow(TypedDict):
 
 def decided_row(decided: Decided) -> DecidedRow:
     """An answer as JSON: the shape of the command line, with what the decision stands on."""
+    row, override = lookup_row(decided.answer), decided.override
+    if override and override.decision == "deny" and (device := decided.answer.device):
+        # Who reads nothing but the record does not see it as compliant either.
+        row["device"] = device_row(as_denied(override, device))
+        row["compliance"] = ComplianceState.NONCOMPLIANT
     return {
-        **lookup_row(decided.answer),
+        **row,
         "decision": decided.decision,
         "reason": decided.reason,
-        "override": override_row(decided.override) if decided.override else None,
+        "override": override_row(override) if override else None,
         "proof": list(decided.proof),
         "age": round(decided.age, 3),
     }

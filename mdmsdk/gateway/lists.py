@@ -7,7 +7,7 @@ import secrets
 import time
 from collections import OrderedDict
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -18,7 +18,7 @@ from mdmsdk.federation import Answer, Outcome, Status
 from mdmsdk.federation.lists import OF_HARDWARE, Known
 from mdmsdk.federation.merge import merged
 from mdmsdk.federation.replies import identifiers_of
-from mdmsdk.gateway.overrides import record_of
+from mdmsdk.gateway.overrides import as_denied
 from mdmsdk.gateway.shared_lists import Listed, ListName
 from mdmsdk.models import Decision
 
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
     from mdmsdk.federation import AsyncMdmFederation
     from mdmsdk.gateway.overrides import Overrides
+    from mdmsdk.gateway.settings import Override
     from mdmsdk.gateway.shared_lists import SharedList, SharedLists
     from mdmsdk.identifiers import Key
     from mdmsdk.models import Device
 
-__all__ = ["LONGEST", "Reading", "Readings", "offending"]
+__all__ = ["LONGEST", "Reading", "Readings", "offending", "records"]
 
 _KEPT = 8
 _AT_A_TIME = 100
@@ -120,23 +121,69 @@ async def offending(
         IncompleteListError: a list is not complete, or a server gave no answer about a denied device.
     """
     listed: dict[Key, list[Device]] = {}
-    failures: list[MdmError] = []
     async for device in federation.noncompliant(servers=servers):
         denial = overrides.denial(device)
-        if denial:
+        if denial and device.registered:
             _note(listed, device)
-        yield record_of(denial, device) if denial else device
-    async for answer in federation.lookup_many(overrides.denied(), servers=servers):
-        failures += [one.error for one in answer.outcomes if one.error and one.status is Status.ERROR]
-        denial = overrides.of((), answer)
-        for found in [one.device for one in answer.outcomes if one.device and one.device.registered]:
-            if denial and not _near(listed, found):
+        yield as_denied(denial, device) if denial else device
+    denied = await _looked_up(federation, overrides, servers)
+    for denial, outcomes in denied.found:
+        for found in [one.device for one in outcomes if one.device and one.device.registered]:
+            if not _near(listed, found):
                 _note(listed, found)
-                yield record_of(denial, found)
-    if failures:
-        raise IncompleteListError(
-            "; ".join(map(str, failures)), failures=tuple(failures), operation="noncompliant"
-        )
+                yield as_denied(denial, found)
+    denied.check()
+
+
+async def records(
+    federation: AsyncMdmFederation, overrides: Overrides, servers: Sequence[str] | None = None
+) -> AsyncIterator[Device]:
+    """All records, and on those of a device that the administrator denies, the denial.
+
+    A record need not show the identifier that the denial names: one that a server gives for that identifier
+    says which other records may be about the same device.
+
+    Raises:
+        IncompleteListError: a list is not complete, or a server gave no answer about a denied device.
+    """
+    denied = await _looked_up(federation, overrides, servers)
+    showing: dict[Key, list[Device]] = {}
+    denials: dict[int, Override] = {}
+    for denial, outcomes in denied.found:
+        for found in [record for one in outcomes for record in one.records]:
+            _note(showing, found)
+            denials[id(found)] = denial
+    async for device in federation.devices(servers=servers):
+        named = overrides.denial(device)
+        if named is None and showing:
+            named = next((denials[id(one)] for one in _near(showing, device)), None)
+        yield as_denied(named, device) if named else device
+    denied.check()
+
+
+class _Denied(NamedTuple):
+    """What servers say about the devices that the administrator denies."""
+
+    found: list[tuple[Override, tuple[Outcome, ...]]]
+    failures: list[MdmError]
+
+    def check(self) -> None:
+        """Raise an `IncompleteListError` if a server gave no answer."""
+        if self.failures:
+            said = "; ".join(map(str, self.failures))
+            raise IncompleteListError(said, failures=tuple(self.failures), operation="noncompliant")
+
+
+async def _looked_up(
+    federation: AsyncMdmFederation, overrides: Overrides, servers: Sequence[str] | None
+) -> _Denied:
+    """Look the denied devices up, by the identifiers that the denials name."""
+    said = _Denied([], [])
+    async for answer in federation.lookup_many(overrides.denied(), servers=servers):
+        said.failures.extend(one.error for one in answer.outcomes if one.error and one.status is Status.ERROR)
+        if denial := overrides.of((), answer):
+            said.found.append((denial, answer.outcomes))
+    return said
 
 
 async def _everything(federation: AsyncMdmFederation, overrides: Overrides) -> AsyncIterator[Listed]:
@@ -156,7 +203,7 @@ async def _everything(federation: AsyncMdmFederation, overrides: Overrides) -> A
             said = _said(federation, device, _near(showing, device))
             # No question names an identifier that the administrator allows.
             if denial := overrides.of((), said):
-                yield Listed(record_of(denial, device), Decision.NONCOMPLIANT)
+                yield Listed(as_denied(denial, device), Decision.NONCOMPLIANT)
             elif said.device:
                 verdict = {"compliance": said.device.compliance}
                 yield Listed(device.model_copy(update=verdict), said.decision)

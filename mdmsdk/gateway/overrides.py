@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mdmsdk.federation import Answer
     from mdmsdk.gateway.settings import Override
 
-__all__ = ["OverrideRow", "Overrides", "override_row", "record_of"]
+__all__ = ["OverrideRow", "Overrides", "as_denied", "override_row", "record_of"]
 
 _log = logging.getLogger("mdmsdk.gateway")
 
@@ -53,8 +53,8 @@ class Overrides:
         return list(dict.fromkeys(parse_key(one.key) for one in self.active() if one.decision == "deny"))
 
     def denial(self, device: Device) -> Override | None:
-        """The denial of a device that is under management, by what its record shows."""
-        return self._first("deny", self._shown([device])) if device.registered else None
+        """The denial of a device, by what its record shows."""
+        return self._first("deny", self._shown([device]))
 
     def of(self, keys: Sequence[Key | str], answer: Answer) -> Override | None:
         """The override that decides.
@@ -132,15 +132,23 @@ def record_of(override: Override, device: Device | None) -> Device:
     Where they do not have it under management, it shows the identifier that the administrator named.
     """
     key, allowed = parse_key(override.key), override.decision == "allow"
-    said = f"{'allowed' if allowed else 'denied'} until {override.until:%Y-%m-%d %H:%M %Z}: {override.reason}"
     if device and device.registered:
-        if allowed:
-            return device
-        return device.judged(state=ComplianceState.NONCOMPLIANT, reasons=(said, *device.compliance.reasons))
+        return device if allowed else as_denied(override, device)
     state = ComplianceState.COMPLIANT if allowed else ComplianceState.NONCOMPLIANT
     identifier: dict[str, Any] = {key.field: (key,) if isinstance(key, Mac) else key.value}
     return Device(
         registered=allowed,
-        compliance=Compliance(state=state, reasons=(said,), source="override"),
+        compliance=Compliance(state=state, reasons=(_said(override),), source="override"),
         **identifier,
     )
+
+
+def as_denied(override: Override, device: Device) -> Device:
+    """The record of a device with its denial on it."""
+    reasons = _said(override), *device.compliance.reasons
+    return device.judged(state=ComplianceState.NONCOMPLIANT, reasons=reasons)
+
+
+def _said(override: Override) -> str:
+    how = "allowed" if override.decision == "allow" else "denied"
+    return f"{how} until {override.until:%Y-%m-%d %H:%M %Z}: {override.reason}"

@@ -12,7 +12,7 @@ from mdmsdk.errors import InvalidIdentifierError, MdmError
 from mdmsdk.federation.rows import DeviceRow, HeartbeatRow, device_row, heartbeat_row
 from mdmsdk.gateway.access import Refusal
 from mdmsdk.gateway.journal import DecidedRow, JournalRow, decided_row, journal_row
-from mdmsdk.gateway.lists import offending
+from mdmsdk.gateway.lists import offending, records
 from mdmsdk.gateway.openapi import describe
 from mdmsdk.gateway.operations import JSON, NDJSON, Operation
 from mdmsdk.gateway.problems import Problem, problem_of
@@ -194,12 +194,13 @@ class _Face:
         return await self._list(offending(gateway.federation, gateway.overrides, servers))
 
     async def devices(self, asked: Asked) -> Response:
-        """List all records.
+        """List all records, those of devices that an override denies as denied.
 
         A line for each, page by page as the servers give them, and a last line that says whether the list is
         whole.
         """
-        return await self._list(self._gateway.federation.devices(servers=asked.question.servers))
+        gateway, servers = self._gateway, asked.question.servers
+        return await self._list(records(gateway.federation, gateway.overrides, servers))
 
     async def _list(self, devices: AsyncIterator[Device]) -> Response:
         return await _stream(device_row(device) async for device in devices)

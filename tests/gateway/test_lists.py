@@ -154,6 +154,47 @@ def test_a_denied_device_that_nobody_could_look_up_leaves_the_list_incomplete(
         listed(faces, "false")
 
 
+def test_who_is_denied_is_compliant_in_no_list_of_records(gateway: Open) -> None:
+    """Neither by what its record shows, nor by what another server's record of the same device shows."""
+    overrides = denials(f"mac:{MAC[:-2]}01", "serial:SN0003", f"mac:{MAC[:-2]}05")
+    silent = one(1, mac_addresses=())
+    servers = {"one": [silent, one(2), one(3, registered=False)], "two": [one(1), one(4), one(5)]}
+    faces: Faces = gateway(servers, overrides=[*overrides, {**overrides[0], "decision": "allow"}])
+    *found, last = map(json.loads, faces.rest.get("/v1/devices").text.splitlines())
+    assert last["end"]["complete"]
+    states = {(each["server"], each["serial_number"]): each["compliance"]["state"] for each in found}
+    assert states == {
+        ("one", "SN0001"): "noncompliant",
+        ("one", "SN0002"): "compliant",
+        ("one", "SN0003"): "noncompliant",
+        ("two", "SN0001"): "noncompliant",
+        ("two", "SN0004"): "compliant",
+        ("two", "SN0005"): "noncompliant",
+    }
+    for each in found:
+        denied = any("denied until" in reason for reason in each["compliance"]["reasons"])
+        assert denied is (each["compliance"]["state"] == "noncompliant")
+
+
+def test_the_list_of_records_is_incomplete_where_nobody_knows_who_is_denied(
+    gateway: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = FakeServer([one(1)])
+    read = AsyncMdmFederation.devices
+
+    async def then_up(self: AsyncMdmFederation, **_: Any) -> AsyncIterator[Device]:
+        server.down = None
+        async for found in read(self):
+            yield found
+
+    monkeypatch.setattr(AsyncMdmFederation, "devices", then_up)
+    faces: Faces = gateway({"one": server}, overrides=denials("mac:00:1B:44:11:3A:09"))
+    server.down = DOWN
+    last = json.loads(faces.rest.get("/v1/devices").text.splitlines()[-1])
+    assert (last["end"]["complete"], last["end"]["lines"]) == (False, 1)
+    assert last["end"]["error"]["error"] == "IncompleteListError"
+
+
 @pytest.mark.parametrize("value", ["true", "false", ""])
 def test_a_list_that_is_not_whole_is_no_list(gateway: Open, value: str) -> None:
     for server in (FakeServer([one(1)], incomplete=True), FakeServer(down=DOWN)):

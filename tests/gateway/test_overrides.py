@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,19 @@ def test_what_servers_say_stays_in_the_answer(gateway: Open) -> None:
         "by": "noc",
         "randomized": False,
     }
+
+
+def test_a_denied_device_is_compliant_in_no_part_of_an_answer(gateway: Open) -> None:
+    faces: Faces = gateway({"one": [device()]}, overrides=[DENY])
+    for told in (
+        faces.rest.get(f"/v1/devices/mac/{MAC}").json(),
+        faces.rest.post("/v1/lookup", json={"chain": [f"guid:{GUID}"]}).json(),
+        json.loads(faces.rest.post("/v1/lookup", json={"keys": [f"mac:{MAC}"]}).text.splitlines()[0]),
+    ):
+        assert (told["decision"], told["compliance"]) == ("noncompliant", "noncompliant")
+        assert told["device"]["compliance"]["state"] == "noncompliant"
+        assert told["device"]["compliance"]["reasons"][0].endswith("a loan")
+        assert told["device"]["guid"] == GUID
 
 
 def test_an_allowance_counts_for_no_record_that_contradicts_the_question(gateway: Open) -> None:
