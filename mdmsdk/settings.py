@@ -299,6 +299,11 @@ class ProviderSettings(Settings):
 
     logins: ClassVar[Sequence[Sequence[str]]] = ()
     """The ways to log in, each by the names of its settings; a plugin's subclass states them."""
+    account: ClassVar[Sequence[str] | None] = None
+    """The settings that tell, besides `base_url`, whose requests the vendor counts together: servers that
+    agree in all of them share rates, places and waits. Empty where the vendor counts by address, or each
+    `Request` names its account as its lane. None: the user name, client or key that logs in, or else every
+    secret."""
 
     base_url: Url
     policy: Policy = Policy()

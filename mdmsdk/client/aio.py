@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from mdmsdk._run import waits_aio
 from mdmsdk._run.budget import Budget, Hurry
+from mdmsdk._run.quotas import quota_of
 from mdmsdk._run.rules import fit_to_show
 from mdmsdk._run.runner import Runner
 from mdmsdk.client import verdict
@@ -158,15 +159,15 @@ class AsyncMdmClient:
     def share_limits(self, store: AsyncStore, *, close: bool = False) -> None:
         """Count what is sent to the server over all processes that share a store on Redis; else do nothing.
 
-        Servers are told apart by provider and ``base_url``. Where Redis is away, each process counts for
-        itself.
+        Together count those with the same ``base_url`` and account, whatever their names
+        (`mdmsdk.settings.ProviderSettings.account`). Where Redis is away, each process counts for itself.
 
         Args:
             store: the store.
             close: whether it is closed with this client.
         """
-        name = f"{self.provider.name} {self.provider.settings.base_url}"
-        if limits := store._limits_of(name, close=close):  # noqa: SLF001
+        quota = quota_of(self.provider.settings)
+        if limits := store._limits_of(quota, close=close):  # noqa: SLF001
             self._home.shared.share_limits(limits)
 
     def with_policy(self, **changes: Unpack[PolicyChanges]) -> AsyncMdmClient:

@@ -107,8 +107,8 @@ class MdmClient(Facade):
     def share_limits(self, store: Store, *, close: bool = False) -> None:
         """Count what is sent to the server over all processes that share a store on Redis; else do nothing.
 
-        Servers are told apart by provider and ``base_url``. Where Redis is away, each process counts for
-        itself.
+        Together count those with the same ``base_url`` and account, whatever their names
+        (`mdmsdk.settings.ProviderSettings.account`). Where Redis is away, each process counts for itself.
 
         Args:
             store: the store.

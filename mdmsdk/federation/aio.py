@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, Self, Unpack
 
 from mdmsdk._run import waits_aio
 from mdmsdk._run.budget import Budget
+from mdmsdk._run.quotas import count_together
 from mdmsdk.client.aio import AsyncMdmClient
 from mdmsdk.client.verdict import as_key, as_keys, judge_together, rivals_of, tightened
 from mdmsdk.config import Config, load_config
@@ -122,6 +123,7 @@ class AsyncMdmFederation:
             shelf = Shelf(store, self._waits, ttl=cache_ttl, negative_ttl=cache_negative_ttl, max_age=max_age)
             self._cache = Cache(shelf, self._waits)
         self._remembered = Remembered()
+        count_together([client._runner for client in self.clients.values()])  # noqa: SLF001
 
     @classmethod
     def from_config(

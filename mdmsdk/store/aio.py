@@ -144,13 +144,13 @@ class AsyncStore:
         """Give files and connections back."""
         await self._back.close()
 
-    def _limits_of(self, server: str, *, close: bool) -> SharedLimits | None:
-        """Counts what all that share the store send to a server; None where only Redis could."""
+    def _limits_of(self, quota: str, *, close: bool) -> SharedLimits | None:
+        """Counts what all that share the store send on one quota; None where only Redis could."""
         if self._kind != "redis":
             return None
         from mdmsdk.store.limits import RedisLimits
 
-        return RedisLimits(cast("RedisBackEnd", self._back), server, self if close else None)
+        return RedisLimits(cast("RedisBackEnd", self._back), self.digest(quota), self if close else None)
 
     def _sealed(self, values: Mapping[str, bytes], expires: float | None) -> dict[bytes, bytes]:
         if expires is not None and not math.isfinite(expires):

@@ -8,6 +8,7 @@ import secrets
 from itertools import count
 from typing import TYPE_CHECKING
 
+from mdmsdk._run import quotas
 from mdmsdk.errors import StoreError
 
 if TYPE_CHECKING:
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("mdmsdk.store")
 _MICRO = 1_000_000
-# Seconds that a place is held longer than its request may take, for a process that died.
-_GRACE = 5.0
-# Seconds after which to ask again where all places are taken.
-_AGAIN = 0.05
 
 # The generic cell rate algorithm (ITU-T I.371), as each process has it for itself: one time stamp for each
 # rate, and a set of places with the time at which each is free at the latest. All by the server's clock. What
@@ -67,17 +64,17 @@ if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1
 
 
 class RedisLimits:
-    """Counts what all processes send to one server. Where Redis is away, each counts for itself.
+    """Counts what all processes send on one quota. Where Redis is away, each counts for itself.
 
     Args:
         back_end: the Redis server.
-        server: which server, the same in all processes.
+        quota: whose requests count together, by a name that is the same in all processes.
         store: closed at the end.
     """
 
-    def __init__(self, back_end: RedisBackEnd, server: str, store: AsyncStore | None = None) -> None:
+    def __init__(self, back_end: RedisBackEnd, quota: str, store: AsyncStore | None = None) -> None:
         self._back_end = back_end
-        self._key = f"mdmsdk:limits:{server}"
+        self._key = f"mdmsdk:limits:{quota}"
         self._store = store
         self._mark = secrets.token_hex(8)
         self._numbers = count()
@@ -94,7 +91,7 @@ class RedisLimits:
         """Count a request; None if it may go, else the seconds to wait."""
         interval = _MICRO / limits.rate if limits.rate else 0
         total = _MICRO / limits.total_rate if limits.total_rate else 0
-        slack, hold = interval * (limits.burst - 1), (seconds + _GRACE) * _MICRO
+        slack, hold = interval * (limits.burst - 1), (seconds + quotas.GRACE) * _MICRO
         spare = min(interval, slack) if gives_way else 0
         numbers = [interval, slack, total, limits.concurrency, hold, spare]
         keys = [f"{self._key}:lane:{lane}", f"{self._key}:all", f"{self._key}:places"]
@@ -106,7 +103,7 @@ class RedisLimits:
             self._tell(error)
             return None
         self._told = False
-        return None if not wait else _AGAIN if wait < 0 else wait / _MICRO
+        return None if not wait else quotas.AGAIN if wait < 0 else wait / _MICRO
 
     def _held(self, lane: str | None) -> str:
         return f"{self._key}:held" if lane is None else f"{self._key}:held:{lane}"

@@ -38,6 +38,7 @@ class BlackBerrySettings(BasicLogin, ClientCredentials, ProviderSettings):
     """
 
     logins = (("username", "password"), ("client_id", "client_secret"))
+    account = ("tenant",)
 
     tenant: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[\w.-]{1,64}$")]
     domain: str | None = None

@@ -68,6 +68,7 @@ class ConfigMgrSettings(BasicLogin, RefreshToken, ProviderSettings):
         ("tenant_id", "client_id", "resource", "refresh_token"),
         ("token_provider",),
     )
+    account = ()  # Microsoft's ceilings are for each provider and each client address
 
     kerberos: KerberosLogin | None = None
     tenant_id: Annotated[str, AfterValidator(str.strip)] | None = Field(default=None, pattern=r"^[\w.-]+$")

@@ -90,6 +90,9 @@ class IntuneIseSettings(IseServiceSettings):
     """
 
     logins = (("client_secret",), ("certificate",))
+    # Microsoft Graph, "Service-specific throttling limits", Intune devices: "per app per tenant",
+    # https://learn.microsoft.com/graph/throttling-limits
+    account = ("tenant_id", "client_id")
 
     base_url: Url = f"https://{CLOUDS['global'].graph}"
     tenant_id: Annotated[str, AfterValidator(_check_tenant)]

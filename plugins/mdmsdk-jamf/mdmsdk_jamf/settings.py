@@ -63,6 +63,8 @@ class JamfSettings(ProviderSettings, BasicLogin, ClientCredentials):
     """
 
     logins = (("client_id", "client_secret"), ("username", "password"))
+    # Jamf, "Jamf Pro API Scalability Best Practices": five connections to a server, whoever has them.
+    account = ()
 
     compliance: ComplianceSettings | None = None
     remediation: str | None = None

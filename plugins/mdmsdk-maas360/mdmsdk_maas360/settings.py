@@ -43,6 +43,9 @@ class Maas360Settings(ProviderSettings):
     """
 
     logins = (("username", "password", "app_id", "app_access_key"),)
+    # A host serves many customers. The guide's figures cannot be read; that they are for each customer's
+    # account is inferred.
+    account = ("billing_id",)
 
     base_url: Url = ""
     billing_id: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[0-9]{4,20}$")] = Field(

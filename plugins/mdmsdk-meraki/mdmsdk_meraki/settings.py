@@ -89,6 +89,9 @@ class MerakiSettings(ApiKeyLogin, RefreshToken, ClientCredentials, settings.Prov
 
     gone: ClassVar = {"access_token": "give it as api_key"}
     logins = (("api_key",), ("refresh_token", "client_id", "client_secret", "on_refresh"))
+    # "Rate limit", https://developer.cisco.com/meraki/api-v1/rate-limit/: for each organisation over all
+    # applications, which is the lane of a request, and for each source address over all organisations.
+    account = ()
 
     base_url: Annotated[Url, below("/api/v1")] = "https://api.meraki.com/api/v1"
     # "OAuth", https://developer.cisco.com/meraki/api-v1/oauth-overview/.

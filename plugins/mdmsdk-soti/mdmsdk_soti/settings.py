@@ -44,6 +44,7 @@ class SotiSettings(BasicLogin, ClientCredentials, ProviderSettings):
     """
 
     logins = (("client_id", "client_secret", "username", "password"),)
+    account = ()  # a server has one customer
 
     base_url: Annotated[Url, below("/mobicontrol/api")]
     client_id: BasicUsername | None = None

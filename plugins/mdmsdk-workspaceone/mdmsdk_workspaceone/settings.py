@@ -53,6 +53,9 @@ class WorkspaceOneSettings(BasicLogin, ClientCredentials, ProviderSettings):
         *(("username", "password"), ("certificate",)),
         *(("client_id", "client_secret", "region"), ("client_id", "client_secret", "token_url")),
     )
+    # A SaaS host serves many tenants. That the daily quota (X-RateLimit-Limit) is for each API key or OAuth
+    # client is inferred: it differs by tenant.
+    account = ("tenant_code", "client_id")
 
     base_url: Annotated[Url, below("/api")]
     tenant_code: SecretStr | None = None

@@ -20,5 +20,7 @@ class IvantiCloudSettings(IvantiSettings):
     """
 
     logins = (("username", "password"), ("token",))
+    # A cluster serves many tenants. The one published limit, of application inventories, is for each user.
+    account = ("username", "token")
 
     token: SecretStr | None = None

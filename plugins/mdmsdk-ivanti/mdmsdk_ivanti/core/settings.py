@@ -17,3 +17,4 @@ class IvantiCoreSettings(IvantiSettings):
     """
 
     logins = (("username", "password"),)
+    account = ()  # a server, or the path on a shared one, has one customer
