@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from mdmsdk.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -25,8 +27,20 @@ def folder() -> str | None:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Let the processes that are started meanwhile add up what they count."""
-    with TemporaryDirectory(prefix="mdm-metrics-") as place:
+    """Let the processes that are started meanwhile add up what they count.
+
+    Raises:
+        ConfigurationError: there is no place for what they count.
+    """
+    try:
+        made = TemporaryDirectory(prefix="mdm-metrics-")
+    except OSError as error:
+        raise ConfigurationError(
+            f"several workers need a folder for what they count, and none can be made: {error.strerror}",
+            hint="Let the gateway write to /tmp, which in a container may be in memory, or to another place, "
+            "named in TMPDIR. One worker needs none.",
+        ) from None
+    with made as place:
         os.environ[_NAME] = place
         try:
             yield

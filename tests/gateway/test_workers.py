@@ -6,12 +6,15 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
+from mdmsdk.errors import ConfigurationError
+from mdmsdk.gateway.together import together
 from tests.gateway.conftest import ASK, FLEET, LOGIN, MDMINFO, Serve, configuration, until
 
 if TYPE_CHECKING:
@@ -37,6 +40,15 @@ def statuses(origin: str, login: tuple[str, str]) -> set[int]:
     for client in clients:
         client.close()
     return found
+
+
+def test_workers_without_a_place_for_what_they_count_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigurationError, match="none can be made") as caught, together():
+        pass
+    assert "TMPDIR" in (caught.value.hint or "")
 
 
 def test_workers_serve_the_same_until_all_end(
