@@ -13,7 +13,8 @@ def answers(url: str) -> bool:
     """Whether somebody serves there.
 
     The certificate is for the name by which clients know the gateway, and not for this address. A gateway
-    that asks for a certificate of the client has answered with that.
+    that asks for a certificate of the client has answered with that, and one that lets only some networks in
+    with 403.
     """
     context = ssl.create_default_context()
     context.check_hostname = False
@@ -21,7 +22,10 @@ def answers(url: str) -> bool:
     handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     try:
         with urllib.request.build_opener(*handlers).open(url, timeout=4) as answer:
-            return bool(answer.status == 200)  # noqa: PLR2004 - of HTTP
+            return bool(answer.status == http.HTTPStatus.OK)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code == http.HTTPStatus.FORBIDDEN
     except http.client.RemoteDisconnected:
         # With TLS 1.3 that may be all that who brings no certificate learns, and after the handshake.
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shutil
@@ -54,6 +55,20 @@ def test_each_service_may_do_no_more_than_it_has_to(name: str) -> None:
     assert not service.get("privileged")
     assert "environment" not in service
     assert {*service["secrets"]} <= COMPOSE["secrets"].keys()
+
+
+def test_the_services_are_healthy_by_the_check_of_the_container() -> None:
+    check = re.search(r"CMD (\[.*\])", dict(CONTAINER)["HEALTHCHECK"])
+    assert check
+    for name in ("one", "two"):
+        assert COMPOSE["services"][name]["healthcheck"]["test"] == ["CMD", *json.loads(check[1])]
+
+
+def test_who_builds_is_sent_what_is_copied_and_nothing_else() -> None:
+    lines = (DEPLOY.parent / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    copied = [text.split()[:-1] for word, text in CONTAINER if word == "COPY" and "--from" not in text]
+    assert lines[1] == "*"
+    assert {line[1:] for line in lines if line.startswith("!")} == {name for some in copied for name in some}
 
 
 def test_every_secret_is_a_file_that_the_services_have() -> None:
@@ -109,3 +124,5 @@ def test_the_health_check_tells_who_answers_from_who_does_not(gateway: Open) -> 
     assert answers(f"{origin}/healthz")
     assert not answers(f"{origin}/nothing")
     assert not answers("http://127.0.0.1:9/healthz")
+    # Whom the gateway lets in is not whether it serves.
+    assert answers(f"{gateway({'one': []}, networks=['10.1.0.0/16']).origin}/healthz")
