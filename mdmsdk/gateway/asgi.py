@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from contextlib import asynccontextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import anyio
 from starlette.applications import Starlette
@@ -39,6 +41,9 @@ __all__ = ["CROWDED", "HEADERS", "MOST_HEADERS", "Door", "build"]
 _log = logging.getLogger("mdmsdk.gateway")
 _access = logging.getLogger("mdmsdk.gateway.access")
 _HTTP = {"1.0", "1.1", "2", "3"}
+_FACE = "mdmsdk.face"
+_IN_PATHS = "/!$&'()*+,;=:@~"
+"""What stands in a path as it is, https://www.rfc-editor.org/rfc/rfc3986#section-3.3."""
 MOST_HEADERS = 32 * 1024
 CROWDED = "crowded"
 """Stands in the state of a request whose connection is one too many."""
@@ -105,6 +110,8 @@ class Door:
         self._inner = inner
         self._metrics = metrics
         self._gateway = gateway
+        ise = gateway.settings.ise
+        self._ise = f"{ise.instance if ise else ''}/ciscoise/"
 
     def lifespan(self) -> AbstractAsyncContextManager[Any]:
         """While this is entered, the application runs; for a server that does not speak of lifespans."""
@@ -118,10 +125,12 @@ class Door:
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
             return
+        # A route is the path as it was sent: encoded in another way, it is another path.
+        scope = {**scope, "path": _sent(scope), _FACE: self._face_of(scope["path"])}
         if not is_watched():
             await self._serve(scope, receive, send)
             return
-        with Served(scope["method"], scope["headers"], _face_of(scope["path"])) as seen:
+        with Served(scope["method"], scope["headers"], scope[_FACE]) as seen:
             await self._serve(scope, receive, send, seen)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, seen: Served | None = None) -> None:
@@ -142,7 +151,7 @@ class Door:
             _check_framing(scope)
             _bound(scope)
         except Refusal as refusal:
-            await _in_format(scope["path"], refusal)(scope, receive, answer)
+            await _in_format(scope, refusal)(scope, receive, answer)
             return
         try:
             await self._inner(scope, receive, answer)
@@ -153,16 +162,27 @@ class Door:
     def _note(self, scope: Scope, status: int, began: float) -> None:
         """Count a response, and log it without its path, which may name a device."""
         if self._metrics:
-            self._metrics.responded(_face_of(scope["path"]), status)
+            self._metrics.responded(scope[_FACE], status)
         if _access.isEnabledFor(logging.INFO):
-            face, client = _face_of(scope["path"]), (scope.get("client") or ("",))[0]
+            face, client = scope[_FACE], (scope.get("client") or ("",))[0]
             took = round((time.perf_counter() - began) * 1000, 1)
             told = {"face": face, "client": client, "status": status, "elapsed_ms": took}
             _access.info("%s: %d", face, status, extra=told)
 
+    def _face_of(self, path: str) -> str:
+        """The face that a path, which was decoded, means or would like to mean."""
+        if path.startswith("/v1/"):
+            return "rest"
+        if path.startswith(self._ise):
+            return "ise"
+        plain = re.sub(r"[/\\]+", "/", f"/{path}".lower())
+        return "ise" if plain.startswith(self._ise.lower()) else "other"
 
-def _face_of(path: str) -> str:
-    return "ise" if "/ciscoise/" in path else "rest" if path.startswith("/v1/") else "other"
+
+def _sent(scope: Scope) -> str:
+    """The path of a request as it was sent; as it has to be sent, where the server does not tell."""
+    raw: bytes | None = scope.get("raw_path")
+    return quote(scope["path"], safe=_IN_PATHS) if raw is None else raw.decode("latin-1")
 
 
 def _check_room(scope: Scope) -> None:
@@ -190,30 +210,30 @@ def _bound(scope: Scope) -> None:
         raise Refusal(431, f"all headers together have at most {MOST_HEADERS} bytes")
 
 
-def _in_format(path: str, refusal: Refusal) -> Response:
-    return refused_plainly(refusal) if "/ciscoise/" in path else refused(refusal)
+def _in_format(scope: Scope, refusal: Refusal) -> Response:
+    return refused_plainly(refusal) if scope[_FACE] == "ise" else refused(refusal)
 
 
 async def _tell_refusal(request: Request, refusal: Any) -> Response:
-    return _in_format(request.url.path, refusal)
+    return _in_format(request.scope, refusal)
 
 
 async def _tell_error(request: Request, error: Any) -> Response:
     """Tell an error of ours; a network access controller learns only that there is no answer."""
-    if "/ciscoise/" in request.url.path:
+    if request.scope[_FACE] == "ise":
         return refused_plainly(Refusal(503, "no answer"))
     return failed(error)
 
 
 async def _tell_nothing_there(request: Request, error: Any) -> Response:
-    return _in_format(request.url.path, Refusal(error.status_code, error.detail, headers=error.headers))
+    return _in_format(request.scope, Refusal(error.status_code, error.detail, headers=error.headers))
 
 
 async def _tell_fault(request: Request, error: Any) -> Response:
     # Who is told of a fault finds it in the log.
     _log_fault(error)
     setattr(request.state, _TOLD, True)
-    return _in_format(request.url.path, Refusal(500, "a fault of the gateway", "Report it."))
+    return _in_format(request.scope, Refusal(500, "a fault of the gateway", "Report it."))
 
 
 def _log_fault(error: Exception) -> None:

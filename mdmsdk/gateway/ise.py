@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 from starlette.responses import Response
@@ -19,7 +18,7 @@ from mdmsdk.errors import InvalidIdentifierError
 from mdmsdk.gateway.access import Refusal
 from mdmsdk.gateway.ise_xml import device_of, document, element, is_attribute
 from mdmsdk.gateway.journal import Asker
-from mdmsdk.gateway.questions import parameters
+from mdmsdk.gateway.questions import in_path, parameters
 from mdmsdk.gateway.written import Written
 from mdmsdk.ise import CRITERIA
 from mdmsdk.models import ComplianceState, Decision
@@ -277,13 +276,13 @@ def _path_query(request: Request) -> _Query:
     Raises:
         Refusal: the description has no such request.
     """
-    raw = request.scope["raw_path"].decode("ascii", "replace").partition("/v1/devices/")[2]
-    parts = [unquote(part) for part in raw.split("/")]
+    parts = request.path_params["rest"].split("/")
     if len(parts) not in {2, 4} or not all(parts) or request.query_params:
         raise Refusal(400, "paging, criterion, value and filter are required, or paging and filter")
     paging, *asked, wanted = parts
     criterion, *values = asked or [""]
-    return _checked(1, {"paging": paging, "querycriteria": criterion, "filter": wanted}, values)
+    given = {"paging": paging, "querycriteria": criterion, "filter": in_path(wanted)}
+    return _checked(1, given, list(map(in_path, values)))
 
 
 def _checked(version: int, given: Mapping[str, str], values: Sequence[str]) -> _Query:

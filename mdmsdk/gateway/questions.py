@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
-from urllib.parse import unquote_plus
+from urllib.parse import unquote
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
@@ -23,6 +24,7 @@ __all__ = [
     "Nothing",
     "OfServers",
     "Question",
+    "in_path",
     "parameters",
     "read",
     "read_body",
@@ -30,6 +32,9 @@ __all__ = [
 ]
 
 _MOST_KEYS = 10_000
+_BROKEN = re.compile("%(?![0-9A-Fa-f]{2})")
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+_ELSEWHERE = re.compile(r"(^|[/\\])\.{1,2}($|[/\\])")
 _ModelT = TypeVar("_ModelT", bound=FrozenModel)
 _Text = Annotated[str, Field(min_length=1, max_length=1_000)]
 _Name = Annotated[str, Field(min_length=1, max_length=100)]
@@ -47,6 +52,46 @@ def _known(kind: str) -> str:
     return kind
 
 
+def decoded(text: str) -> str:
+    """A part of an address, decoded once.
+
+    Raises:
+        Refusal: two programs may read it as two things.
+    """
+    if "%" in text:
+        try:
+            # UTF-8 in more bytes than it needs is none, https://www.rfc-editor.org/rfc/rfc3629#section-3
+            plain = unquote(text, errors="strict")
+        except UnicodeDecodeError:
+            raise _unreadable() from None
+        if _BROKEN.search(text):
+            raise _unreadable()
+        text = plain
+    if _CONTROL.search(text):
+        raise _unreadable()
+    return text
+
+
+def _unreadable() -> Refusal:
+    return Refusal(
+        400,
+        "the address is encoded in a way that two programs may read as two things",
+        "It is UTF-8 without control characters, and each % has two hexadecimal digits after it.",
+    )
+
+
+def in_path(text: str) -> str:
+    """A value that stands in a path, decoded.
+
+    Raises:
+        Refusal: two programs may read it as two things, or it leads elsewhere.
+    """
+    text = decoded(text)
+    if _ELSEWHERE.search(text):
+        raise Refusal(400, "a value has a part that is . or ..")
+    return text
+
+
 class Nothing(FrozenModel):
     """A question without parameters."""
 
@@ -60,7 +105,7 @@ class Named(FrozenModel):
     """
 
     kind: Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": [*KEY_KINDS]})]
-    value: _Text
+    value: Annotated[_Text, AfterValidator(in_path)]
 
 
 class OfServers(FrozenModel):
@@ -120,7 +165,7 @@ def parameters(request: Request) -> dict[str, str]:
     """The parameters of a URL.
 
     Raises:
-        Refusal: one is there twice, so that nobody can know which is meant.
+        Refusal: one is there twice, so that nobody can know which is meant, or cannot be decoded.
     """
     text = request.scope["query_string"].decode("latin-1")
     encoded = "%" in text or "+" in text
@@ -128,7 +173,7 @@ def parameters(request: Request) -> dict[str, str]:
     for one in filter(None, text.split("&")):
         name, _, value = one.partition("=")
         if encoded:
-            name, value = unquote_plus(name), unquote_plus(value)
+            name, value = decoded(name.replace("+", " ")), decoded(value.replace("+", " "))
         if name in given:
             raise Refusal(400, "a parameter is there twice", "Give each once.")
         given[name] = value

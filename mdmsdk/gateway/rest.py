@@ -77,7 +77,7 @@ def rest_face(gateway: Gateway) -> list[Operation]:
     devices = {NDJSON: DeviceRow | LastLine}
     return [
         Operation(
-            path="/v1/devices/{kind}/{value:path}",
+            path="/v1/devices/{kind}/{value}",
             serve=served.device,
             scope="lookup",
             place=Named,

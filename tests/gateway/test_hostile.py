@@ -136,52 +136,77 @@ def test_a_body_is_called_for_only_where_it_is_wanted(faces: Faces) -> None:
     assert statuses(said(faces, request(POST, BEARER, "Content-Length: 2001", expect))) == [413]
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/v1/../v1/servers",
-        "/v1/./servers",
-        "//v1/servers",
-        "/v1//servers",
-        "/v1/servers/",
-        "/v1/servers%00",
-        "/v1/servers%20",
-        "/V1/servers",
-        "/v1/servers;a=b",
-        "/v1/%73ervers%2f..",
-        "/v1%252fservers",
-        "/v1/devices/mac/",
-        "/v1/devices/mac/%00",
-        f"/v1/devices/mac/{MAC}%00",
-        f"/v1/devices/mac/{MAC}/",
-        f"/v1/devices/mac/{MAC}/../../servers",
-        f"/v1/devices/mac/{MAC}%2f..%2f..%2fservers",
-        "/v1/devices/mac/%30%30%2531",
-        "/v1/devices/id/a%00b",
-        "/v1/devices/hostname/a%00b",
-        "/v1/devices/username/a%0d%0ab",
-        "/v1/devices/serial/%ff%fe",
-        "/v1/devices/nothing/x",
-        "/v1/devices/__class__/x",
-        "/ciscoise/mdmapi/v3/devices",
-        "/ciscoise/mdmapi/v3/devices/../devices/",
-        "/ciscoise//mdminfo",
-        "/CISCOISE/mdminfo",
-        "/ciscoise/mdmapi/v%33%00/devices/",
-        "/ciscoise/mdmapi/v1/devices/0/macaddress/..%2f..%2fx/all",
-        "/ciscoise/mdmapi/v1/devices/0/macaddress/%00/all",
-        "/ciscoise/mdmapi/v1/devices/0/macaddress/00/../all",
-    ],
-)
+REST_TRICKS = """
+/v1/../v1/servers       /v1/./servers           //v1/servers            /v1//servers
+/v1/servers/            /v1/servers%00          /v1/servers%20          /V1/servers
+/v1/servers;a=b         /v1/servers#a           /v1/servers%3fa=b       /v1/servers%23
+/v1%2fservers           /v1%2Fservers           /v1%252fservers         %2fv1%2fservers
+/%2fv1/servers          /%761/servers           /v1/%73ervers           /v1/server%73
+/v1/%73ervers%2f..      /v1/servers%2f          /v1%2f%2e%2e%2fv1/servers
+/%2e/v1/servers         /%2e%2e/v1/servers      /x/%2e%2e/v1/servers    /x/../v1/servers
+/v1/%c0%afservers       /v1%c0%afservers        /v1%e0%80%afservers     /v1/%c1%b3ervers
+/v1%5cservers           /v1\\servers             /\\v1/servers           /v1/..%5cservers
+/v1/%                   /v1/servers%            /v1/servers%zz          /v1%ef%bc%8fservers
+/v1/devices/mac/        /v1/devices/mac/%00     /v1/devices/mac/MAC%00  /v1/devices/mac/MAC/
+/v1/devices/mac//MAC    /v1/devices//mac/MAC    /v1/devices%2fmac/MAC   /v1/devices/mac%2fMAC
+/v1/devices/m%61c/MAC   /v1/device%73/mac/MAC   /v1/devices/mac/MAC;a   /v1/devices/mac/MAC%0a
+/v1/devices/mac/MAC/../../servers               /v1/devices/mac/MAC%2f..%2f..%2fservers
+/v1/devices/mac/%30%30%2531                     /v1/devices/id/%2e%2e   /v1/devices/id/..
+/v1/devices/id/..%2fx   /v1/devices/id/a%5c..%5cx                       /v1/devices/username/%2e
+/v1/devices/id/a%00b    /v1/devices/hostname/a%00b                      /v1/devices/username/a%0d%0ab
+/v1/devices/serial/%ff%fe                       /v1/devices/username/%c0%ae%c0%ae
+/v1/devices/username/%ed%a0%80                  /v1/devices/username/100%
+/v1/devices/nothing/x   /v1/devices/__class__/x /v1/devices/id/a/b
+/v1/devices/hostname/x/ciscoise/mdminfo
+"""
+ISE_TRICKS = """
+/ciscoise/mdmapi/v3/devices                     /ciscoise/mdmapi/v3/devices/../devices/
+/ciscoise//mdminfo      /CISCOISE/mdminfo       //ciscoise/mdminfo      /ciscoise/mdminfo//
+/ciscoise%2fmdminfo     /ciscoise/mdminfo%2f    /ciscoise/%6ddminfo     /%63iscoise/mdminfo
+/ciscoise%5cmdminfo     /ciscoise\\mdminfo       /ciscoise/./mdminfo     /ciscoise/%2e/mdminfo
+/ciscoise/mdminfo%00    /ciscoise/mdminfo;a=b   /ciscoise/mdminf%c1%af  /ciscoise/mdminfo%
+/ciscoise/mdmapi/v%33%00/devices/               /ciscoise/mdmapi/v%33/devices/
+/ciscoise/mdmapi%2fv3/devices/                  /ciscoise/mdmapi/v3/devices%2f
+/ciscoise/mdmapi/v1/devices/0/macaddress/..%2f..%2fx/all
+/ciscoise/mdmapi/v1/devices/0/macaddress/%00/all
+/ciscoise/mdmapi/v1/devices/0/macaddress/00/../all
+/ciscoise/mdmapi/v1/devices/0%2fmacaddress/MAC/all
+/ciscoise/mdmapi/v1/devices/0/mac%61ddress/MAC/all
+/ciscoise/mdmapi/v1/devices/%30/macaddress/MAC/all
+/ciscoise/mdmapi/v1/devices/0/macaddress/MAC%2fall
+/ciscoise/mdmapi/v1/devices/0/username/%2e%2e/all
+/ciscoise/mdmapi/v1/devices/0/username/%c0%ae/all
+/ciscoise/mdmapi/v1/devices/0/username/a%/all
+/ciscoise/mdmapi/v1/devices/0/username/a%ff/all
+/ciscoise/mdmapi/v1/devices//0/macaddress/MAC/all
+/ciscoise/mdmapi/v3/devices/?paging=0&querycriteria=username&value=%ff&filter=all
+/ciscoise/mdmapi/v3/devices/?paging=0&querycriteria=username&value=%c0%ae&filter=all
+/ciscoise/mdmapi/v3/devices/?paging=0&querycriteria=username&value=%zz&filter=all
+/ciscoise/mdmapi/v3/devices/?paging=0&querycriteria=username&value=a%00b&filter=all
+"""
+
+
+@pytest.mark.parametrize("path", [one.replace("MAC", MAC) for one in (REST_TRICKS + ISE_TRICKS).split()])
 def test_path_tricks(faces: Faces, path: str) -> None:
     """A path is what it is: none leads to another one, and none leads anywhere without credentials."""
-    login = BASIC if path.lower().startswith("/ciscoise") else BEARER
-    came = said(faces, request(f"GET {path} HTTP/1.1", login))
+    ise = path.replace(MAC, "MAC") in ISE_TRICKS.split()
+    came = said(faces, request(f"GET {path} HTTP/1.1", BASIC if ise else BEARER))
     assert statuses(came)[0] in {400, 404}, came
     assert b"root" not in came
-    kind = b"text/plain" if path.startswith("/ciscoise/") else b"application/problem+json"
+    # That of HTTP itself has no face.
+    kind = b"text/plain" if ise else b"application/problem+json"
     assert b"content-type: " + kind in came
     assert statuses(said(faces, request(f"GET {path} HTTP/1.1")))[0] in {401, 400, 404}
+
+
+def test_a_value_that_has_to_be_encoded_is_decoded_once(faces: Faces) -> None:
+    names = {"a%2Fb": "a/b", "DOMAIN%5Canna": "DOMAIN\\anna", "%C3%A4nne": "änne", "a%252fb": "a%2fb"}
+    for sent, meant in names.items():
+        assert faces.rest.get(f"/v1/devices/username/{sent}").json()["key"] == meant
+        path = f"/ciscoise/mdmapi/v1/devices/0/username/{sent}/all"
+        assert statuses(said(faces, request(f"GET {path} HTTP/1.1", BASIC))) == [200]
+    exact = f"/v1/devices/mac/{MAC.replace(':', '%3A')}"
+    assert faces.rest.get(exact).json()["found"]
 
 
 def test_an_error_of_the_ise_face_repeats_nothing_of_the_request(faces: Faces) -> None:
