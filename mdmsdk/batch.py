@@ -10,10 +10,11 @@ such flows send at the same time.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mdmsdk.errors import MdmError, RateLimitedError, ServerError
-from mdmsdk.flow import Flow, Send, Step, Together, attempt, pause, send, together
+from mdmsdk.flow import Flow, Send, Step, Together, attempt, bear, pause, send, together
 from mdmsdk.search import spoils_one
 from mdmsdk.wire import Request, Response
 
@@ -77,12 +78,25 @@ def send_batch(provider: MdmProvider, how: Batch, requests: Sequence[Request]) -
             for place in pending
             if isinstance(error := outcomes[place], RateLimitedError | ServerError)
         }
+        for lane, wait in _throttled(pending, again).items():
+            yield from pause(wait, lane=lane)
         wait = max((error.retry_after or 2.0**times for error in again.values()), default=0)
-        if not again or times == policy.attempts or wait > policy.max_wait:
+        if not again or times == policy.attempts or not (yield from bear(wait)):
             break
-        yield from pause(wait)
         pending = {place: pending[place] for place in again}
     return [outcomes[place] for place in range(len(requests))]
+
+
+def _throttled(
+    pending: Mapping[int, Request], again: Mapping[int, RateLimitedError | ServerError]
+) -> dict[str, float]:
+    """How long nobody is to send anything in a lane, where a part is refused as too many (429)."""
+    waits: dict[str, float] = {}
+    for place, error in again.items():
+        if error.status == HTTPStatus.TOO_MANY_REQUESTS and (wait := error.retry_after):
+            lane = pending[place].lane
+            waits[lane] = max(wait, waits.get(lane, 0.0))
+    return waits
 
 
 # One after the other, as slowly as the server allows: each part counts against its limits as if it had come

@@ -25,6 +25,7 @@ __all__ = [
     "Step",
     "Together",
     "attempt",
+    "bear",
     "call",
     "done",
     "joined",
@@ -52,10 +53,15 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Wait; with `server_wide`, hold back every later request to this server instead."""
+    """Wait; with `server_wide` or a `lane`, hold back later requests to this server, or in it, instead.
+
+    One that is `optional` is left out where the operation has less time, with False as its outcome.
+    """
 
     seconds: float
     server_wide: bool = False
+    lane: str | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +98,18 @@ def call(function: Callable[[], T]) -> Flow[T]:
     return result
 
 
-def pause(seconds: float, *, server_wide: bool = False) -> Flow[None]:
-    """Wait for `seconds`; `server_wide` goes on at once and makes all later requests wait instead."""
-    yield Pause(seconds, server_wide)
+def pause(seconds: float, *, server_wide: bool = False, lane: str | None = None) -> Flow[None]:
+    """Wait for `seconds`; `server_wide` goes on at once and makes all later requests wait instead.
+
+    With a `lane`, those in it wait, unless it is for more than a minute: that is a quota, and no pause.
+    """
+    yield Pause(seconds, server_wide, lane)
+
+
+def bear(seconds: float) -> Flow[bool]:
+    """Wait for `seconds` as the server asks, if the operation has the time for that; whether it had."""
+    had: bool = yield Pause(seconds, optional=True)
+    return had
 
 
 def together(*flows: Flow[T]) -> Flow[list[T]]:

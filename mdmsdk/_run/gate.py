@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mdmsdk.errors import DeadlineExceededError, ServerUnavailableError
 
@@ -31,6 +31,36 @@ _LOOK_AGAIN = 0.5
 _GO_BEFORE = 3
 
 
+_HELD_HINT = (
+    "Ask again when it is over, or raise policy.deadline above it. If it happens often, lower limits.rate of "
+    "the server: other programs may use up the same quota."
+)
+
+
+class Asked(NamedTuple):
+    """A wait that the server asked for.
+
+    Attributes:
+        seconds: how long.
+        hint: what the vendor's refusal says should be done.
+    """
+
+    seconds: float
+    hint: str | None = None
+
+
+class Wait(NamedTuple):
+    """Why a request may not go yet.
+
+    Attributes:
+        seconds: how long to wait.
+        asked: the server asked for it; None where we count.
+    """
+
+    seconds: float
+    asked: Asked | None = None
+
+
 class SharedLimits(Protocol):
     """Counts what all processes send to one server."""
 
@@ -40,7 +70,7 @@ class SharedLimits(Protocol):
 
     async def admit(
         self, place: str, lane: str, limits: Limits, seconds: float, *, gives_way: bool = False
-    ) -> float | None:
+    ) -> Wait | None:
         """Count a request that takes at most so many seconds; None if it may go, else how long to wait.
 
         One that gives way leaves a turn to the next one, where several may go at once.
@@ -72,6 +102,7 @@ class _Lane:
         self._slack = self._interval * (burst - 1)
         self._next = 0.0
         self._not_before = 0.0
+        self.asked: Asked | None = None
         # No plain dicts: where the first ones are taken out, finding the next takes ever longer there.
         self._queue: OrderedDict[Turn, None] = OrderedDict()
         self._patient: OrderedDict[Turn, None] = OrderedDict()
@@ -91,9 +122,14 @@ class _Lane:
         """When one may go where this is the lane of all."""
         return self._next
 
-    def hold(self, until: float) -> None:
+    def hold(self, until: float, asked: Asked | None = None) -> None:
         """Let nobody go before then."""
-        self._not_before = max(self._not_before, until)
+        if until > self._not_before:
+            self._not_before, self.asked = until, asked
+
+    def asked_until(self, due: float) -> Asked | None:
+        """What the server asked for, if it is over then."""
+        return self.asked if due <= self._not_before else None
 
     def room(self, now: float) -> float:
         """How many may go at once now."""
@@ -156,6 +192,7 @@ class Gate:
         self._all = _Lane(limits.total_rate if limits else None, 1)
         self._lanes: dict[str, _Lane] = {}
         self._held_until = 0.0
+        self._asked: Asked | None = None
         # The garbage collector may end a turn that was left over, in the middle of anything in here.
         self._lock = threading.RLock()
         self._under_way: set[Turn] = set()
@@ -163,7 +200,7 @@ class Gate:
     def anew(self, stop: Stop) -> Gate:
         """The same rates, as far as they are used up, with nobody under way or waiting."""
         gate = Gate(self.waits, stop, self._concurrency, self._limits)
-        gate._held_until, gate.shared = self._held_until, self.shared
+        gate._held_until, gate._asked, gate.shared = self._held_until, self._asked, self.shared
         gate._all.book_as(self._all)
         for name, lane in list(self._lanes.items()):
             gate._lanes[name] = gate._lane()
@@ -182,14 +219,14 @@ class Gate:
         """
         return Turn(self, lane, patient=patient)
 
-    def hold(self, seconds: float, lane: str | None = None) -> None:
+    def hold(self, asked: Asked, lane: str | None = None) -> None:
         """Let no request go for so long, in a lane or at all: the server said that it is busy."""
         with self._lock:
-            until = time.monotonic() + seconds
-            if lane is None:
-                self._held_until = max(self._held_until, until)
-            else:
-                self._lane_of(lane).hold(until)
+            until = time.monotonic() + asked.seconds
+            if lane is not None:
+                self._lane_of(lane).hold(until, asked)
+            elif until > self._held_until:
+                self._held_until, self._asked = until, asked
 
     def _lane_of(self, name: str) -> _Lane:
         lane = self._lanes.get(name)
@@ -221,7 +258,8 @@ class Gate:
                 if budget is None:
                     return _LOOK_AGAIN
                 if not ahead or turn not in lane.queue(turn):
-                    self._check_deadline(due, now, budget)
+                    asked = self._asked if due <= self._held_until else lane.asked_until(due)
+                    self._check_deadline(due, now, budget, asked)
                 lane.queue(turn)[turn] = None
                 if ahead:
                     return 10 * _LOOK_AGAIN  # the one before wakes it
@@ -234,7 +272,7 @@ class Gate:
             following.wake()
         return None
 
-    async def admit(self, turn: Turn, seconds: float) -> float | None:
+    async def admit(self, turn: Turn, seconds: float) -> Wait | None:
         """Have a turn counted over all processes; None if it may go, else how long to wait."""
         if self.shared is None or self._limits is None:
             return None
@@ -244,26 +282,33 @@ class Gate:
             turn.place = ""
         return wait
 
-    def step_back(self, turn: Turn, seconds: float) -> None:
+    def step_back(self, turn: Turn, wait: Wait) -> None:
         """Let a turn that has to wait for other processes be the first of its lane again."""
         with self._lock:
-            lane, until = self._lanes[turn.lane], time.monotonic() + seconds
-            if turn.gives_way:  # it may be told to wait for longer than others
+            lane, until = self._lanes[turn.lane], time.monotonic() + wait.seconds
+            if turn.gives_way and not wait.asked:  # it may be told to wait for longer than others
                 turn.not_before = until
                 turn.gone_before += 1
             else:
-                lane.hold(until)  # before others are woken, who would only be told the same
+                lane.hold(until, wait.asked)  # before others are woken, who would only be told the same
             self.leave(turn)
             lane.queue(turn)[turn] = None
             lane.queue(turn).move_to_end(turn, last=False)
 
-    def _check_deadline(self, due: float, now: float, budget: Budget) -> None:
-        if due >= budget.at:
+    def _check_deadline(self, due: float, now: float, budget: Budget, asked: Asked | None) -> None:
+        if due < budget.at:
+            return
+        if asked:
             raise DeadlineExceededError(
-                f"the server's rate limit has no turn within the deadline of {budget.seconds:g} s, "
-                f"the next one comes in {due - now:.1f} s",
-                hint="Ask less often, or wait longer: raise policy.deadline.",
+                f"the server asked for a wait of {asked.seconds:g} s (429), which is longer than the "
+                f"deadline of {budget.seconds:g} s: the next turn comes in {due - now:.1f} s",
+                hint=" ".join(filter(None, (asked.hint, _HELD_HINT))),
             )
+        raise DeadlineExceededError(
+            f"the server's rate limit has no turn within the deadline of {budget.seconds:g} s, "
+            f"the next one comes in {due - now:.1f} s",
+            hint="Ask less often, or wait longer: raise policy.deadline.",
+        )
 
     def _has_room(self) -> bool:
         if len(self._under_way) < self._concurrency:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tenacity import AsyncRetrying, retry_if_exception
 
 from mdmsdk._run import rules
+from mdmsdk._run.gate import Asked
 from mdmsdk._run.signals import from_signal_handler
 from mdmsdk._run.telemetry import Exchange
 from mdmsdk.errors import (
@@ -141,11 +142,20 @@ class Operation:
         if isinstance(step, Call):
             return await self._call(step)
         if isinstance(step, Pause):
-            seconds = min(step.seconds, self._max_wait)
-            if step.server_wide:
-                return await self._hold(seconds)
-            return await self._sleep(self._budget.spend(seconds))
+            return await self._pause(step)
         return await self._waits.gather([partial(self._drive, method, flow) for flow in step.flows])
+
+    async def _pause(self, step: Pause) -> bool:
+        if step.lane is not None:
+            if step.seconds <= _LONGEST_HOLD:
+                await self._hold(Asked(step.seconds), step.lane)
+        elif step.server_wide:
+            await self._hold(Asked(min(step.seconds, self._max_wait)))
+        elif step.optional and (step.seconds > self._max_wait or step.seconds >= self._budget.left):
+            return False
+        else:
+            await self._sleep(self._budget.spend(min(step.seconds, self._max_wait)))
+        return True
 
     async def _sleep(self, seconds: float) -> None:
         park, stop = self._waits.Park(), self._state.stop
@@ -267,7 +277,7 @@ class Operation:
             # A 503 may be about this question alone, and a login may be another server's.
             ours = error.status == HTTPStatus.TOO_MANY_REQUESTS and request.audience is not None
             if ours and 0 < wait <= _LONGEST_HOLD:
-                await self._hold(wait, request.lane)
+                await self._hold(Asked(wait, error.hint), request.lane)
             raise
         except ServerError:
             self._budget.failed = True
@@ -278,11 +288,11 @@ class Operation:
         self._budget.answered = True
         return response
 
-    async def _hold(self, seconds: float, lane: str | None = None) -> None:
+    async def _hold(self, asked: Asked, lane: str | None = None) -> None:
         """Let nobody send anything for so long, in a lane or at all, here and in other processes."""
-        self._state.gate.hold(seconds, lane)
+        self._state.gate.hold(asked, lane)
         if limits := self._runner.shared.limits:
-            await limits.hold(lane, seconds)
+            await limits.hold(lane, asked.seconds)
 
     async def exchange_once(self, request: Request) -> Response:
         """Send once, when it is this request's turn, and take any answer."""

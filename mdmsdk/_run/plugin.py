@@ -163,6 +163,9 @@ def wrong_step(step: Any) -> str | None:
         function: Any = step.function
         return None if callable(function) else f"calls a {_kind(function)}"
     if isinstance(step, Pause):
+        lane: Any = step.lane
+        if not isinstance(lane, str | None):
+            return f"makes a {_kind(lane)} wait and no lane"
         return None if _is_seconds(step.seconds) else f"pauses for {step.seconds!r:.40} seconds"
     if isinstance(step, Together):
         flows: Any = step.flows

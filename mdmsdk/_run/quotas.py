@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from mdmsdk._run.gate import Asked, Wait
 from mdmsdk.settings import secret_values
 from mdmsdk.wire import origin_of
 
@@ -26,6 +27,7 @@ GRACE = 5.0
 """Seconds that a place is held longer than its request may take, for one that died."""
 AGAIN = 0.05
 """Seconds after which to ask again where all places are taken."""
+_NEVER: tuple[float, Asked | None] = (0.0, None)
 _NAMES = ("username", "client_id", "api_key")
 """What names an account in the usual logins (`mdmsdk.logins`)."""
 
@@ -56,7 +58,7 @@ class LocalLimits:
     def __init__(self) -> None:
         self._numbers = count()
         self._next: dict[str | None, float] = {}
-        self._held: dict[str | None, float] = {}
+        self._held: dict[str | None, tuple[float, Asked | None]] = {}
         self._begin()
 
     def _begin(self) -> None:
@@ -72,8 +74,8 @@ class LocalLimits:
 
     async def admit(
         self, place: str, lane: str, limits: Limits, seconds: float, *, gives_way: bool = False
-    ) -> float | None:
-        """Count a request; None if it may go, else the seconds to wait."""
+    ) -> Wait | None:
+        """Count a request; None if it may go, else how long to wait."""
         interval = 1 / limits.rate if limits.rate else 0.0
         total = 1 / limits.total_rate if limits.total_rate else 0.0
         slack = interval * (limits.burst - 1)
@@ -81,13 +83,13 @@ class LocalLimits:
         with self._lock:
             now = time.monotonic()
             rates = self._next.get(lane, 0.0) - slack + spare, self._next.get(None, 0.0)
-            due = max(*rates, self._held.get(lane, 0.0), self._held.get(None, 0.0))
-            if due > now:
-                return due - now
+            held, asked = max(self._held.get(lane, _NEVER), self._held.get(None, _NEVER))
+            if (due := max(*rates, held)) > now:
+                return Wait(due - now, asked if due == held else None)
             for ended in [one for one, until in list(self._places.items()) if until <= now]:
                 self.forget(ended)
             if len(self._places) >= limits.concurrency:
-                return AGAIN
+                return Wait(AGAIN)
             self._places[place] = now + seconds + GRACE
             self._next[lane] = max(self._next.get(lane, 0.0), now) + interval
             self._next[None] = max(self._next.get(None, 0.0), now) + total
@@ -96,7 +98,8 @@ class LocalLimits:
     async def hold(self, lane: str | None, seconds: float) -> None:
         """Let none of them send anything in a lane for so long, or in any."""
         with self._lock:
-            self._held[lane] = max(self._held.get(lane, 0.0), time.monotonic() + seconds)
+            until = time.monotonic() + seconds
+            self._held[lane] = max(self._held.get(lane, _NEVER), (until, Asked(seconds)))
 
     def forget(self, place: str) -> None:
         """Note that a place is free."""

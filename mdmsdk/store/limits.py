@@ -9,6 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from mdmsdk._run import quotas
+from mdmsdk._run.gate import Asked, Wait
 from mdmsdk.errors import StoreError
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ _MICRO = 1_000_000
 # rate, and a set of places with the time at which each is free at the latest. All by the server's clock. What
 # lies further ahead than it could is from before that clock was put back.
 # KEYS: the lane, all lanes, the places, then what is there while the server wants no requests in the lane,
-# and in any. ARGV: interval, slack, interval of all lanes, places, how long to hold one, how much time to
-# leave to others, its name; then the names of places that are free. Times are microseconds.
+# and in any: how many milliseconds it asked for. ARGV: interval, slack, interval of all lanes, places, how
+# long to hold one, how much time to leave to others, its name; then the names of places that are free. Times
+# are microseconds. Gives how long to wait, -1 for a place, and what the server asked for.
 _ADMIT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -45,21 +47,24 @@ local function book(key, at, interval)
 end
 local interval, slack, total = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local lane_at, total_at = next_of(KEYS[1], interval, slack), next_of(KEYS[2], total, 0)
-local held = math.max(redis.call('PTTL', KEYS[4]), redis.call('PTTL', KEYS[5])) * 1000
-local wait = math.max(lane_at - slack + tonumber(ARGV[6]), total_at, now + held) - now
-if wait > 0 then return math.ceil(wait) end
-if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[4]) then return -1 end
+local held, in_any, holds = redis.call('PTTL', KEYS[4]), redis.call('PTTL', KEYS[5]), KEYS[4]
+if in_any > held then held, holds = in_any, KEYS[5] end
+local wait = math.max(lane_at - slack + tonumber(ARGV[6]), total_at, now + held * 1000) - now
+if wait > 0 then
+  return {math.ceil(wait), wait == held * 1000 and tonumber(redis.call('GET', holds)) or 0}
+end
+if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[4]) then return {-1, 0} end
 book(KEYS[1], lane_at, interval)
 book(KEYS[2], total_at, total)
 redis.call('ZADD', KEYS[3], now + hold, ARGV[7])
 redis.call('PEXPIRE', KEYS[3], math.ceil(hold / 1000) + 1000)
-return 0
+return {0, 0}
 """
 _SETTLE = """
 for number = 1, #ARGV do redis.call('ZREM', KEYS[1], ARGV[number]) end
 """
 _HOLD = """
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], 1, 'PX', ARGV[1]) end
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[1]) end
 """
 
 
@@ -87,8 +92,8 @@ class RedisLimits:
 
     async def admit(
         self, place: str, lane: str, limits: Limits, seconds: float, *, gives_way: bool = False
-    ) -> float | None:
-        """Count a request; None if it may go, else the seconds to wait."""
+    ) -> Wait | None:
+        """Count a request; None if it may go, else how long to wait."""
         interval = _MICRO / limits.rate if limits.rate else 0
         total = _MICRO / limits.total_rate if limits.total_rate else 0
         slack, hold = interval * (limits.burst - 1), (seconds + quotas.GRACE) * _MICRO
@@ -98,12 +103,14 @@ class RedisLimits:
         keys += [self._held(lane), self._held(None)]
         free = self._take_free()
         try:
-            wait = await self._back_end.run(_ADMIT, keys, [*map(round, numbers), place, *free])
+            wait, asked = await self._back_end.run(_ADMIT, keys, [*map(round, numbers), place, *free])
         except StoreError as error:
             self._tell(error)
             return None
         self._told = False
-        return None if not wait else quotas.AGAIN if wait < 0 else wait / _MICRO
+        if not wait:
+            return None
+        return Wait(quotas.AGAIN if wait < 0 else wait / _MICRO, Asked(asked / 1000) if asked else None)
 
     def _held(self, lane: str | None) -> str:
         return f"{self._key}:held" if lane is None else f"{self._key}:held:{lane}"

@@ -9,7 +9,7 @@ from mdmsdk._run.plugin import wrong_step
 from mdmsdk._run.rules import without_secrets
 from mdmsdk.errors import MdmError, PluginError
 from mdmsdk.flow import Call, Flow, Pause, Send, Step
-from mdmsdk.settings import secret_values
+from mdmsdk.settings import Policy, secret_values
 from mdmsdk.wire import Request, Response
 from mdmsdk.words import Secrets
 
@@ -68,7 +68,7 @@ def play(
             return _checked(answer(step.request), step.request, provider)
         if isinstance(step, Pause):
             record.pauses.append(step)
-            return None
+            return not step.optional or step.seconds <= Policy().max_wait
         if isinstance(step, Call):
             return step.function()
         return [play(inner, answer, provider=provider, record=record) for inner in step.flows]

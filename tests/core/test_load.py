@@ -172,7 +172,7 @@ class TestTurns:
         outcomes = [timed(lambda: client.lookup(MAC))[0] for _ in range(3)]
         assert [type(one) for one in outcomes] == [RateLimitedError] + [DeadlineExceededError] * 2
         assert script.counts["/find"] == 1
-        assert "the next one comes in" in str(outcomes[1])
+        assert "the next turn comes in" in str(outcomes[1])
 
     @pytest.mark.parametrize(("status", "wait"), [(503, "50"), (429, "14400")])
     def test_what_concerns_one_question_alone_makes_no_other_wait(

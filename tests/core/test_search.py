@@ -21,7 +21,7 @@ from mdmsdk.errors import (
     ResponseError,
     ServerError,
 )
-from mdmsdk.flow import attempt, call, done, joined, newest, or_none, pause, send, together
+from mdmsdk.flow import Pause, attempt, call, done, joined, newest, or_none, pause, send, together
 from mdmsdk.identifiers import Serial
 from mdmsdk.models import Device, ServerInfo
 from mdmsdk.paging import Link, collect_links, linked_page, walk_links
@@ -297,7 +297,7 @@ def test_a_part_that_is_throttled_is_sent_again_alone_after_the_wait() -> None:
     assert [type(outcome) for outcome in outcomes[:4]] == [Response] * 4
     assert isinstance(outcomes[4], EndpointNotFoundError)
     assert [len(request.json) for request in record.requests] == [5, 1]
-    assert [pause.seconds for pause in record.pauses] == [1]
+    assert record.pauses == [Pause(1, lane=""), Pause(1, optional=True)]
 
 
 def test_a_part_that_goes_on_failing_is_its_own_error() -> None:

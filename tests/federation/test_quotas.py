@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from pydantic import SecretStr
 
 from mdmsdk._run import quotas
+from mdmsdk._run.gate import Asked
 from mdmsdk._run.quotas import LocalLimits, quota_of
 from mdmsdk._run.waits_sync import drive
-from mdmsdk.errors import DeadlineExceededError, RateLimitedError
+from mdmsdk.batch import Batch, send_batch
+from mdmsdk.errors import DeadlineExceededError, MdmError, RateLimitedError
+from mdmsdk.flow import Flow, send
+from mdmsdk.identifiers import Mac
 from mdmsdk.ise import IseSettings
-from mdmsdk.provider import Limits
+from mdmsdk.models import Device
+from mdmsdk.provider import Capability, Limits
 from mdmsdk.settings import Policy, ProviderSettings
 from mdmsdk.simulator.server import serve
 from mdmsdk.testing import open_client, open_federation
+from mdmsdk.wire import Request, Response
 from tests.core.conftest import Answer, Script, TinyProvider, TinySettings
 from tests.forks import in_child
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from mdmsdk.identifiers import Key
+    from mdmsdk.models import ServerInfo
     from mdmsdk.testing import Modal
 
 MAC = "00:1B:44:11:3A:B7"
@@ -132,10 +142,13 @@ class TestAmongClientsOfAProcess:
     def test_rates_lists_and_waits(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = [100.0]
         monkeypatch.setattr(quotas, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        asked: list[Asked | None] = []
         limits, many = LocalLimits(), Limits(rate=0.1, burst=2, total_rate=2.0, concurrency=100)
 
         def admit(lane: str, *, gives_way: bool = False) -> float | None:
-            return drive(partial(limits.admit, limits.place(), lane, many, 1.0, gives_way=gives_way))
+            wait = drive(partial(limits.admit, limits.place(), lane, many, 1.0, gives_way=gives_way))
+            asked.append(wait.asked if wait else None)
+            return wait.seconds if wait else None
 
         assert admit("a") is None
         assert admit("b") == 0.5  # of all lanes
@@ -150,6 +163,7 @@ class TestAmongClientsOfAProcess:
         assert admit("c") is None
         drive(partial(limits.hold, None, 30.0))
         assert admit("c") == 30.0
+        assert asked[-4:] == [None, Asked(20.0), None, Asked(30.0)]
 
     def test_places_are_free_when_they_are_given_back_or_their_holder_died(
         self, monkeypatch: pytest.MonkeyPatch
@@ -159,7 +173,8 @@ class TestAmongClientsOfAProcess:
         limits, few = LocalLimits(), Limits(concurrency=2)
 
         def admit(place: str) -> float | None:
-            return drive(partial(limits.admit, place, "", few, 10.0))
+            wait = drive(partial(limits.admit, place, "", few, 10.0))
+            return wait.seconds if wait else None
 
         assert [admit("1"), admit("2"), admit("3")] == [None, None, quotas.AGAIN]
         limits.forget("1")
@@ -171,7 +186,8 @@ class TestAmongClientsOfAProcess:
         limits, one = LocalLimits(), Limits(rate=1 / 600, burst=2, concurrency=1)
 
         def admit() -> float | None:
-            return drive(partial(limits.admit, limits.place(), "", one, 600.0))
+            wait = drive(partial(limits.admit, limits.place(), "", one, 600.0))
+            return wait.seconds if wait else None
 
         assert admit() is None
         with limits._lock:  # as another thread may have it
@@ -186,8 +202,9 @@ class Pair:
         self._origin, self._mode = origin, mode
         self._opened: list[Modal] = []
 
-    def open(self, *passwords: str, **limits: Any) -> Modal:
-        kind = type("Limited", (TinyProvider,), {"limits": Limits(**limits)})
+    def open(self, *passwords: str, kind: type[TinyProvider] = TinyProvider, **limits: Any) -> Modal:
+        if limits:
+            kind = type("Limited", (kind,), {"limits": Limits(**limits)})
         policy = Policy(attempts=1, deadline=5.0)
         for number, password in enumerate(passwords):
             settings = TinySettings(base_url=self._origin, password=SecretStr(password), policy=policy)
@@ -226,4 +243,71 @@ def test_who_is_asked_to_wait_holds_back_the_same_account_alone(pair: Pair) -> N
     errors = {one.server: one.error for one in federation.lookup(MAC).outcomes}
     assert isinstance(errors["s0"], DeadlineExceededError)
     assert isinstance(errors["s1"], DeadlineExceededError)
+    for name in ("s0", "s1"):
+        assert str(errors[name]).startswith(
+            f"{name}: the server asked for a wait of 50 s (429), which is longer"
+        )
+        assert "raise policy.deadline" in (errors[name].hint or "")
+    refused_hint = refused.error.hint
+    assert refused_hint
+    assert errors["s0"].hint.startswith(refused_hint)
     assert errors["s2"] is None
+
+
+class Enveloped(TinyProvider):
+    """``POST /batch`` with the names of keys answers with a status and a wait for each."""
+
+    capabilities: ClassVar = frozenset({Capability.BATCH})
+    limits = Limits(batch_size=20)
+
+    def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[dict[Key, Any]]:
+        del info
+        how = Batch(most=20, pack=self._pack, unpack=self._unpack)
+        parts = [replace(self.get("/find", mac=key.value), lane="parts") for key in keys]
+        outcomes = yield from send_batch(self, how, parts)
+        return {
+            key: one
+            if isinstance(one, MdmError)
+            else [Device(id="1", registered=True, mac_addresses=(Mac(key.value),))]
+            for key, one in zip(keys, outcomes, strict=True)
+        }
+
+    def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
+        del info
+        yield from send(replace(self.get("/find", mac=key.value), lane="parts"))
+        return []
+
+    def _pack(self, parts: Sequence[Request]) -> Request:
+        keys = ",".join(str(part.params["mac"]) for part in parts)
+        return replace(self.get("/batch", keys=keys), lane="parts")
+
+    def _unpack(self, answer: Response, parts: Sequence[Request]) -> list[Response]:
+        rows = zip(answer.json(), parts, strict=True)
+        return [Response(status, {"retry-after": wait}, b"", part.url) for (status, wait), part in rows]
+
+
+MACS = [f"00:1B:44:11:3A:{number:02X}" for number in range(3)]
+
+
+@pytest.mark.parametrize(("wait", "held"), [("50", True), ("3600", False)])
+def test_a_part_of_an_envelope_that_is_asked_to_wait_holds_its_lane(
+    pair: Pair, wait: str, held: bool
+) -> None:
+    federation = pair.open("same", "same", "another", kind=Enveloped)
+    pair.script.routes["/batch"] = json.dumps([[200, "0"], [429, wait], [200, "0"]])
+    answers = list(federation.lookup_many(MACS, servers=["s0"]))
+    errors = [answer.outcomes[0].error for answer in answers]
+    assert [type(error) for error in errors] == [type(None), RateLimitedError, type(None)]
+    assert pair.script.counts["/batch"] == 1
+    late = {
+        one.server: isinstance(one.error, DeadlineExceededError) for one in federation.lookup(MAC).outcomes
+    }
+    assert late == {"s0": held, "s1": held, "s2": False}
+
+
+def test_a_part_for_whose_wait_there_is_no_time_spoils_no_other(pair: Pair) -> None:
+    federation = pair.open("same", kind=Enveloped)
+    pair.script.routes["/batch"] = json.dumps([[200, "0"], [429, "9"], [200, "0"]])
+    answers = list(federation.lookup_many(MACS))
+    errors = [answer.outcomes[0].error for answer in answers]
+    assert [type(error) for error in errors] == [type(None), RateLimitedError, type(None)]

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
 from mdmsdk._run import waits_aio
-from mdmsdk._run.gate import Breaker, Gate
+from mdmsdk._run.gate import Asked, Breaker, Gate
 from mdmsdk._run.stop import Stop
 from mdmsdk.directory import DirectorySettings
 from mdmsdk.errors import ConnectError
@@ -161,7 +161,7 @@ def test_a_breaker_and_a_gate_say_how_they_are() -> None:
     assert rooms == [3, 2, 1, 0, 0]
     assert Gate(waits_aio, Stop(), 2, Limits()).room() == 2
     gate = Gate(waits_aio, Stop(), 2, Limits())
-    gate.hold(60)
+    gate.hold(Asked(60))
     assert gate.room() == 0
 
 

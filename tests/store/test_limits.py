@@ -14,6 +14,8 @@ import pytest
 from starlette.responses import Response
 
 from mdmsdk._run import quotas
+from mdmsdk._run.gate import Asked
+from mdmsdk._run.waits_sync import drive
 from mdmsdk.errors import AuthenticationError, DeadlineExceededError, RateLimitedError
 from mdmsdk.federation import MdmFederation
 from mdmsdk.ise import IseProvider
@@ -144,14 +146,14 @@ def limits(open_store: Callable[..., Any], redis_server: Any) -> Callable[..., A
         inner = store.wrapped._inner if store.mode == "sync" else store.wrapped
         one = inner._limits_of("a server", close=False)
 
-        def call(method: str, *arguments: Any, **named: Any) -> Any:
-            if store.mode != "sync":
-                return store.run(partial(getattr(one, method), **named), *arguments)
-            from mdmsdk._run.waits_sync import drive
+        def ask(method: str, *arguments: Any, **named: Any) -> Any:
+            job = partial(getattr(one, method), *arguments, **named)
+            wait = store.run(job) if store.mode != "sync" else drive(job)
+            call.asked = wait and wait.asked
+            return wait and wait.seconds
 
-            return drive(partial(getattr(one, method), *arguments, **named))
-
-        call.forget = one.forget  # type: ignore[attr-defined]
+        call: Any = ask
+        call.forget = one.forget
         return call
 
     return make
@@ -163,6 +165,7 @@ def test_rates_count_for_each_lane_and_for_all(limits: Any) -> None:
     assert one("admit", "1", "a", slow, 1.0) is None
     assert two("admit", "2", "a", slow, 1.0) is None
     assert 8 < one("admit", "3", "a", slow, 1.0) <= 10
+    assert one.asked is None
     assert one("admit", "3", "b", slow, 1.0) is None
     both = Limits(rate=100.0, burst=2, total_rate=0.1, concurrency=100)
     assert one("admit", "4", "c", both, 1.0) is None
@@ -184,9 +187,11 @@ def test_who_is_asked_to_wait_holds_all_others(limits: Any) -> None:
     one("hold", "a", 50.0)
     one("hold", "a", 1.0)
     assert 40 < two("admit", "1", "a", fast, 1.0) <= 50
+    assert two.asked == Asked(50.0)
     assert two("admit", "1", "b", fast, 1.0) is None
     two("hold", None, 20.0)
     assert 15 < one("admit", "2", "b", fast, 1.0) <= 20
+    assert one.asked == Asked(20.0)
     assert 40 < one("admit", "2", "a", fast, 1.0) <= 50
 
 
@@ -214,8 +219,11 @@ def test_a_process_does_not_ask_a_server_that_made_another_one_wait(
         with pytest.raises(RateLimitedError):
             clients[0].lookup(MAC)
         for client in clients:
-            with pytest.raises(DeadlineExceededError, match="the next one comes in"):
+            with pytest.raises(DeadlineExceededError) as late:
                 client.lookup(MAC)
+            assert str(late.value).startswith(f"{client.server}: the server asked for a wait of 50 s (429), ")
+            assert "policy.deadline" in (late.value.hint or "")
+            assert "limits.rate" in (late.value.hint or "")
     assert len(server.times) == asked + 1
 
 
