@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from functools import partial
 from itertools import islice
@@ -34,10 +35,11 @@ from mdmsdk.federation.shelf import Shelf
 from mdmsdk.identifiers import Key
 from mdmsdk.models import ComplianceState, Device
 from mdmsdk.store.aio import AsyncStore
+from mdmsdk.store.fingerprint import fingerprint as print_of
 from mdmsdk.words import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
     from pathlib import Path
     from types import ModuleType, TracebackType
 
@@ -209,6 +211,20 @@ class AsyncMdmFederation:
         twin.__dict__.update(self.__dict__)
         twin.clients = {name: client.with_policy(**changes) for name, client in self.clients.items()}
         return twin
+
+    def fingerprint(self, digest: Callable[[str], str]) -> str:
+        """What everything that its answers and lists depend on comes to: one other setting, another text.
+
+        Servers' names and their order, settings, secrets and versions count, and how their words are merged.
+
+        Args:
+            digest: turns a text into one that does not show it, such as `AsyncStore.digest`.
+        """
+        servers = {
+            name: print_of(self.clients[name].provider, digest) if name in self.clients else None
+            for name in self._order
+        }
+        return digest(json.dumps([list(servers.items()), self._merge, repr(self._rules)]))
 
     async def heartbeat(self) -> list[Heartbeat]:
         """Whether each server is there; never raises for one that is not."""

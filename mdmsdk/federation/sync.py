@@ -12,7 +12,7 @@ from mdmsdk.models import Device
 from mdmsdk.store.sync import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Iterable
+    from collections.abc import Iterator, Callable, Iterable
     from pathlib import Path
     from types import TracebackType
     from mdmsdk.directory.settings import DirectorySettings
@@ -148,6 +148,16 @@ class MdmFederation(Facade):
             ConfigurationError: a name or value that `Policy` does not take.
         """
         return MdmFederation._around(self._inner.with_policy(**changes))
+
+    def fingerprint(self, digest: Callable[[str], str]) -> str:
+        """What everything that its answers and lists depend on comes to: one other setting, another text.
+
+        Servers' names and their order, settings, secrets and versions count, and how their words are merged.
+
+        Args:
+            digest: turns a text into one that does not show it, such as `Store.digest`.
+        """
+        return self._inner.fingerprint(digest)
 
     def heartbeat(self) -> list[Heartbeat]:
         """Whether each server is there; never raises for one that is not."""

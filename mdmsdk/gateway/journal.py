@@ -110,14 +110,6 @@ class DecidedRow(LookupRow):
     """What all servers say about one device, and what is made of it.
 
     Attributes:
-        key: of several keys the one that counts.
-        kind: of the key; null where the text is no key.
-        found: whether a server knows the device.
-        compliance: state of the record.
-        complete: whether every server that could judge the device has spoken.
-        decision: what to make of it at a door; only "compliant" is a pass.
-        device: the record that stands for the device.
-        outcomes: what each server said.
         reason: why, in the servers' words; of no answer, what failed.
         override: of the administrator, where that decides.
         proof: the servers whose record shows the identifier.

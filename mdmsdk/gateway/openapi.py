@@ -44,6 +44,7 @@ _BEARER = {
 }
 _SCHEMAS = "#/components/schemas/{model}"
 _PLACE = re.compile(r"{(\w+):\w+}")
+_ATTRIBUTES = "\n\nAttributes:\n"
 _ATTRIBUTE = re.compile(r"^    (\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 
 
@@ -79,22 +80,35 @@ def _schemas(operations: Sequence[Operation]) -> tuple[dict[Any, Any], dict[str,
     inputs.sort(key=lambda one: str(one[0]))
     found, rest = TypeAdapter.json_schemas(inputs, ref_template=_SCHEMAS)
     definitions: dict[str, Any] = dict(sorted(rest["$defs"].items()))
-    for schema in definitions.values():
-        _explain(schema)
+    for name, schema in definitions.items():
+        _explain(schema, {one.__name__: one for one in taken | given if inspect.isclass(one)}.get(name))
     for kind, example in _examples():
         definitions[kind.__name__]["examples"] = [example]
     return {kind: schema for (kind, _), schema in found.items()}, definitions
 
 
-def _explain(schema: dict[str, Any]) -> None:
-    """Give each member the line that the docstring has for it."""
-    text, _, attributes = schema.get("description", "").partition("\n\nAttributes:\n")
+def _explain(schema: dict[str, Any], kind: type | None) -> None:
+    """Give each member the line that its docstring has for it, or that of a class that it is made from."""
+    text, _, attributes = schema.get("description", "").partition(_ATTRIBUTES)
     schema["description"] = text.replace("\n", " ")
-    told = {name: re.sub(r"\s+", " ", line) for name, line in _ATTRIBUTE.findall(attributes)}
+    told = _inherited(kind) | _lines(attributes)
     for name, member in schema.get("properties", {}).items():
         member.pop("title", None)
         if name in told:
             member["description"] = told[name]
+
+
+def _inherited(kind: type | None) -> dict[str, str]:
+    """The lines of the classes that one is made from, of which a `TypedDict` does not know itself."""
+    told: dict[str, str] = {}
+    bases: tuple[type, ...] = getattr(kind, "__orig_bases__", getattr(kind, "__bases__", ()))
+    for base in bases:
+        told |= _inherited(base) | _lines((inspect.getdoc(base) or "").partition(_ATTRIBUTES)[2])
+    return told
+
+
+def _lines(attributes: str) -> dict[str, str]:
+    return {name: re.sub(r"\s+", " ", line) for name, line in _ATTRIBUTE.findall(attributes)}
 
 
 def _operation(one: Operation, schemas: dict[Any, Any], definitions: dict[str, Any]) -> dict[str, Any]:

@@ -122,7 +122,6 @@ class Narrowed(OfServers):
     """How to ask.
 
     Attributes:
-        servers: only these are asked, by their names in the configuration.
         deadline: seconds for the whole, within the deadline of the gateway.
         fresh: whether answers that are kept do not count.
         max_age: seconds that a kept answer may be old.
@@ -137,10 +136,6 @@ class Question(Narrowed):
     """What is asked: `chain` or `keys`, and not both.
 
     Attributes:
-        servers: only these are asked, by their names in the configuration.
-        deadline: seconds for the whole, within the deadline of the gateway.
-        fresh: whether answers that are kept do not count.
-        max_age: seconds that a kept answer may be old.
         chain: identifiers of one device, the surest first; one answer.
         keys: of many devices; a line of answer for each, in the order given.
     """

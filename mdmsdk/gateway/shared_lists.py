@@ -16,7 +16,6 @@ import anyio
 from mdmsdk.errors import StoreError
 from mdmsdk.federation.replies import device_read, device_written, impersonal
 from mdmsdk.models import Decision
-from mdmsdk.store.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -66,7 +65,7 @@ class SharedLists:
     """The lists of a federation in a store that others see.
 
     Args:
-        federation: whose lists. With other servers, settings, secrets or rules there are others.
+        federation: whose lists. With other servers, names, settings, secrets or rules there are others.
         store: where they are.
         scope: what they depend on besides.
         longest: seconds for which a list is kept.
@@ -195,14 +194,8 @@ class SharedLists:
             await self._store.set(f"{place}/{number}", part, self._longest)
 
     def _place(self) -> str:
-        federation, digest = self._federation, self._store.digest
-        parts = [
-            [fingerprint(client.provider, digest) for client in federation.clients.values()],
-            list(federation.broken),
-            repr(federation._rules),  # noqa: SLF001 - has no secret, and no name of its own outside
-            self._scope,
-        ]
-        return f"gateway/lists/{digest(json.dumps(parts))}"
+        digest = self._store.digest
+        return f"gateway/lists/{digest(json.dumps([self._federation.fingerprint(digest), self._scope]))}"
 
 
 def _packed(devices: Sequence[Listed]) -> list[bytes]:

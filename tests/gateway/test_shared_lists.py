@@ -23,7 +23,7 @@ from tests.gateway.conftest import device
 from tests.store.conftest import Hand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
 BAD = [
     Listed(device("noncompliant", id=str(number), serial_number=f"SN{number:06}"), Decision.NONCOMPLIANT)
@@ -35,8 +35,10 @@ SECONDS = 900.0
 class Replica:
     """A replica over the store of others; counts how often it reads."""
 
-    def __init__(self, store: AsyncStore, clock: Hand, scope: str = "", **options: Any) -> None:
-        federation = FakeAsyncMdmFederation({"one": []}, **options)
+    def __init__(
+        self, store: AsyncStore, clock: Hand, scope: str = "", names: Sequence[str] = ("one",), **options: Any
+    ) -> None:
+        federation = FakeAsyncMdmFederation({name: [] for name in names}, **options)
         self.lists = SharedLists(federation, store, scope, SECONDS, clock)
         self.reads = 0
         self.name = f"{id(self):x}"
@@ -141,9 +143,20 @@ def test_others_servers_rules_and_settings_have_other_lists(run: Any, clock: Han
     async def test(store: AsyncStore) -> None:
         await Replica(store, clock).obtain()
         rules = Rules(registered=True)
-        for other in (Replica(store, clock, scope="grace"), Replica(store, clock, rules=rules)):
+        for other in (
+            Replica(store, clock, scope="grace"),
+            Replica(store, clock, rules=rules),
+            Replica(store, clock, merge="first"),
+            # The same server by another name: the devices of the list name theirs.
+            Replica(store, clock, names=("another",)),
+        ):
             await other.obtain()
             assert other.reads == 1
+        # Where several servers change their names, no list of before counts, either.
+        swapped = [Replica(store, clock, names=names) for names in (("one", "two"), ("two", "one"))]
+        for other in swapped:
+            await other.obtain()
+        assert [other.reads for other in swapped] == [1, 1]
         same = Replica(store, clock)
         await same.obtain()
         assert same.reads == 0
