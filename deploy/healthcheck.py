@@ -26,11 +26,13 @@ def answers(url: str) -> bool:
     except urllib.error.HTTPError as error:
         error.close()
         return error.code == http.HTTPStatus.FORBIDDEN
-    except http.client.RemoteDisconnected:
-        # With TLS 1.3 that may be all that who brings no certificate learns, and after the handshake.
+    except (http.client.RemoteDisconnected, ConnectionResetError):
+        # With TLS 1.3 that may be all that who brings no certificate learns, and after the handshake. And it
+        # is what a gateway does with more connections than it can tell that it is full.
         return True
     except (OSError, urllib.error.URLError) as error:
-        return _NO_CERTIFICATE in str(error)
+        cut_off = isinstance(getattr(error, "reason", None), ConnectionResetError | ssl.SSLEOFError)
+        return cut_off or _NO_CERTIFICATE in str(error)
 
 
 if __name__ == "__main__":

@@ -6,21 +6,23 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
 import math
 import time
 from collections import OrderedDict
+from enum import Enum
 from typing import TYPE_CHECKING
+
+from mdmsdk.gateway.clients import Networks, is_here, who
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from mdmsdk.gateway.settings import GatewaySettings, RestKey
 
-__all__ = ["Access", "Refusal"]
+__all__ = ["Access", "Refusal", "Room"]
 
 _CLIENTS = 10_000
-"""The most addresses that are remembered; the one that was silent the longest is forgotten first."""
+"""The most clients that are remembered; the one that was silent the longest is forgotten first."""
 _BURST = 10.0  # seconds
 _MINUTE = 60.0
 _GUESSED = "too many wrong credentials of this client"
@@ -44,6 +46,15 @@ class Refusal(Exception):  # noqa: N818 - an answer, and no error of ours
         self.title = title
         self.hint = hint
         self.headers: dict[str, str] = dict(headers or {})
+
+
+class Room(Enum):
+    """What room there is for a connection: for those that are told that they are too many, there is some."""
+
+    ENOUGH = "enough"
+    TOO_MANY = "there are as many connections as there may be"
+    TOO_MANY_OF_ONE = "this client has as many connections as it may have"
+    NONE = "none"
 
 
 class _Bucket:
@@ -99,7 +110,7 @@ class Access:
     """
 
     def __init__(self, settings: GatewaySettings, clock: Callable[[], float] = time.monotonic) -> None:
-        self._networks = [ipaddress.ip_network(text) for text in settings.networks]
+        self._networks = Networks(settings.networks)
         self._requests = _Buckets(settings.rate, max(1.0, settings.rate * _BURST), clock)
         if face := settings.ise:
             wanted = f"{face.username}:{face.password.get_secret_value()}".encode()
@@ -114,9 +125,21 @@ class Access:
         Raises:
             Refusal: 403 for a network that may not ask, 429 for a client that asks too often.
         """
-        if self._networks and not self._is_allowed(client):
+        self.admit_to_health(client, here=False)
+        _let(self._requests.take(who(client)), "too many requests of this client")
+
+    def admit_to_health(self, client: str, *, here: bool = True) -> None:
+        """Let a request in that asks whether the gateway lives, however many others there are.
+
+        Args:
+            client: the address that it comes from.
+            here: whether this machine may ask in any case.
+
+        Raises:
+            Refusal: 403 for a network that may not ask.
+        """
+        if self._networks and client not in self._networks and not (here and is_here(client)):
             raise Refusal(403, "this address may not ask", "The table gateway, networks, says which may.")
-        _let(self._requests.take(client), "too many requests of this client")
 
     def basic(self, client: str, authorization: str) -> str:
         """Check the user name and password of the ISE face; gives the name.
@@ -124,7 +147,7 @@ class Access:
         Raises:
             Refusal: 401, or 429 after too many wrong ones.
         """
-        _let(self._failures.wait(client), _GUESSED)
+        _let(self._failures.wait(who(client)), _GUESSED)
         # One comparison for both, in constant time; a colon ends the name, and none has one.
         name, wanted = self._controller
         right = hmac.compare_digest(_digest(_basic(authorization)), wanted)
@@ -136,7 +159,7 @@ class Access:
         Raises:
             Refusal: 401, 403 if the key is not for this, or 429 after too many wrong ones.
         """
-        _let(self._failures.wait(client), _GUESSED)
+        _let(self._failures.wait(who(client)), _GUESSED)
         kind, _, text = authorization.partition(" ")
         digest = hashlib.sha256(text.strip().encode(errors="surrogateescape")).hexdigest()
         found: RestKey | None = None
@@ -151,18 +174,10 @@ class Access:
     def _decided(self, client: str, name: str | None, challenge: str) -> str:
         if name is not None:
             return name
-        self._failures.take(client)
+        self._failures.take(who(client))
         raise Refusal(
             401, "wrong or missing credentials", "Check them.", headers={"WWW-Authenticate": challenge}
         )
-
-    def _is_allowed(self, client: str) -> bool:
-        try:
-            address = ipaddress.ip_address(client)
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        return any((mapped or address) in network for network in self._networks)
 
 
 def _let(wait: float, title: str) -> None:

@@ -16,13 +16,14 @@ from starlette.exceptions import HTTPException
 
 from mdmsdk._run.telemetry import Served, is_watched
 from mdmsdk.errors import MdmError
-from mdmsdk.gateway.access import Refusal
+from mdmsdk.gateway.access import Refusal, Room
 from mdmsdk.gateway.audit import audited
+from mdmsdk.gateway.clients import Networks, behind
 from mdmsdk.gateway.gateway import CLOSE, Gateway
 from mdmsdk.gateway.ise import ise_face
 from mdmsdk.gateway.page import page
 from mdmsdk.gateway.problems import failed, refused, refused_plainly
-from mdmsdk.gateway.rest import description, health, rest_face
+from mdmsdk.gateway.rest import HEALTH, description, health, rest_face
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,7 +47,7 @@ _IN_PATHS = "/!$&'()*+,;=:@~"
 """What stands in a path as it is, https://www.rfc-editor.org/rfc/rfc3986#section-3.3."""
 MOST_HEADERS = 32 * 1024
 CROWDED = "crowded"
-"""Stands in the state of a request whose connection is one too many."""
+"""Stands in the state of a request whose connection is one too many, and says what `Room` there is."""
 _TOLD = "told"
 """Stands in the state of a request whose fault the log has."""
 HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
@@ -110,6 +111,7 @@ class Door:
         self._inner = inner
         self._metrics = metrics
         self._gateway = gateway
+        self._proxies = Networks(gateway.settings.proxies)
         ise = gateway.settings.ise
         self._ise = f"{ise.instance if ise else ''}/ciscoise/"
 
@@ -127,6 +129,8 @@ class Door:
             return
         # A route is the path as it was sent: encoded in another way, it is another path.
         scope = {**scope, "path": _sent(scope), _FACE: self._face_of(scope["path"])}
+        if self._proxies and (client := scope.get("client")):
+            scope["client"] = behind(self._proxies, client[0], scope["headers"]), client[1]
         if not is_watched():
             await self._serve(scope, receive, send)
             return
@@ -141,13 +145,19 @@ class Door:
                 self._note(scope, message["status"], began)
                 if seen:
                     seen.responded(message["status"])
-                message = {**message, "headers": [*message["headers"], *HEADERS]}
+                message = {**message, "headers": [*message["headers"], *HEADERS, *more]}
             await send(message)
 
+        room = scope.get("state", {}).get(CROWDED, Room.ENOUGH)
+        more = [] if room is Room.ENOUGH else [(b"connection", b"close")]
         client = (scope.get("client") or ("",))[0]
         try:
-            self._gateway.access.admit(client)
-            _check_room(scope)
+            if scope["path"] == HEALTH:
+                # Who restarts what is dead has to hear that this is only busy.
+                self._gateway.access.admit_to_health(client)
+            else:
+                self._gateway.access.admit(client)
+                _check_room(room)
             _check_framing(scope)
             _bound(scope)
         except Refusal as refusal:
@@ -185,11 +195,11 @@ def _sent(scope: Scope) -> str:
     return quote(scope["path"], safe=_IN_PATHS) if raw is None else raw.decode("latin-1")
 
 
-def _check_room(scope: Scope) -> None:
+def _check_room(room: Room) -> None:
     """Refuse a request on a connection above those that there may be."""
-    if scope.get("state", {}).get(CROWDED):
-        title = "there are as many connections as there may be"
-        raise Refusal(503, title, headers={**CLOSE, "Retry-After": "10"})
+    if room is not Room.ENOUGH:
+        status = 503 if room is Room.TOO_MANY else 429
+        raise Refusal(status, room.value, headers={"Retry-After": "10"})
 
 
 def _check_framing(scope: Scope) -> None:

@@ -6,7 +6,6 @@ into files that whichever is asked adds up (`mdmsdk.gateway.together`).
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from collections import Counter as Tally
 from time import time
@@ -21,6 +20,7 @@ from starlette.routing import Route
 
 from mdmsdk.errors import StoreError
 from mdmsdk.gateway.access import Refusal
+from mdmsdk.gateway.clients import is_here
 from mdmsdk.gateway.together import folder
 
 if TYPE_CHECKING:
@@ -185,13 +185,5 @@ class Metrics:
         rest = gateway.settings.rest
         if gateway.settings.metrics == "key" and rest:
             gateway.access.bearer(rest.keys, client, request.headers.get("authorization", ""), "metrics")
-        elif not _is_here(client):
+        elif not is_here(client):
             raise Refusal(403, "metrics are for this machine alone", 'metrics = "key" lets others in.')
-
-
-def _is_here(client: str) -> bool:
-    try:
-        address = ipaddress.ip_address(client)
-    except ValueError:
-        return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from mdmsdk.gateway.operations import Asked
     from mdmsdk.models import Device
 
-__all__ = ["description", "health", "rest_face"]
+__all__ = ["HEALTH", "description", "health", "rest_face"]
+
+HEALTH = "/healthz"
 
 
 class Ready(TypedDict):
@@ -131,7 +133,7 @@ def health(gateway: Gateway) -> list[Operation]:
         return _json(found, 200 if answering else 503)
 
     return [
-        Operation(path="/healthz", serve=alive, answers={"text/plain": str}),
+        Operation(path=HEALTH, serve=alive, answers={"text/plain": str}),
         Operation(path="/readyz", serve=ready, answers={JSON: Ready}, statuses=(200, 503)),
     ]
 

@@ -7,21 +7,17 @@ import contextlib
 import logging
 import signal
 import ssl
-import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import h11
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import HANDLED_SIGNALS
 
 from mdmsdk.config import Config, load_config
 from mdmsdk.errors import ConfigurationError, MdmError
 from mdmsdk.federation import AsyncMdmFederation
-from mdmsdk.gateway.access import Refusal
-from mdmsdk.gateway.asgi import CROWDED, HEADERS, MOST_HEADERS, build
-from mdmsdk.gateway.files import REFUSED
-from mdmsdk.gateway.problems import refused
+from mdmsdk.gateway.asgi import MOST_HEADERS, build
+from mdmsdk.gateway.connections import KEEP_ALIVE, Connection, Held, Listener
 from mdmsdk.gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
@@ -36,11 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Served", "origin_of", "read_settings", "uvicorn_config"]
 
 _log = logging.getLogger("mdmsdk.gateway")
-_KEEP_ALIVE = 30  # seconds
-_LINGER = 2.0
-"""Seconds: who still sends when the connection is closed may lose the answer."""
-_ON_ITS_WAY = 2.0
-"""Seconds for which a connection stays open when the gateway ends, for a request that was sent."""
 _CLOSE = (b"connection", b"close")
 
 
@@ -95,99 +86,6 @@ def _context(tls: GatewayTls) -> ssl.SSLContext:
             hint="Check cert, key and client_ca in the table gateway.tls: PEM files that belong together.",
         ) from None
     return made
-
-
-class _Connection(H11Protocol):
-    """A connection that is closed where no request comes, or nobody takes the answers, however slowly.
-
-    Else somebody without credentials could hold all connections that there may be, and keep others out.
-    """
-
-    _limit: asyncio.TimerHandle | None = None
-    _unread: asyncio.TimerHandle | None = None
-    _deaf = False
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first request."""
-        super().connection_made(transport)
-        # Uvicorn would refuse those as well that were there before, and in no face's format.
-        most, self.limit_concurrency = self.limit_concurrency, None
-        over = len(self.connections) - most if most else 0
-        if over > REFUSED:
-            # Or they would take the files through which servers are asked.
-            transport.abort()
-            return
-        if over > 0:
-            self.app_state = {**self.app_state, CROWDED: True}
-        self._wait()
-
-    def handle_events(self) -> None:
-        """Wait no longer where a request is there."""
-        super().handle_events()
-        if self._limit and not getattr(self.cycle, "response_complete", True):
-            self._limit.cancel()
-            self._limit = None
-
-    def on_response_complete(self) -> None:
-        """Begin to wait for the next request, or for the rest of a body that nobody wanted."""
-        self._wait()
-        super().on_response_complete()
-
-    def send_400_response(self, msg: str) -> None:
-        """Tell what is no request, or has too large headers, in the format of every other error."""
-        status = getattr(sys.exception(), "error_status_hint", 400)
-        answer = refused(Refusal(status, msg, headers={"Connection": "close"}))
-        head = h11.Response(status_code=status, headers=[*answer.raw_headers, *HEADERS])
-        for event in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
-            self.transport.write(self.conn.send(event) or b"")
-        self._deaf = True
-        if self._limit:
-            self._limit.cancel()
-        self._limit = self.loop.call_later(_LINGER, self.transport.abort)
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-
-    def data_received(self, data: bytes) -> None:
-        """Read what comes, and drop it after an error."""
-        if not self._deaf:
-            super().data_received(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the clock."""
-        super().connection_lost(exc)
-        for timer in (self._limit, self._unread):
-            if timer:
-                timer.cancel()
-
-    def pause_writing(self) -> None:
-        """Begin to wait for the client to read."""
-        super().pause_writing()
-        self._unread = self.loop.call_later(_KEEP_ALIVE, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        """Wait no longer."""
-        super().resume_writing()
-        if self._unread:
-            self._unread.cancel()
-            self._unread = None
-
-    def shutdown(self) -> None:
-        """Answer what is under way, and what was sent already; then close."""
-        # There is no cycle before the first request.
-        if getattr(self.cycle, "response_complete", True):
-            self.loop.call_later(_ON_ITS_WAY, super().shutdown)
-        else:
-            super().shutdown()
-
-    def _wait(self) -> None:
-        if self._limit:
-            self._limit.cancel()
-        self._limit = self.loop.call_later(_KEEP_ALIVE, self._close)
-
-    def _close(self) -> None:
-        """Close it; who does not read what is left is cut off."""
-        self._limit = self.loop.call_later(_KEEP_ALIVE, self.transport.abort)
-        self.transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -253,15 +151,14 @@ def uvicorn_config(application: Any, settings: GatewaySettings) -> uvicorn.Confi
     return uvicorn.Config(
         application,
         interface="asgi3",
-        http=_Connection,
+        http=partial(Connection, held=Held(settings)),  # type: ignore[arg-type]  # it makes one
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=settings.connections,
-        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=max(1, round(settings.drain)),
         h11_max_incomplete_event_size=MOST_HEADERS,
     )
@@ -288,7 +185,8 @@ class Served:
         with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no SIGHUP
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGHUP, lambda: self.start(self._reload()))
-        await self.serve(listener, lambda: ready(origin_of(listener, self._house.settings)))
+        origin = origin_of(listener, self._house.settings)
+        await self.serve(listener, lambda: ready(origin))
 
     async def begin(self, config: Config) -> None:
         """Make what is served first.
@@ -310,7 +208,7 @@ class Served:
         config.ssl = self._context
         self._server = _Server(config)
         ready()
-        await self._server.serve(sockets=[listener])
+        await self._server.serve(sockets=[Listener.of(listener, Held(settings))])
         for task in self._under_way:
             task.cancel()
         await asyncio.gather(*self._under_way, self.stay(), self._house.end(), return_exceptions=True)

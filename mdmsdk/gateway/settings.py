@@ -188,11 +188,13 @@ class GatewaySettings(Settings):
         audit: the audit log; off if absent.
         overrides: what counts for single devices, whatever their servers say.
         networks: addresses of clients that are let in; empty: all that reach it.
+        proxies: addresses of proxies, whose X-Forwarded-For says who the client is.
         rate: requests per second of one client at one worker, on average over ten seconds.
         failed_logins: wrong credentials of one client in a minute, after which it has to wait.
         deadline: seconds for one answer.
         max_body: bytes of one request's body.
         connections: of each worker, at the same time; requests on more are refused at once.
+        client_connections: of one client among them.
         drain: seconds that requests under way get when the gateway ends.
     """
 
@@ -206,11 +208,13 @@ class GatewaySettings(Settings):
     audit: AuditLog | None = None
     overrides: tuple[Override, ...] = ()
     networks: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+    proxies: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
     rate: float = Field(default=500.0, gt=0)
     failed_logins: int = Field(default=10, ge=1)
     deadline: float = Field(default=5.0, gt=0, le=300)
     max_body: int = Field(default=1_000_000, ge=1_000)
     connections: int = Field(default=1_000, ge=1)
+    client_connections: int = Field(default=250, ge=1)
     drain: float = Field(default=10.0, ge=0, le=600)
 
     @property

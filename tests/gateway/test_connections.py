@@ -17,7 +17,9 @@ import pytest
 
 import mdmsdk
 from mdmsdk.federation import AsyncMdmFederation
-from mdmsdk.gateway import GatewaySettings, files, served
+from mdmsdk.gateway import GatewaySettings, connections, files
+from mdmsdk.gateway.access import Room
+from mdmsdk.gateway.connections import Held, Listener
 from mdmsdk.testing import FakeAsyncMdmFederation
 from tests.gateway.conftest import FLEET, KEY, LOGIN, MAC, Faces, configuration, device, serving
 
@@ -54,7 +56,9 @@ def is_cut_off(one: socket.socket) -> bool:
 def test_many_connections_cost_little_and_keep_nobody_out(
     served: Serve, slow: RunningSimulator[IseSimulator]
 ) -> None:
-    process, origin = served(configuration(slow, f"connections = {MANY + 50}"))
+    process, origin = served(
+        configuration(slow, f"connections = {MANY + 50}\nclient_connections = {MANY + 50}")
+    )
     mac = FLEET[0].mac_addresses[0]
     path = f"/ciscoise/mdmapi/v1/devices/0/macaddress/{mac}/all"
     state = Path(f"/proc/{process.pid}/status")
@@ -71,7 +75,7 @@ def test_many_connections_cost_little_and_keep_nobody_out(
 
 
 def test_more_connections_than_there_may_be_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(served, "REFUSED", 10)
+    monkeypatch.setattr(connections, "REFUSED", 10)
     with (
         serving(lambda: FakeAsyncMdmFederation({"one": [device()]}), {"connections": 5}) as origin,
         ExitStack() as stack,
@@ -80,6 +84,10 @@ def test_more_connections_than_there_may_be_are_bounded(monkeypatch: pytest.Monk
         before = hold(held, origin, 15)
         assert all(map(is_cut_off, connect(stack, origin, 20)))
         ask = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
+        # Who asks whether it lives hears so, and that the connection ends.
+        before[12].sendall(ask % b"/healthz")
+        with before[12].makefile("rb") as answer:
+            assert answer.read().startswith(b"HTTP/1.1 200 ")
         # Who was there first is served on; the others are told, in the format of the face.
         before[0].sendall(ask % b"/healthz")
         assert before[0].recv(100).startswith(b"HTTP/1.1 200 ")
@@ -96,6 +104,54 @@ def test_more_connections_than_there_may_be_are_bounded(monkeypatch: pytest.Monk
         until = time.monotonic() + 20
         while httpx.get(f"{origin}/healthz").status_code != 200:
             assert time.monotonic() < until
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a second address of this machine")
+def test_one_client_leaves_room_for_others() -> None:
+    limits = {"connections": 20, "client_connections": 5}
+    with (
+        serving(lambda: FakeAsyncMdmFederation({"one": [device()]}), limits) as origin,
+        ExitStack() as stack,
+    ):
+        held = hold(stack, origin, 13)
+        assert all(map(is_cut_off, connect(stack, origin, 20)))
+        held[6].sendall(b"GET /v1/servers HTTP/1.1\r\nHost: x\r\n\r\n")
+        with held[6].makefile("rb") as answer:
+            told = answer.read()
+        assert told.startswith(b"HTTP/1.1 429 ")
+        other = stack.enter_context(httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.0.2")))
+        key = {"Authorization": f"Bearer {KEY}"}
+        assert other.get(f"{origin}/v1/servers", headers=key).status_code == 200
+
+
+def test_whose_connections_they_are() -> None:
+    settings = GatewaySettings(connections=30, client_connections=5, proxies=("192.0.2.1",))
+    held = Held(settings)
+    site = [f"2001:db8:0:1::{number:x}" for number in range(1, 15)]
+    assert [held.add(one) for one in site] == [*[Room.ENOUGH] * 5, *[Room.TOO_MANY_OF_ONE] * 8, Room.NONE]
+    assert held.add("2001:db8:0:2::1") is Room.ENOUGH
+    # A proxy's are those of many, until all are taken.
+    assert [held.add("192.0.2.1") for _ in range(16)] == [*[Room.ENOUGH] * 15, Room.TOO_MANY]
+    for one in site:
+        held.drop(one)
+    assert held.add(site[0]) is Room.ENOUGH
+
+
+def test_a_connection_is_counted_from_the_door_to_its_end() -> None:
+    with ExitStack() as stack:
+        plain = socket.create_server(("127.0.0.1", 0))
+        address = plain.getsockname()
+        listener = stack.enter_context(Listener.of(plain, Held(GatewaySettings(client_connections=2))))
+        for _ in range(11):
+            stack.enter_context(socket.create_connection(address, 20))
+        accepted = [listener.accept()[0] for _ in range(10)]
+        with pytest.raises(ConnectionAbortedError):
+            listener.accept()
+        for one in accepted:
+            one.close()
+            one.close()
+        stack.enter_context(socket.create_connection(address, 20))
+        listener.accept()[0].close()
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,15 @@ import json
 import re
 import runpy
 import shutil
+import socket
 import subprocess
 import tomllib
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 import yaml
 
@@ -120,9 +124,25 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
 
 def test_the_health_check_tells_who_answers_from_who_does_not(gateway: Open) -> None:
     answers = runpy.run_path(str(DEPLOY / "healthcheck.py"))["answers"]
-    origin = gateway({"one": []}).origin
-    assert answers(f"{origin}/healthz")
+    # A network of which this machine is none, and nobody may ask any more.
+    faces = gateway({"one": []}, networks=["192.0.2.0/24"], rate=0.01)
+    assert [faces.rest.get("/v1/servers").status_code for _ in range(2)] == [403, 403]
+    assert answers(f"{faces.origin}/healthz")
+    origin = gateway({"one": []}, rate=0.01).origin
+    assert [answers(f"{origin}/healthz") for _ in range(3)] == [True] * 3
     assert not answers(f"{origin}/nothing")
     assert not answers("http://127.0.0.1:9/healthz")
-    # Whom the gateway lets in is not whether it serves.
-    assert answers(f"{gateway({'one': []}, networks=['10.1.0.0/16']).origin}/healthz")
+
+
+def test_the_health_check_tells_full_from_dead(gateway: Open) -> None:
+    answers = runpy.run_path(str(DEPLOY / "healthcheck.py"))["answers"]
+    origin = gateway({"one": []}, connections=1).origin
+    place = urlsplit(origin)
+    address = (str(place.hostname), int(place.port or 0))
+    with socket.create_connection(address, timeout=20):
+        assert httpx.get(f"{origin}/v1/servers").status_code == 503
+        assert answers(f"{origin}/healthz")
+    with ExitStack() as stack:
+        for _ in range(300):
+            stack.enter_context(socket.create_connection(address, timeout=20))
+        assert answers(f"{origin}/healthz")

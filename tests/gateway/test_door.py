@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from http.client import HTTPResponse
@@ -87,6 +88,65 @@ def test_each_client_waits_for_itself_and_no_longer_than_it_has_to() -> None:
     access.admit("192.0.2.2")
     now[0] += 1.0
     access.admit("192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("client", "other", "one"),
+    [
+        ("192.0.2.1", "192.0.2.2", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("64:ff9b::192.0.2.1", "192.0.2.1", True),
+        ("64:ff9b::192.0.2.1", "64:ff9b::192.0.2.2", False),
+        ("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", True),
+        ("2001:db8::1", "2001:DB8:0:0::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("somebody", "else", False),
+        ("", "127.0.0.1", False),
+    ],
+)
+def test_whoever_has_a_network_is_one_client(client: str, other: str, one: bool) -> None:
+    access = Access(GatewaySettings.model_validate({**SETTINGS, "failed_logins": 1, "rate": 0.1}))
+    limits = {401: lambda who: access.basic(who, "Basic YTpi"), 429: access.admit}
+    for guess in limits.values():
+        with contextlib.suppress(Refusal):
+            guess(client)
+    for status, guess in limits.items():
+        told = 200
+        try:
+            guess(other)
+        except Refusal as refused:
+            told = refused.status
+        assert told == (429 if one else {401: 401, 429: 200}[status])
+
+
+def test_clients_behind_a_proxy_are_told_apart(gateway: Open) -> None:
+    faces: Faces = gateway({"one": [device()]}, failed_logins=2, proxies=["127.0.0.1", "10.0.0.0/8"])
+    guess = ("controller", "guess-guess-guess")
+
+    def asked(*forwarded: str, auth: tuple[str, str] = guess) -> int:
+        headers = [("X-Forwarded-For", one) for one in forwarded]
+        return httpx.get(faces.origin + MDMINFO, auth=auth, headers=headers).status_code
+
+    assert [asked("192.0.2.1") for _ in range(3)] == [401, 401, 429]
+    # What the client itself wrote stands before, and what proxies add, comes after.
+    assert asked("127.0.0.1, 192.0.2.1", "10.1.2.3") == 429
+    assert asked("192.0.2.1:4711") == 429
+    assert asked("192.0.2.2") == 401
+    assert asked("192.0.2.1", auth=LOGIN) == 429
+    assert asked("192.0.2.2", auth=LOGIN) == 200
+    assert [asked(f"[2001:db8::{number}]:1") for number in range(3)] == [401, 401, 429]
+    # Without a word, or with one that is no address, it is the proxy.
+    assert [asked(), asked("nonsense"), asked("")] == [401, 401, 429]
+
+
+def test_nobody_says_who_he_is_unless_a_proxy_is_named(gateway: Open) -> None:
+    faces: Faces = gateway({"one": [device()]}, failed_logins=2)
+    said = [
+        httpx.get(faces.origin + MDMINFO, headers={"X-Forwarded-For": f"192.0.2.{number}"}).status_code
+        for number in range(3)
+    ]
+    assert said == [401, 401, 429]
 
 
 @pytest.mark.parametrize(

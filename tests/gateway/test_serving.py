@@ -19,7 +19,7 @@ import trustme
 import uvicorn
 
 from mdmsdk.config_check import check_config
-from mdmsdk.gateway import GatewaySettings
+from mdmsdk.gateway import GatewaySettings, connections
 from mdmsdk.gateway import served as serving
 from tests.gateway.conftest import ASK, FLEET, KEY, LOGIN, MDM, MDMINFO, Serve, configuration, until
 
@@ -80,7 +80,7 @@ def test_clients_without_a_certificate_stay_outside(
     authority.cert_pem.write_to_path(root)
     asking = tmp_path / "asking.pem"
     asking.write_bytes(root.read_bytes())
-    tls = f'tls = {{ cert = "{own}", key = "{own}", client_ca = "{asking}" }}'
+    tls = f'tls = {{ cert = "{own}", key = "{own}", client_ca = "{asking}" }}\nclient_connections = 20'
     process, origin = served(configuration(slow, tls))
     assert origin.startswith("https://")
     context = ssl.create_default_context(cafile=str(root))
@@ -92,6 +92,17 @@ def test_clients_without_a_certificate_stay_outside(
     context.load_cert_chain(client)
     assert httpx.get(origin + "/healthz", verify=context).text == "ok\n"
 
+    # Who begins no handshake has a connection nevertheless.
+    with contextlib.ExitStack() as stack:
+        place = origin.rpartition(":")[2]
+        for _ in range(100):
+            stack.enter_context(socket.create_connection(("127.0.0.1", int(place)), timeout=20))
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(origin + "/healthz", verify=context)
+        transport = httpx.HTTPTransport(verify=context, local_address="127.0.0.2")
+        with httpx.Client(transport=transport, timeout=20) as other:
+            assert other.get(origin + "/healthz").text == "ok\n"
+
     # Nobody who was let in by an authority that does not count any more.
     trustme.CA().cert_pem.write_to_path(asking)
     process.send_signal(signal.SIGHUP)
@@ -101,7 +112,7 @@ def test_clients_without_a_certificate_stay_outside(
 
 
 def test_who_sends_no_request_does_not_keep_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "_KEEP_ALIVE", 0.3)
+    monkeypatch.setattr(connections, "KEEP_ALIVE", 0.3)
 
     async def answer(_scope: Any, _receive: Any, send: Any) -> None:
         await anyio.sleep(0.5)  # a request is no silence
@@ -121,7 +132,7 @@ def test_who_sends_no_request_does_not_keep_others_out(monkeypatch: pytest.Monke
 
     async def run() -> list[bytes]:
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            config = uvicorn.Config(answer, http=serving._Connection, lifespan="off", log_config=None)
+            config = serving.uvicorn_config(answer, GatewaySettings())
             server = uvicorn.Server(config)
             serves = asyncio.create_task(server.serve(sockets=[listener]))
             while not server.started:  # noqa: ASYNC110 - it has no event to wait for
@@ -140,7 +151,7 @@ def test_who_sends_no_request_does_not_keep_others_out(monkeypatch: pytest.Monke
 
 
 def test_who_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "_KEEP_ALIVE", 0.2)
+    monkeypatch.setattr(connections, "KEEP_ALIVE", 0.2)
 
     async def answer(_scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
