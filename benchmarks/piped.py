@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -60,12 +61,16 @@ class Piped:
     Attributes:
         first: seconds from the first key to the first answer.
         memory: the most bytes that it had used, by the number of answers that had come.
+        after: seconds until those had come.
+        worked: seconds of processor time that it took.
         bars: what its bar showed, each once.
     """
 
     def __init__(self, config: Path, keys: int, marks: Iterator[int]) -> None:
         self.first = 0.0
         self.memory: dict[int, int] = {}
+        self.after: dict[int, float] = {}
+        self.worked = 0.0
         self.bars: dict[str, None] = {}
         self._keys, self._marks = keys, marks
         self._terminal, theirs = os.openpty()
@@ -92,11 +97,13 @@ class Piped:
             self.first = self.first or time.monotonic() - began
             came += chunk.count(b"\n")
             if came >= mark:
-                self.memory[mark] = self._peak()
+                self.memory[mark], self.after[mark] = self._peak(), time.monotonic() - began
                 mark = next(self._marks, self._keys + 1)
         for thread in threads:
             thread.join()
+        before = _worked()
         code = self._process.wait()
+        self.worked = _worked() - before
         assert (code, came) == (0, self._keys)
 
     def _write(self, stdin: IO[bytes]) -> None:
@@ -111,6 +118,12 @@ class Piped:
     def _peak(self) -> int:
         status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
         return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+
+def _worked() -> float:
+    """Processor time of all children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _read(terminal: int) -> Iterator[bytes]:
@@ -136,13 +149,16 @@ def measure(keys: int, servers: int, *, cache: bool) -> Piped:
 def main(keys: int = 100_000, servers: int = 1) -> None:
     """Print when the first answer came and what memory was used, with the cache and without."""
     for cache in (False, True):
-        began = time.monotonic()
         piped = measure(keys, servers, cache=cache)
-        used = ", ".join(f"{size / 1e6:.1f} MB at {count:,}" for count, size in piped.memory.items())
+        used = ", ".join(
+            f"{piped.memory[count] / 1e6:.1f} MB at {count:,} after {piped.after[count]:.0f} s"
+            for count in piped.memory
+        )
         print(
             f"{keys:,} keys from stdin {'with' if cache else 'without'} cache: first answer after "
-            f"{piped.first:.2f} s, all after {time.monotonic() - began:.0f} s, {len(piped.bars)} states of "
-            f"the bar; peaks of {used}",
+            f"{piped.first:.2f} s, {keys / max(piped.after.values()):.0f} keys/s, and "
+            f"{keys / piped.worked:.0f} in a second of processor time; {len(piped.bars)} states of the bar; "
+            f"peaks of {used}",
             flush=True,
         )
         first, *_, last = piped.memory.values()

@@ -184,8 +184,8 @@ def merged(outcomes: Sequence[Outcome], how: Merge) -> Device | None:
     strictest compliance state of all counts in any case.
     """
     known = [outcome.device for outcome in outcomes if outcome.device]
-    if not known:
-        return None
+    if len(known) < 2:  # noqa: PLR2004 - nothing to merge
+        return known[0] if known else None
     devices = [device for device in known if device.registered] or known
     chosen = devices[0] if how == "first" else min(devices, key=preference)
     return judge_together(chosen, rivals_of(chosen, known), f"{len(known)} servers know the device")
