@@ -61,7 +61,7 @@ def in_process(rules: Rules, *, servers: int, remembered: bool = True) -> float:
 
         def ask() -> None:
             if not remembered:
-                inner._remembered.clear()  # noqa: SLF001
+                inner._answers.remembered.clear()  # noqa: SLF001
             federation.lookup(MAC)
 
         return a_second(ask)

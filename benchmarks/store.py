@@ -101,7 +101,7 @@ def _cached(port: int, client: redis.Redis) -> None:
         inner: Any = federation._inner  # noqa: SLF001 - to measure what it saves
 
         def merged() -> None:
-            inner._remembered.clear()  # noqa: SLF001
+            inner._answers.remembered.clear()  # noqa: SLF001
             federation.lookup(MAC)
 
         assert federation.lookup(MAC).device
@@ -119,7 +119,7 @@ async def _cached_in_async(port: int) -> None:
         inner: Any = federation
 
         async def merged() -> None:
-            inner._remembered.clear()  # noqa: SLF001
+            inner._answers.remembered.clear()  # noqa: SLF001
             await federation.lookup(MAC)
 
         assert (await federation.lookup(MAC)).device

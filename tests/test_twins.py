@@ -49,7 +49,7 @@ def test_every_file_with_async_code_has_a_twin_or_is_none() -> None:
         PACKAGE / "_run" / name for name in ("gate.py", "operation.py", "probe.py", "runner.py", "tokens.py")
     }
     both |= {PACKAGE / "_run" / name for name in ("quotas.py", "race.py", "streams.py")}
-    both |= {PACKAGE / "federation" / name for name in ("lists.py", "members.py")}
+    both |= {PACKAGE / "federation" / name for name in ("answers.py", "lists.py", "members.py", "servers.py")}
     both |= {PACKAGE / "federation" / name for name in ("cache.py", "flights.py", "rounds.py", "shelf.py")}
     both |= {PACKAGE / "doctor" / name for name in ("agreement.py", "examination.py", "way.py")}
     both |= {

@@ -3,48 +3,44 @@
 from __future__ import annotations
 
 import json
-import time
 from functools import partial
 from itertools import islice
-from operator import is_
 from typing import TYPE_CHECKING, NoReturn, Self, Unpack
 
 from mdmsdk._run import waits_aio
 from mdmsdk._run.budget import Budget
 from mdmsdk._run.quotas import count_together
 from mdmsdk.client.aio import AsyncMdmClient
-from mdmsdk.client.verdict import as_key, as_keys, judge_together, rivals_of, tightened
+from mdmsdk.client.verdict import as_key, as_keys
 from mdmsdk.config import Config, load_config
 from mdmsdk.directory.aio import AsyncDirectory
 from mdmsdk.errors import (
     ConfigurationError,
-    IncompleteListError,
     InvalidIdentifierError,
     MdmError,
     UnsupportedOperationError,
 )
+from mdmsdk.federation.answers import Answers
 from mdmsdk.federation.cache import Cache
-from mdmsdk.federation.chain import as_chain, by_name, goes_on, held_against, renewed, spoken
-from mdmsdk.federation.lists import Lists
-from mdmsdk.federation.members import Broken, Question, not_asked
-from mdmsdk.federation.merge import Answer, Heartbeat, Merge, Outcome, merged
-from mdmsdk.federation.remembered import Before, Remembered
+from mdmsdk.federation.chain import as_chain, by_name, goes_on, renewed, spoken
+from mdmsdk.federation.lists import Lists, incomplete
+from mdmsdk.federation.members import Broken, Question
+from mdmsdk.federation.opening import clients_of
 from mdmsdk.federation.replies import identifiers_of
-from mdmsdk.federation.rounds import Round
+from mdmsdk.federation.servers import Servers
 from mdmsdk.federation.shelf import Shelf
-from mdmsdk.identifiers import Key
-from mdmsdk.models import ComplianceState, Device
+from mdmsdk.models import Device
 from mdmsdk.store.aio import AsyncStore
 from mdmsdk.store.fingerprint import fingerprint as print_of
-from mdmsdk.words import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable
     from pathlib import Path
     from types import ModuleType, TracebackType
 
     from mdmsdk.directory.settings import DirectorySettings
-    from mdmsdk.federation.rounds import Said
+    from mdmsdk.federation.merge import Answer, Heartbeat, Merge, Outcome
+    from mdmsdk.identifiers import Key
     from mdmsdk.settings import PolicyChanges, Rules
 
 _GROWTH = 4
@@ -98,7 +94,7 @@ class AsyncMdmFederation:
         store: AsyncStore | None = None,
         directory: DirectorySettings | None = None,
     ) -> None:
-        self.clients, self.broken = {}, {}
+        self.clients = {}
         for client in clients:
             if client.server in self.clients:
                 raise ConfigurationError(f"two servers are named {client.server!r}", hint="Pass server=NAME.")
@@ -107,12 +103,9 @@ class AsyncMdmFederation:
             raise ConfigurationError(
                 "there is no server to ask", hint="Pass at least one client: nobody answers for no servers."
             )
-        self._order = tuple(self.clients)
-        self._merge: Merge = merge
-        self._rules = rules
+        self._servers = Servers(self.clients, self._waits)
+        self.broken = self._servers.broken
         self._patience = patience
-        self._fallback = chain_fallback
-        self._cache: Cache | None = None
         self._own_store: AsyncStore | None = None
         if store is None and (cache_ttl or directory):
             store = self._own_store = self._store()
@@ -120,11 +113,13 @@ class AsyncMdmFederation:
         self.directory = None
         if store and directory:
             self.directory = self._directory(self.clients.values(), store, directory)
+        self._servers.directory = self.directory
+        shelf = None
         if store and cache_ttl:
             max_age = cache_ttl if cache_max_age is None else cache_max_age
             shelf = Shelf(store, self._waits, ttl=cache_ttl, negative_ttl=cache_negative_ttl, max_age=max_age)
-            self._cache = Cache(shelf, self._waits)
-        self._remembered = Remembered()
+            self._servers.cache = Cache(shelf, self._waits)
+        self._answers = Answers(self.clients, merge, rules, shelf, fallback=chain_fallback)
         count_together([client._runner for client in self.clients.values()])  # noqa: SLF001
 
     @classmethod
@@ -144,18 +139,8 @@ class AsyncMdmFederation:
             ConfigurationError: the file is not usable, or none of the servers is; or `servers` is empty.
         """
         config = path if isinstance(path, Config) else load_config(path)
-        made: list[AsyncMdmClient] = []
-        broken: dict[str, Broken] = {}
         names = config.names(servers)
-        for name in names:
-            read = partial(config.provider, name)
-            try:
-                made.append(cls._client(read(), server=name, renew=read))
-            except MdmError as error:
-                judges = config.servers[name].get("judges") is not False
-                broken[name] = Broken(name, error.provider or "", error, judges)
-        if broken and not made:
-            raise next(iter(broken.values())).error
+        made, broken = clients_of(config, names, cls._client)
         how = config.federation
         needed = how.cache_ttl or how.directory or config.store
         store = cls._store(config.store_settings()) if needed else None
@@ -175,7 +160,8 @@ class AsyncMdmFederation:
             directory=config.directory if how.directory else None,
         )
         federation._own_store = store
-        federation.broken, federation._order = broken, tuple(names)
+        federation.broken.update(broken)
+        federation._servers.order = tuple(names)
         return federation
 
     async def __aenter__(self) -> Self:
@@ -210,6 +196,7 @@ class AsyncMdmFederation:
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin.clients = {name: client.with_policy(**changes) for name, client in self.clients.items()}
+        twin._servers, twin._answers = self._servers.of(twin.clients), self._answers.of(twin.clients)
         return twin
 
     def fingerprint(self, digest: Callable[[str], str]) -> str:
@@ -222,15 +209,13 @@ class AsyncMdmFederation:
         """
         servers = {
             name: print_of(self.clients[name].provider, digest) if name in self.clients else None
-            for name in self._order
+            for name in self._servers.order
         }
-        return digest(json.dumps([list(servers.items()), self._merge, repr(self._rules)]))
+        return digest(json.dumps([list(servers.items()), self._answers.merge, repr(self._answers.rules)]))
 
     async def heartbeat(self) -> list[Heartbeat]:
         """Whether each server is there; never raises for one that is not."""
-        jobs = [partial(self._heartbeat, name) for name in self._order]
-        found: list[Heartbeat] = await self._waits.gather(jobs)
-        return found
+        return await self._servers.heartbeats()
 
     async def refresh_secrets(self) -> None:
         """Read the secrets of all servers anew, as `MdmClient.refresh_secrets` does.
@@ -278,9 +263,9 @@ class AsyncMdmFederation:
             InvalidIdentifierError: the text is no key, or could be of several kinds.
             ConfigurationError: there is no server of that name.
         """
-        chain, names = as_chain(key), self._chosen(servers)
+        chain, names = as_chain(key), self._servers.chosen(servers)
         whole = None if deadline is None else Budget.of_call(deadline)
-        if not fresh and (same := await self._as_before(chain, names, whole, max_age)):
+        if not fresh and (same := await self._answers.as_before(chain, names, whole, max_age)):
             return same
         before: list[Key] = []
         outcomes: tuple[Outcome, ...] = ()
@@ -293,22 +278,22 @@ class AsyncMdmFederation:
                 [one],
                 self._patience,
                 whole=whole,
-                early=early and self._merge == "strictest",
+                early=early and self._answers.merge == "strictest",
                 max_age=max_age,
             )
             question = ask(fresh=fresh or by_name(before))
-            said = (await self._ask(question, names))[0]
+            said = (await self._servers.ask(question, names))[0]
             if goes_on(said) and not last and question.kept:
                 again = ask(fresh=True)
-                said = renewed(said, (await self._ask(again, tuple(question.kept)))[0])
+                said = renewed(said, (await self._servers.ask(again, tuple(question.kept)))[0])
                 question.notes |= again.notes
             notes |= question.notes
             if not goes_on(said):
-                outcomes = tuple(self._held_against(outcome, one, before) for outcome in said)
-                return self._answered(one, outcomes, names, before, notes)
+                outcomes = tuple(self._answers.held_against(outcome, one, before) for outcome in said)
+                return self._answers.answer(one, outcomes, names, before, notes)
             outcomes = spoken(outcomes or said, said)
             if last:
-                return self._answered(one, outcomes, names, before, notes)
+                return self._answers.answer(one, outcomes, names, before, notes)
             before.append(one)
 
     async def find(
@@ -331,16 +316,16 @@ class AsyncMdmFederation:
         """
         whole = None if deadline is None else Budget.of_call(deadline)
         question = Question([as_key(key)], None, whole=whole, fresh=fresh, max_age=max_age)
-        names = self._chosen(servers)
-        said = (await self._ask_all(question, names))[0].values()
+        names = self._servers.chosen(servers)
+        said = (await self._servers.ask_all(question, names))[0].values()
         errors = [self.broken[name].error for name in names if name in self.broken]
         errors += [reply.records.error for reply in said if reply.records.error]
         unable = [error for error in errors if isinstance(error, UnsupportedOperationError)]
         if unable and len(unable) == len(errors) == len(said):
             raise unable[0]
-        found = [self._tightened(device) for reply in said for device in reply.records.devices]
+        found = [self._answers.tightened(device) for reply in said for device in reply.records.devices]
         if failed := [error for error in errors if error not in unable]:
-            raise _incomplete("find", failed, len(found))
+            raise incomplete("find", failed, len(found))
         return found
 
     async def lookup_many(
@@ -358,14 +343,14 @@ class AsyncMdmFederation:
         only so many are in memory as the servers take at once. With `deadline`, a key whose turn comes after
         so many seconds ends with `DeadlineExceededError`.
         """
-        names = self._chosen(servers)
+        names = self._servers.chosen(servers)
         whole = None if deadline is None else Budget.of_call(deadline)
         windows = [self.clients[name].window for name in names if name in self.clients] or [1]
         size, remaining = min(windows), as_keys(keys)
         while given := list(map(_read, islice(remaining, size))):
             question = Question(given, self._patience, whole=whole, bulk=True, fresh=fresh, max_age=max_age)
-            for key, said in zip(given, await self._ask(question, names), strict=True):
-                yield self._answered(key, said, names, (), question.notes)
+            for key, said in zip(given, await self._servers.ask(question, names), strict=True):
+                yield self._answers.answer(key, said, names, (), question.notes)
             size = min(size * _GROWTH, max(windows))
 
     async def noncompliant(self, *, servers: Iterable[str] | None = None) -> AsyncIterator[Device]:
@@ -378,12 +363,12 @@ class AsyncMdmFederation:
             IncompleteListError: after everything that the servers gave, if the list of at least one
                 is not complete; `failures` holds what each of those ended with.
         """
-        lists = Lists(self._members(servers), "noncompliant", self._rules, once=True)
+        lists = Lists(self._servers.members(servers), "noncompliant", self._answers.rules, once=True)
         while lists.more:
             for device in await lists.next_pages(self._waits):
                 yield device
         if lists.failures:
-            raise _incomplete("noncompliant", lists.failures, lists.collected)
+            raise incomplete("noncompliant", lists.failures, lists.collected)
 
     async def devices(self, *, servers: Iterable[str] | None = None) -> AsyncIterator[Device]:
         """All records of all servers at once, page by page; a device that several know comes several times.
@@ -391,12 +376,12 @@ class AsyncMdmFederation:
         Raises:
             IncompleteListError: as `noncompliant`; also if a server offers no inventory.
         """
-        lists = Lists(self._members(servers), "devices")
+        lists = Lists(self._servers.members(servers), "devices")
         while lists.more:
             for device in await lists.next_pages(self._waits):
-                yield self._tightened(device)
+                yield self._answers.tightened(device)
         if lists.failures:
-            raise _incomplete("devices", lists.failures, lists.collected)
+            raise incomplete("devices", lists.failures, lists.collected)
 
     async def invalidate(self, device: Device | Key | str) -> None:
         """Forget what the cache has of a device, on all servers, under every key that it was found by.
@@ -410,9 +395,9 @@ class AsyncMdmFederation:
             StoreError: the cache cannot be told, and may go on giving what it has.
             InvalidIdentifierError: the text is no key, or could be of several kinds.
         """
-        if self._cache:
+        if cache := self._servers.cache:
             keys = identifiers_of(device) if isinstance(device, Device) else {as_key(device)}
-            await self._cache.invalidate(self.clients.values(), list(keys))
+            await cache.invalidate(self.clients.values(), list(keys))
 
     async def reasons(self, device: Device, *, deadline: float | None = None) -> Device:
         """The device with its failure reasons in detail, from the server whose record it is.
@@ -421,149 +406,10 @@ class AsyncMdmFederation:
             ConfigurationError: that server is none of these.
             MdmError: as `AsyncMdmClient.reasons`.
         """
-        (name,) = self._chosen([device.server])
+        (name,) = self._servers.chosen([device.server])
         if name in self.broken:
             raise self.broken[name].error
         return await self.clients[name].reasons(device, deadline=deadline)
-
-    def _chosen(self, servers: Iterable[str] | None) -> tuple[str, ...]:
-        """The names of the servers to ask, in order."""
-        if servers is None:
-            return self._order
-        wanted = {servers} if isinstance(servers, str) else set(servers)
-        if unknown := sorted(wanted - {*self._order}):
-            raise ConfigurationError(
-                f"there is no server {', '.join(unknown)}{nearest(unknown[0], self._order)}",
-                hint=f"There are: {', '.join(self._order)}.",
-            )
-        if not wanted:
-            raise ConfigurationError("no server is chosen", hint=f"There are: {', '.join(self._order)}.")
-        return tuple(name for name in self._order if name in wanted)
-
-    def _members(self, servers: Iterable[str] | None) -> list[AsyncMdmClient | Broken]:
-        return [self.clients.get(name) or self.broken[name] for name in self._chosen(servers)]
-
-    async def _ask(self, question: Question, names: Sequence[str]) -> list[tuple[Outcome, ...]]:
-        """The outcomes for each key of a question, of all servers in order."""
-        return [
-            tuple(
-                self.broken[name].outcome()
-                if name in self.broken
-                else (said[name].outcome if name in said else not_asked(self.clients[name]))
-                for name in names
-            )
-            for said in await self._ask_all(question, names)
-        ]
-
-    async def _ask_all(self, question: Question, names: Sequence[str]) -> Said:
-        """What the servers say about each key, by name; those that it is not for say nothing."""
-        clients = {name: self.clients[name] for name in names if name in self.clients}
-        question.directory = self.directory
-        asked = Round(question, clients, self._cache)
-        askings = await asked.askings()
-        if len(askings) == 1 and not question.kept:  # no other one would be kept waiting for it
-            await askings[0].run()
-        elif askings:
-            await self._waits.race(askings)
-        return asked.said()
-
-    def _held_against(self, outcome: Outcome, key: Key, before: Sequence[Key]) -> Outcome:
-        if outcome.server not in self.clients:
-            return outcome
-        provider = self.clients[outcome.server].provider
-        return held_against(outcome, key, before, provider, fallback=self._fallback)
-
-    async def _as_before(
-        self, chain: Sequence[Key], names: tuple[str, ...], whole: Budget | None, max_age: float | None
-    ) -> Answer | None:
-        """The answer that was given before, if all servers' words are the same and may be used."""
-        known = self._remembered.find(chain[0], names)
-        if known is None or self._cache is None or (known.goes_on and len(chain) > 1):
-            return None
-        at = whole.at if whole else time.monotonic() + self._least_deadline(names)
-        return self._again(known) if await self._cache.shelf.still(known.words, at, max_age) else None
-
-    def _least_deadline(self, names: Iterable[str]) -> float:
-        return min([self.clients[name]._runner.policy.deadline for name in names])  # noqa: SLF001
-
-    def _again(self, known: Before) -> Answer | None:
-        """An answer of before, if the rules say the same of its device now."""
-        answer = known.answer
-        if self._rules is None or self._rules.max_days_since_check_in is None:
-            return answer
-        device = self._by_rules(known.merged, answer.outcomes)
-        return answer if device is answer.device or device == answer.device else None
-
-    def _answered(
-        self,
-        key: Key | str,
-        outcomes: tuple[Outcome, ...],
-        names: tuple[str, ...],
-        before: Sequence[Key],
-        notes: Collection[str],
-    ) -> Answer:
-        """What the outcomes come to; remembered for as long as the cache has them."""
-        if not isinstance(key, Key) or before or notes or self._cache is None:
-            return self._answer(key, merged(outcomes, self._merge), outcomes, before, notes)
-        known = self._remembered.find(key, names)
-        if known and all(map(is_, known.answer.outcomes, outcomes)) and (same := self._again(known)):
-            return same
-        device = merged(outcomes, self._merge)
-        answer = self._answer(key, device, outcomes)
-        clients = [self.clients.get(name) for name in names]
-        if words := self._cache.shelf.words(clients, key, outcomes):
-            self._remembered.keep(key, names, Before(answer, device, goes_on(outcomes), words))
-        return answer
-
-    def _answer(
-        self,
-        key: Key | str,
-        device: Device | None,
-        outcomes: tuple[Outcome, ...],
-        before: Iterable[Key] = (),
-        notes: Iterable[str] = (),
-    ) -> Answer:
-        device = self._by_rules(device, outcomes)
-        return Answer(key=key, device=device, outcomes=outcomes, before=tuple(before), notes=tuple(notes))
-
-    def _by_rules(self, device: Device | None, outcomes: Iterable[Outcome]) -> Device | None:
-        if device is None or self._rules is None:
-            return device
-        return self._ruled(device, [one.device for one in outcomes if one.device])
-
-    def _ruled(self, device: Device, known: Sequence[Device]) -> Device:
-        """The device by the rules; which of them it breaks, any of its records may know."""
-        if len(known) == 1:
-            return self._tightened(device)
-        judged = list(map(self._tightened, (device, *known)))
-        broken = [one for one in judged if one.compliance.state is ComplianceState.NONCOMPLIANT]
-        rivals = [judged[0], *rivals_of(device, broken)]
-        return judge_together(judged[0], rivals, f"{len(known)} servers know the device")
-
-    def _tightened(self, device: Device) -> Device:
-        """A record of one server, by the rules."""
-        if self._rules is None:
-            return device
-        return tightened(device, self._rules, self.clients[device.server].server_time)
-
-    async def _heartbeat(self, name: str) -> Heartbeat:
-        if name in self.broken:
-            broken = self.broken[name]
-            return Heartbeat(server=name, provider=broken.provider, error=broken.error)
-        client, began = self.clients[name], time.monotonic()
-        info, failure = None, None
-        try:
-            info = await client.heartbeat()
-        except MdmError as error:
-            failure = error
-        elapsed_ms = (time.monotonic() - began) * 1000
-        return Heartbeat(
-            server=client.server,
-            provider=client.provider.name,
-            info=info,
-            error=failure,
-            elapsed_ms=elapsed_ms,
-        )
 
 
 def _read(given: Key | str) -> Key | str:
@@ -572,13 +418,3 @@ def _read(given: Key | str) -> Key | str:
         return as_key(given)
     except InvalidIdentifierError:
         return given if isinstance(given, str) else repr(given)[:80]
-
-
-def _incomplete(operation: str, failures: Sequence[MdmError], collected: int) -> IncompleteListError:
-    return IncompleteListError(
-        "; ".join(map(str, failures)),
-        collected=collected,
-        failures=tuple(failures),
-        operation=operation,
-        hint=failures[0].hint,
-    )

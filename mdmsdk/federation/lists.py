@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mdmsdk.errors import MdmError
+from mdmsdk.errors import IncompleteListError, MdmError
 from mdmsdk.federation.members import Broken
 from mdmsdk.identifiers import Imei, Key, Meid, Serial, Udid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from types import ModuleType
 
     from mdmsdk.client.aio import AsyncMdmClient
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Names = dict[type[Key], frozenset[Key]]
 
-__all__ = ["OF_HARDWARE", "Known", "Lists"]
+__all__ = ["OF_HARDWARE", "Known", "Lists", "incomplete"]
 
 OF_HARDWARE: tuple[type[Key], ...] = (Serial, Udid, Imei, Meid)
 """What tells devices apart wherever they are listed. A MAC address may be a dock's, which devices share."""
@@ -108,3 +108,14 @@ class Lists:
             devices = list(filter(self._known.add, devices))
         self.collected += len(devices)
         return devices
+
+
+def incomplete(operation: str, failures: Sequence[MdmError], collected: int) -> IncompleteListError:
+    """The error for lists of which some are not complete, with what each of those ended with."""
+    return IncompleteListError(
+        "; ".join(map(str, failures)),
+        collected=collected,
+        failures=tuple(failures),
+        operation=operation,
+        hint=failures[0].hint,
+    )

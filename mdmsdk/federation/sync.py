@@ -6,8 +6,6 @@ from mdmsdk.client.sync import MdmClient
 from mdmsdk.config import Config
 from mdmsdk.directory.sync import Directory
 from mdmsdk.federation.members import Broken
-from mdmsdk.federation.merge import Answer, Heartbeat, Merge
-from mdmsdk.identifiers import Key
 from mdmsdk.models import Device
 from mdmsdk.store.sync import Store
 
@@ -16,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
     from mdmsdk.directory.settings import DirectorySettings
+    from mdmsdk.federation.merge import Answer, Heartbeat, Merge
+    from mdmsdk.identifiers import Key
     from mdmsdk.settings import PolicyChanges, Rules
 from mdmsdk._run import waits_sync
 from mdmsdk._run.facade import Facade

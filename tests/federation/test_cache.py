@@ -92,7 +92,7 @@ class Open:
 
     def timed(self, federation: Modal) -> None:
         """Have a federation's cache go by the clock."""
-        shelf = inner_of(federation)._cache.shelf
+        shelf = inner_of(federation)._servers.cache.shelf
         shelf.clock, shelf.monotonic = self.clock, lambda: self.clock.running
 
 
@@ -176,7 +176,7 @@ class TestAge:
 
     def test_without_a_ttl_each_lookup_asks(self, opened: Open) -> None:
         federation = opened({"a": [device()]})
-        inner_of(federation)._cache = None
+        inner_of(federation)._servers.cache = None
         federation.lookup(MAC)
         federation.lookup(MAC)
         assert len(federation.fakes["a"].asked) == 2
@@ -288,7 +288,7 @@ class TestSettings:
         client._runner.plugin.provider = type(client.provider)(settings)
         federation.lookup(MAC)
         assert servers.asked("a") == ["mac", "mac"]
-        for name in inner_of(federation)._cache.shelf._homes["a"]:
+        for name in inner_of(federation)._servers.cache.shelf._homes["a"]:
             assert "another" not in str(name)
 
     def test_what_was_asked_with_the_secret_of_before_is_not_kept(self, servers: Servers) -> None:
@@ -374,7 +374,7 @@ class TestForgetting:
         async def full(*_: Any) -> None:
             raise StoreError("the store is full")
 
-        inner_of(federation)._cache.shelf.store._back.write = full
+        inner_of(federation)._servers.cache.shelf.store._back.write = full
         assert decide(federation.lookup(MAC, fresh=True)) == "noncompliant"
         assert decide(federation.lookup(MAC)) == "noncompliant"
 
@@ -563,7 +563,7 @@ class TestStore:
     ) -> None:
         store = opened.store(shared=True)
         federation = opened({"a": [device()]}, store=store)
-        inner_of(federation)._cache.shelf.store._back = Hung(inner_of(federation)._waits)
+        inner_of(federation)._servers.cache.shelf.store._back = Hung(inner_of(federation)._waits)
         federation.heartbeat()
         began = time.monotonic()
         answer = federation.lookup(MAC, deadline=2.4)

@@ -107,7 +107,7 @@ def test_a_chain_goes_on_from_what_was_not_found(opened: Open) -> None:
 
 
 def _forge(federation: Modal) -> None:
-    passing = inner_of(federation)._cache.shelf.store._back._passing
+    passing = inner_of(federation)._servers.cache.shelf.store._back._passing
     for name, (entry, ends) in list(passing.items()):
         passing[name] = entry.replace(b"compliant", b"COMPLIANT"), ends
 
@@ -117,7 +117,7 @@ def _begin_anew(federation: Modal) -> None:
 
 
 def _lose(federation: Modal) -> None:
-    inner_of(federation)._cache.shelf.store._back._passing.clear()
+    inner_of(federation)._servers.cache.shelf.store._back._passing.clear()
 
 
 def _set_otherwise(federation: Modal) -> None:
