@@ -371,7 +371,7 @@ class Page:
     def stop(self) -> None:
         for process in self.background:
             process.send_signal(signal.SIGTERM)
-            process.wait(10)
+            process.wait(60)
 
 
 _MDM = (sys.executable, "-c", "import sys; from mdmsdk.cli import main; sys.exit(main())")

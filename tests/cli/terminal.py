@@ -53,7 +53,7 @@ class Terminal:
         while chunk := self._read():
             self.written += chunk
         os.close(self._ours)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
     def _read(self) -> str:
         with contextlib.suppress(OSError):  # EIO: the other side has gone

@@ -44,7 +44,7 @@ def stuck(start: Start, fleet: Fleet, configure: Configure) -> Path:
 
 def end(process: subprocess.Popen[bytes]) -> tuple[int, str]:
     """How the process ended, and what it said."""
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=60)
     assert b"Traceback" not in err
     return process.returncode, err.decode()
 
@@ -164,7 +164,7 @@ def terminal(spawn: Spawn, *args: object, **options: Any) -> tuple[str, str]:
     for descriptor in theirs:
         os.close(descriptor)
     texts = tuple(drain(descriptor) for descriptor in ours)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
     return texts[0], texts[1]
 
 

@@ -111,7 +111,7 @@ def started(command: list[str], env: dict[str, str], folder: Path) -> Iterator[N
         raise
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(60)
         log.close()
 
 
@@ -188,8 +188,8 @@ def test_celery_with_soft_limits(
     command = ["celery", "-A", "slow_tasks", "worker", "-P", "prefork", "-c", "2", "--without-gossip"]
     with started([*command, "--without-mingle", "--without-heartbeat"], env, tmp_path):
         waiting = [tasks.interrupted.delay(mac) for mac in MACS[:2]]
-        found = [result.get(timeout=30, interval=0.05) for result in waiting]
-        later = [tasks.lookup.delay(mac).get(timeout=30, interval=0.05) for mac in MACS[2:6]]
+        found = [result.get(timeout=60, interval=0.05) for result in waiting]
+        later = [tasks.lookup.delay(mac).get(timeout=60, interval=0.05) for mac in MACS[2:6]]
     for (serial, seconds), mac in zip(found, MACS, strict=False):
         assert serial == mac.replace(":", "")
         assert seconds < 3.5

@@ -275,7 +275,7 @@ class TestTurns:
         ended: list[bool] = []
         thread = threading.Thread(target=lambda: ended.extend(waits_sync.drive(main)), daemon=True)
         thread.start()
-        thread.join(2)
+        thread.join(60)
         assert ended == [True, True]
 
     def test_one_that_died_without_a_word_keeps_nothing(self) -> None:
@@ -428,7 +428,7 @@ class TestPool:
             while not all(job.over for job in jobs):
                 time.sleep(0.001)
             for thread in used:
-                thread.join(5)  # the next round starts others
+                thread.join(60)  # the next round starts others
         assert sorted(done) == sorted([*range(50), *range(50)])
         assert 2 <= len(used) <= 6
         assert all(thread.daemon for thread in used)

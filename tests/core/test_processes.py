@@ -510,7 +510,7 @@ class TestInterrupts:
         with pytest.raises(Interrupt):
             pool.Pool(1, Stop()).submit(pool.Job(int, lambda: None))
         (thread,) = started
-        thread.join(2)
+        thread.join(60)
         assert not thread.is_alive()
 
     def test_nor_with_real_connections(

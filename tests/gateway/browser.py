@@ -169,7 +169,7 @@ def browsing(folder: Path) -> Iterator[Browser]:
         yield browser
         browser.end()
         with suppress(subprocess.TimeoutExpired):
-            process.wait(20)
+            process.wait(60)
     finally:
         process.kill()
         process.wait()

@@ -50,7 +50,6 @@ def device(state: str = "compliant", **facts: Any) -> Device:
 @contextmanager
 def serving(federation: Callable[[], AsyncMdmFederation], settings: Mapping[str, Any]) -> Iterator[str]:
     """A gateway that listens; gives its origin."""
-    listener = socket.create_server(("127.0.0.1", 0))
     ends: list[uvicorn.Server] = []
     up = threading.Event()
 
@@ -63,15 +62,16 @@ def serving(federation: Callable[[], AsyncMdmFederation], settings: Mapping[str,
                 up.set()
                 await ends[0].serve(sockets=[listener])
 
-    thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
-    thread.start()
-    assert up.wait(20)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        ends[0].should_exit = True
-        thread.join(10)
-        listener.close()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
+        thread.start()
+        assert up.wait(60)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            ends[0].should_exit = True
+            thread.join(60)
+            assert not thread.is_alive()  # or it would fail in the next test, without its socket
 
 
 class Faces:
@@ -85,8 +85,8 @@ class Faces:
 
     def __init__(self, origin: str) -> None:
         self.origin = origin
-        self.rest = httpx.Client(base_url=origin, headers={"Authorization": f"Bearer {KEY}"}, timeout=10)
-        self.ise = httpx.Client(base_url=origin, auth=LOGIN, timeout=10)
+        self.rest = httpx.Client(base_url=origin, headers={"Authorization": f"Bearer {KEY}"}, timeout=60)
+        self.ise = httpx.Client(base_url=origin, auth=LOGIN, timeout=60)
 
     def ask(self, version: int, criterion: str, value: str, **more: str) -> httpx.Response:
         """A question of a controller."""
@@ -130,7 +130,7 @@ Serve = Any
 """Starts `mdm serve` with a configuration and options; gives the process and its origin."""
 ASK = f"""
 import sys, httpx
-client = httpx.Client(timeout=20, headers={{"Authorization": "Bearer {KEY}"}})
+client = httpx.Client(timeout=60, headers={{"Authorization": "Bearer {KEY}"}})
 client.get(sys.argv[1].partition("/v1")[0] + "/healthz")
 print("asking", flush=True)
 print(client.get(sys.argv[1]).status_code)

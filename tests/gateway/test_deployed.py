@@ -130,7 +130,7 @@ def test_the_container_and_the_services_work(place: Path) -> None:
                 assert (ready["ready"], ready["store"]) == (True, True)
             for process in started[1:]:
                 process.send_signal(signal.SIGTERM)
-                assert process.wait(30) == 0
+                assert process.wait(60) == 0
     finally:
         list(map(subprocess.Popen.kill, started))
         list(map(subprocess.Popen.communicate, started))

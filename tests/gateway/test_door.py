@@ -254,7 +254,7 @@ def test_what_is_wrong_is_a_problem_with_a_hint(
     place = urlsplit(faces.origin)
     lines = {"Host": "x", "Authorization": f"Bearer {KEY}", "Connection": "close", **headers}
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    with socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=10) as wire:
+    with socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=60) as wire:
         wire.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode())
         answer = HTTPResponse(wire)
         answer.begin()
@@ -276,7 +276,7 @@ def test_a_body_over_the_limit(gateway: Open) -> None:
 def test_a_body_that_does_not_come(gateway: Open) -> None:
     faces: Faces = gateway({"one": [device()]}, deadline=0.2)
     place = urlsplit(faces.origin)
-    with socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=5) as wire:
+    with socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=60) as wire:
         head = (
             f"POST /v1/lookup HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\nContent-Length: 9\r\n\r\n"
         )

@@ -36,7 +36,7 @@ def said(faces: Faces, *pieces: bytes) -> bytes:
     """All that comes for some bytes, until the gateway closes the connection."""
     place = urlsplit(faces.origin)
     came = b""
-    with socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=20) as wire:
+    with socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=60) as wire:
         try:
             for piece in pieces:
                 wire.sendall(piece)
@@ -222,7 +222,7 @@ def test_who_holds_connections_keeps_nobody_out(faces: Faces) -> None:
     held = []
     try:
         for number in range(200):
-            held.append(socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=20))
+            held.append(socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=60))
             held[-1].sendall((b"", b"GET /v1/", b"GET /v1/servers HTTP/1.1\r\nHost: x\r\nX: ")[number % 3])
         assert httpx.get(f"{faces.origin}/healthz").status_code == 200
         assert faces.ask(3, "macaddress", MAC).status_code == 200

@@ -77,7 +77,7 @@ class Load:
 
     def _ask(self, number: int) -> None:
         macs, place = cycle(MACS[number:] + MACS[:number]), number
-        with httpx.Client(timeout=20) as client:
+        with httpx.Client(timeout=60) as client:
             while not self._end.is_set() and self.origins:
                 origin, mac, sent = self.origins[place % len(self.origins)], next(macs), time.monotonic()
                 try:
@@ -126,14 +126,14 @@ def _said(answer: httpx.Response) -> str:
 def page(origin: str, paging: str) -> tuple[list[str], str]:
     """The serial numbers of a page of the noncompliant list, and what leads to the next."""
     params = {"paging": paging, "querycriteria": "compliance", "value": "false", "filter": "all"}
-    answer = httpx.get(f"{origin}/ciscoise/mdmapi/v2/devices/", params=params, auth=LOGIN, timeout=20)
+    answer = httpx.get(f"{origin}/ciscoise/mdmapi/v2/devices/", params=params, auth=LOGIN, timeout=60)
     assert answer.status_code == 200
     (following,) = re.findall("<paging_info>(.*?)<", answer.text)
     return re.findall("<serial_number>(.*?)<", answer.text), following
 
 
 def stores(origin: str) -> Any:
-    return httpx.get(f"{origin}/readyz", timeout=20).json()["store"]
+    return httpx.get(f"{origin}/readyz", timeout=60).json()["store"]
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def test_workers_write_one_log_one_audit_log_and_one_page_of_metrics(
     headers = {"Authorization": f"Bearer {KEY}"}
     for _ in range(8):  # on a connection each, of which each worker takes some
         assert httpx.get(origin + MDMINFO, auth=LOGIN).status_code == 200
-    httpx.get(f"{origin}/v1/devices/mac/{MAC}", headers=headers, timeout=20).raise_for_status()
+    httpx.get(f"{origin}/v1/devices/mac/{MAC}", headers=headers, timeout=60).raise_for_status()
     counts = {read(httpx.get(f"{origin}/metrics").text) for _ in range(8)}
     assert counts == {8}  # whichever worker is asked
 

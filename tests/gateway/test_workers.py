@@ -89,7 +89,7 @@ def test_workers_serve_the_same_until_all_end(
     assert asking.stdout.readline() == b"asking\n"
     process.send_signal(signal.SIGTERM)
     assert asking.communicate()[0] == b"200\n"
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0
 
 
 def test_workers_end_with_who_looks_after_them(served: Serve, slow: RunningSimulator[IseSimulator]) -> None:
@@ -98,7 +98,7 @@ def test_workers_end_with_who_looks_after_them(served: Serve, slow: RunningSimul
     process.kill()
     assert process.wait() == -signal.SIGKILL
     for pid in of_workers:  # they are no children of ours, so that nobody tells us when they end
-        subprocess.run(["tail", "--pid", str(pid), "-f", "/dev/null"], check=True, timeout=20)
+        subprocess.run(["tail", "--pid", str(pid), "-f", "/dev/null"], check=True, timeout=60)
 
 
 def test_what_no_worker_can_use_is_told_at_once(served: Serve, slow: RunningSimulator[IseSimulator]) -> None:
@@ -118,4 +118,4 @@ def test_workers_of_the_command_line_let_no_more_guesses_pass(
     assert wrong.count(401) <= 2
     assert {*wrong} == {401, 429}
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(60) == 0

@@ -260,7 +260,7 @@ def test_the_log_tells_who_asked_without_the_password(ise: IseClient) -> None:
     assert "simulated-password" not in repr(request)
     assert not re.search("authorization", repr(request), re.IGNORECASE)
     assert ise.simulator.requests.count("querycriteria=username") == 1
-    assert ise.simulator.requests.wait_for(1, target="devices")
+    assert ise.simulator.requests.wait_for(1, target="devices", timeout=60)
     assert ise.simulator.requests.total == 1
     ise.simulator.requests.clear()
     assert len(ise.simulator.requests) == 0

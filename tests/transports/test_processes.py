@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,16 +110,21 @@ class TestFork:
             echo(peer)
             ended.set()
 
+        reader, writer = os.pipe()
+
         def linger() -> int:
-            time.sleep(1.5)
+            os.close(writer)
+            os.read(reader, 1)  # until the parent closes its end
             return 0
 
         client = transport(serve(note_end).origin)
         client.get("/1")
         child = in_child(linger)
         client.close()
-        assert ended.wait(1.0)
+        assert ended.wait(60)
+        os.close(writer)
         assert statuses([child]) == [0]
+        os.close(reader)
 
 
 def test_a_child_of_an_event_loop_begins_anew(serve: Serve) -> None:

@@ -99,7 +99,7 @@ def realm(folder: Path) -> Iterator[Realm]:
         yield made
     finally:
         centre.terminate()
-        centre.wait(10)
+        centre.wait(60)
 
 
 def _wait_for(port: int) -> None:
