@@ -6,13 +6,12 @@ import logging
 import re
 import time
 from contextlib import asynccontextmanager
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import anyio
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.routing import Router
 
 from mdmsdk._run.telemetry import Served, is_watched
 from mdmsdk.errors import MdmError
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
 
-    from starlette.requests import Request
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
@@ -48,8 +46,6 @@ _IN_PATHS = "/!$&'()*+,;=:@~"
 MOST_HEADERS = 32 * 1024
 CROWDED = "crowded"
 """Stands in the state of a request whose connection is one too many, and says what `Room` there is."""
-_TOLD = "told"
-"""Stands in the state of a request whose fault the log has."""
 HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 
 
@@ -59,7 +55,7 @@ def build(federation: AsyncMdmFederation, settings: GatewaySettings) -> Door:
     metrics = _measured(gateway)
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: Any) -> AsyncIterator[None]:
         with audited(gateway.journal, settings.audit, metrics.lost if metrics else None):
             async with anyio.create_task_group() as tasks:
                 gateway.start(tasks)
@@ -79,18 +75,7 @@ def build(federation: AsyncMdmFederation, settings: GatewaySettings) -> Door:
         routes += page()
     if metrics:
         routes.append(metrics.route())
-    inner = Starlette(
-        routes=routes,
-        lifespan=lifespan,
-        exception_handlers={
-            Refusal: _tell_refusal,
-            MdmError: _tell_error,
-            HTTPException: _tell_nothing_there,
-            Exception: _tell_fault,
-        },
-    )
-    inner.router.redirect_slashes = False
-    return Door(inner, gateway, metrics)
+    return Door(Router(routes, redirect_slashes=False, lifespan=lifespan), gateway, metrics)
 
 
 def _measured(gateway: Gateway) -> Metrics | None:
@@ -107,7 +92,7 @@ def _measured(gateway: Gateway) -> Metrics | None:
 class Door:
     """Lets requests in by where they come from, and says nothing of the house in its headers."""
 
-    def __init__(self, inner: Starlette, gateway: Gateway, metrics: Metrics | None) -> None:
+    def __init__(self, inner: Router, gateway: Gateway, metrics: Metrics | None) -> None:
         self._inner = inner
         self._metrics = metrics
         self._gateway = gateway
@@ -117,7 +102,7 @@ class Door:
 
     def lifespan(self) -> AbstractAsyncContextManager[Any]:
         """While this is entered, the application runs; for a server that does not speak of lifespans."""
-        return self._inner.router.lifespan_context(self._inner)
+        return self._inner.lifespan_context(self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the lifespan."""
@@ -128,7 +113,7 @@ class Door:
             await self._inner(scope, receive, send)
             return
         # A route is the path as it was sent: encoded in another way, it is another path.
-        scope = {**scope, "path": _sent(scope), _FACE: self._face_of(scope["path"])}
+        scope = {**scope, "path": _sent(scope), _FACE: self._face_of(scope["path"]), "app": self}
         if self._proxies and (client := scope.get("client")):
             scope["client"] = behind(self._proxies, client[0], scope["headers"]), client[1]
         if not is_watched():
@@ -138,10 +123,12 @@ class Door:
             await self._serve(scope, receive, send, seen)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, seen: Served | None = None) -> None:
-        began = time.perf_counter()
+        began, answering = time.perf_counter(), False
 
         async def answer(message: Any) -> None:
+            nonlocal answering
             if message["type"] == "http.response.start":
+                answering = True
                 self._note(scope, message["status"], began)
                 if seen:
                     seen.responded(message["status"])
@@ -158,15 +145,12 @@ class Door:
             else:
                 self._gateway.access.admit(client)
                 _check_room(room)
-            _check_framing(scope)
-            _bound(scope)
-        except Refusal as refusal:
-            await _in_format(scope, refusal)(scope, receive, answer)
-            return
-        try:
+            _check_headers(scope)
             await self._inner(scope, receive, answer)
-        except Exception as error:  # noqa: BLE001 - was answered; the server would log its words and its trace
-            if _TOLD not in scope.get("state", {}):  # it came in the middle of an answer
+        except Exception as error:  # noqa: BLE001 - the server would log its words and its trace
+            if not answering:
+                await _told(scope, error)(scope, receive, answer)
+            else:
                 _log_fault(error)
 
     def _note(self, scope: Scope, status: int, began: float) -> None:
@@ -202,21 +186,23 @@ def _check_room(room: Room) -> None:
         raise Refusal(status, room.value, headers={"Retry-After": "10"})
 
 
-def _check_framing(scope: Scope) -> None:
-    """Refuse a request that another program on its way may see end somewhere else.
+def _check_headers(scope: Scope) -> None:
+    """Refuse large headers, and a request that another program on its way may see end somewhere else.
+
+    A server bounds what it waits for, and not what comes at once.
 
     Source: https://www.rfc-editor.org/rfc/rfc9112#section-6.1
     """
     if scope["http_version"] not in _HTTP:
         raise Refusal(505, "this version of HTTP is not spoken", headers=CLOSE)
-    names = dict(scope["headers"])
-    if b"transfer-encoding" in names and (b"content-length" in names or scope["http_version"] == "1.0"):
+    size, chunked, counted = 0, False, False
+    for name, value in scope["headers"]:
+        size += len(name) + len(value)
+        chunked = chunked or name == b"transfer-encoding"
+        counted = counted or name == b"content-length"
+    if chunked and (counted or scope["http_version"] == "1.0"):
         raise Refusal(400, "a request ends in one place", headers=CLOSE)
-
-
-def _bound(scope: Scope) -> None:
-    """Refuse large headers: a server bounds what it waits for, and not what comes at once."""
-    if sum(map(len, chain.from_iterable(scope["headers"]))) > MOST_HEADERS:
+    if size > MOST_HEADERS:
         raise Refusal(431, f"all headers together have at most {MOST_HEADERS} bytes")
 
 
@@ -224,26 +210,17 @@ def _in_format(scope: Scope, refusal: Refusal) -> Response:
     return refused_plainly(refusal) if scope[_FACE] == "ise" else refused(refusal)
 
 
-async def _tell_refusal(request: Request, refusal: Any) -> Response:
-    return _in_format(request.scope, refusal)
-
-
-async def _tell_error(request: Request, error: Any) -> Response:
-    """Tell an error of ours; a network access controller learns only that there is no answer."""
-    if request.scope[_FACE] == "ise":
-        return refused_plainly(Refusal(503, "no answer"))
-    return failed(error)
-
-
-async def _tell_nothing_there(request: Request, error: Any) -> Response:
-    return _in_format(request.scope, Refusal(error.status_code, error.detail, headers=error.headers))
-
-
-async def _tell_fault(request: Request, error: Any) -> Response:
+def _told(scope: Scope, error: Exception) -> Response:
+    """What a client learns of an error; a network access controller, only that there is no answer."""
+    if isinstance(error, Refusal):
+        return _in_format(scope, error)
+    if isinstance(error, HTTPException):
+        return _in_format(scope, Refusal(error.status_code, error.detail, headers=error.headers))
+    if isinstance(error, MdmError):
+        return refused_plainly(Refusal(503, "no answer")) if scope[_FACE] == "ise" else failed(error)
     # Who is told of a fault finds it in the log.
     _log_fault(error)
-    setattr(request.state, _TOLD, True)
-    return _in_format(request.scope, Refusal(500, "a fault of the gateway", "Report it."))
+    return _in_format(scope, Refusal(500, "a fault of the gateway", "Report it."))
 
 
 def _log_fault(error: Exception) -> None:

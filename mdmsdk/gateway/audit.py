@@ -10,19 +10,21 @@ import stat
 import sys
 import time
 from contextlib import closing, contextmanager
+from functools import lru_cache
 from logging.handlers import SysLogHandler
 from typing import TYPE_CHECKING, Any
 
 from mdmsdk.errors import ConfigurationError
 from mdmsdk.gateway.access import Refusal
 from mdmsdk.gateway.journal import journal_row
+from mdmsdk.gateway.written import Written
 from mdmsdk.identifiers import Key, parse_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from mdmsdk.gateway.journal import Decided, Journal
+    from mdmsdk.gateway.journal import Asker, Decided, Journal
     from mdmsdk.gateway.settings import AuditLog
 
 __all__ = ["Audit", "audited", "keyed_hash"]
@@ -32,6 +34,9 @@ _OFTEN = 60.0
 """Seconds between two complaints about the same."""
 _OWNER_ONLY = 0o600
 _END = b"\n"
+_ASKERS = 1024
+_WHAT = ("kind", "key", "decision", "override", "proof", "servers")
+"""Of the members of a decision in the journal, those that follow from what servers and overrides say."""
 _as_json = json.JSONEncoder(separators=(",", ":")).encode  # made once: each takes longer than a line
 # A link is not followed to somebody else's file, and a pipe would hold everything up. Windows has neither.
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT
@@ -98,6 +103,7 @@ class Audit:
         self._settings = settings
         self._clock = clock
         self._told_at = -_OFTEN
+        self._written: Written[bytes] = Written()
         self._ways: list[_File | _Output | _Syslog] = []
         try:
             if settings.file:
@@ -138,16 +144,31 @@ class Audit:
 
     def line(self, decided: Decided) -> bytes:
         """The line of a decision, without its end. It is ASCII without control characters."""
+        what = (
+            self._what(decided)
+            if decided.override
+            else self._written.of(decided.answer, "", lambda: self._what(decided))
+        )
+        return b'{"at":"%b",%s,%s,"age":%a,"elapsed_ms":%a,"complete":%s}' % (
+            decided.at.encode(),
+            _asker(decided.asker),
+            what,
+            decided.age,
+            decided.elapsed_ms,
+            b"true" if decided.answer.complete else b"false",
+        )
+
+    def _what(self, decided: Decided) -> bytes:
+        """What follows from an answer and an override alone; the cache gives the same answer often."""
         row: dict[str, Any] = {**journal_row(decided)}
-        del row["reason"]  # servers' words may name people
         secret = self._settings.hash_key
         if secret is not None:
             row["key"] = keyed_hash(secret.get_secret_value(), decided.key)
             if decided.override:
                 named = parse_key(decided.override.key)
                 row["override"]["key"] = keyed_hash(secret.get_secret_value(), named)
-        row["complete"] = decided.answer.complete
-        return _as_json(row).replace("\x7f", "\\u007f").encode("ascii")
+        # Servers' words, as a reason has them, may name people.
+        return _members({name: row[name] for name in _WHAT})
 
     def _complain(self, error: Exception) -> None:
         self.lost += 1
@@ -164,6 +185,16 @@ class Audit:
             _log.critical(
                 "THE AUDIT LOG CANNOT BE WRITTEN (%s): %d lines are lost, and %s", why, self.lost, then
             )
+
+
+@lru_cache(_ASKERS)
+def _asker(asker: Asker) -> bytes:
+    return _members(asker._asdict())
+
+
+def _members(row: Mapping[str, Any]) -> bytes:
+    """The members of an object, without its brackets."""
+    return _as_json(row)[1:-1].replace("\x7f", "\\u007f").encode("ascii")
 
 
 class _File:

@@ -18,13 +18,14 @@ from mdmsdk.errors import InvalidIdentifierError
 from mdmsdk.gateway.access import Refusal
 from mdmsdk.gateway.ise_xml import device_of, document, element, is_attribute
 from mdmsdk.gateway.journal import Asker
-from mdmsdk.gateway.questions import in_path, parameters
+from mdmsdk.gateway.operations import Endpoint
+from mdmsdk.gateway.questions import in_path, key_of, parameters
 from mdmsdk.gateway.written import Written
 from mdmsdk.ise import CRITERIA
 from mdmsdk.models import ComplianceState, Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -44,7 +45,7 @@ _VERSIONS = {"2": 2, "3": 3}
 _FIRST_PAGE = "0"
 _NO_PAGE = "unknown page: begin again with paging=0"
 _PATH = "/ciscoise/mdmapi"
-_KINDS = {criterion.name: kind for kind, criterion in CRITERIA.items()}
+_KINDS: dict[str, Callable[[str], Key]] = {criterion.name: kind for kind, criterion in CRITERIA.items()}
 _SINCE = {criterion.name: criterion.since for criterion in CRITERIA.values()}
 _SINCE |= {"compliance": 1, "": 1}
 _LISTS: dict[str, dict[tuple[str, ...], ListName]] = {
@@ -83,8 +84,8 @@ def ise_face(gateway: Gateway, face: IseFace) -> list[Route]:
         "/ciscoise/mdminfo": served.info,
         "/ciscoise/mdminfo/": served.info,
     }
-    routes = [Route(prefix + path, serve, methods=["GET"]) for path, serve in paths.items()]
-    return [*routes, Route(f"{prefix}{_PATH}/v2/batchdevices/", served.batch, methods=["POST"])]
+    routes = [Route(prefix + path, Endpoint(serve), methods=["GET"]) for path, serve in paths.items()]
+    return [*routes, Route(f"{prefix}{_PATH}/v2/batchdevices/", Endpoint(served.batch), methods=["POST"])]
 
 
 class _Face:
@@ -248,7 +249,7 @@ def _xml(content: bytes) -> Response:
 
 def _key(criterion: str, value: str) -> Key:
     try:
-        return _KINDS[criterion](value)
+        return key_of(_KINDS[criterion], value)
     except InvalidIdentifierError:
         raise Refusal(400, f"this is no value for {criterion}") from None
 

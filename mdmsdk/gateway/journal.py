@@ -75,10 +75,20 @@ class Decided(NamedTuple):
         return self.answer.key
 
     @property
+    def at(self) -> str:
+        """When it was made, as text."""
+        return datetime.fromtimestamp(self.when, UTC).isoformat(timespec="milliseconds")
+
+    @property
+    def elapsed_ms(self) -> float:
+        """How long the answer took, in milliseconds."""
+        return round(self.seconds * 1000, 1)
+
+    @property
     def age(self) -> float:
-        """How old the oldest word of a server was, in seconds."""
+        """How old the oldest word of a server was, in seconds; exact to milliseconds."""
         said = [one.answered_at.timestamp() for one in self.answer.outcomes]
-        return max(0.0, self.when - min(said, default=self.when))
+        return round(max(0.0, self.when - min(said, default=self.when)), 3)
 
     @property
     def proof(self) -> tuple[str, ...]:
@@ -169,7 +179,7 @@ def decided_row(decided: Decided) -> DecidedRow:
         "reason": decided.reason,
         "override": override_row(override) if override else None,
         "proof": list(decided.proof),
-        "age": round(decided.age, 3),
+        "age": decided.age,
     }
 
 
@@ -177,7 +187,7 @@ def journal_row(decided: Decided) -> JournalRow:
     """A decision as JSON."""
     key = decided.key
     return {
-        "at": datetime.fromtimestamp(decided.when, UTC).isoformat(timespec="milliseconds"),
+        "at": decided.at,
         "face": decided.asker.face,
         "name": decided.asker.name,
         "client": decided.asker.client,
@@ -188,8 +198,8 @@ def journal_row(decided: Decided) -> JournalRow:
         "override": override_row(decided.override) if decided.override else None,
         "proof": list(decided.proof),
         "servers": {one.server: one.status for one in decided.answer.outcomes},
-        "age": round(decided.age, 3),
-        "elapsed_ms": round(decided.seconds * 1000, 1),
+        "age": decided.age,
+        "elapsed_ms": decided.elapsed_ms,
     }
 
 

@@ -5,22 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from starlette.requests import Request
 from starlette.routing import Route
 
 from mdmsdk.gateway.journal import Asker
-from mdmsdk.gateway.questions import Nothing, read, read_body, read_query
+from mdmsdk.gateway.questions import Nothing, read, read_body, read_path, read_query
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import Receive, Send
+    from starlette.types import Scope as Connection
 
     from mdmsdk.gateway.gateway import Gateway
     from mdmsdk.gateway.settings import RestFace, Scope
     from mdmsdk.models import FrozenModel
 
-__all__ = ["JSON", "NDJSON", "Asked", "Operation"]
+__all__ = ["JSON", "NDJSON", "Asked", "Endpoint", "Operation"]
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -67,18 +69,36 @@ class Operation:
 
     def route(self, gateway: Gateway, face: RestFace | None) -> Route:
         """The route that serves it."""
+        plain = read(self.question, {}) if self.method == "GET" else None
 
-        async def endpoint(request: Request) -> Response:
+        async def answer(request: Request) -> Response:
             name, client = "", gateway.client(request)
             if face and self.scope:
                 header = request.headers.get("authorization", "")
                 name = gateway.access.bearer(face.keys, client, header, self.scope)
             asker = Asker("rest", name, client)
-            place = read(self.place, request.path_params, status=404)
+            place = read_path(self.place, tuple(request.path_params.items()))
             if self.method == "GET":
-                return await self.serve(Asked(asker, place, read_query(self.question, request)))
+                asks = request.scope["query_string"]
+                question = read_query(self.question, request) if asks else plain
+                return await self.serve(Asked(asker, place, question))
             read_query(Nothing, request)
             question = read_body(self.question, await gateway.body(request))
             return await self.serve(Asked(asker, place, question))
 
-        return Route(self.path, endpoint, methods=[self.method], name=self.serve.__name__)
+        return Route(self.path, Endpoint(answer), methods=[self.method], name=self.serve.__name__)
+
+
+class Endpoint:
+    """An application of ASGI that gives an answer to each request.
+
+    Starlette makes one of a function, with a look-out for errors around it; that is the door's affair.
+    """
+
+    def __init__(self, answer: Callable[[Request], Awaitable[Response]]) -> None:
+        self._answer = answer
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        """Answer."""
+        response = await self._answer(Request(scope, receive, send))
+        await response(scope, receive, send)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 from urllib.parse import unquote
 
@@ -16,7 +17,11 @@ from mdmsdk.models import FrozenModel
 from mdmsdk.wire import read_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
+
+    from mdmsdk.identifiers import Key
 
 __all__ = [
     "Named",
@@ -25,13 +30,16 @@ __all__ = [
     "OfServers",
     "Question",
     "in_path",
+    "key_of",
     "parameters",
     "read",
     "read_body",
+    "read_path",
     "read_query",
 ]
 
 _MOST_KEYS = 10_000
+_REMEMBERED = 4096
 _BROKEN = re.compile("%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _ELSEWHERE = re.compile(r"(^|[/\\])\.{1,2}($|[/\\])")
@@ -212,6 +220,26 @@ def read(model: type[_ModelT], given: Any, status: int = 400) -> _ModelT:
             f"{'.'.join(map(str, one['loc'])) or 'the request'}: {one['msg']}" for one in error.errors()[:5]
         ]
         raise Refusal(status, "the request cannot be read", "; ".join(found)) from None
+
+
+@lru_cache(_REMEMBERED)
+def read_path(model: type[_ModelT], given: tuple[tuple[str, str], ...]) -> _ModelT:
+    """What stands in a path, by name; the same path is asked again and again.
+
+    Raises:
+        Refusal: it is not of the model.
+    """
+    return read(model, dict(given), status=404)
+
+
+@lru_cache(_REMEMBERED)
+def key_of(parse: Callable[[str], Key], text: str) -> Key:
+    """A key; the same device comes to the door again and again.
+
+    Raises:
+        InvalidIdentifierError: the text is none.
+    """
+    return parse(text)
 
 
 def _scalar(text: str) -> Any:

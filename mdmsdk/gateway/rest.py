@@ -16,7 +16,7 @@ from mdmsdk.gateway.lists import offending, records
 from mdmsdk.gateway.openapi import describe
 from mdmsdk.gateway.operations import JSON, NDJSON, Operation
 from mdmsdk.gateway.problems import Problem, problem_of
-from mdmsdk.gateway.questions import Named, Narrowed, OfServers, Question
+from mdmsdk.gateway.questions import Named, Narrowed, OfServers, Question, key_of
 from mdmsdk.gateway.written import Written
 from mdmsdk.identifiers import KEY_KINDS, Key, parse_key
 
@@ -184,7 +184,7 @@ class _Face:
         if decided.override:
             return _json(decided_row(decided))
         row = self._written.of(decided.answer, "", lambda: _without_age(decided))
-        return Response(b'%s,"age":%r}' % (row, round(decided.age, 3)), media_type=JSON)
+        return Response(b'%s,"age":%r}' % (row, decided.age), media_type=JSON)
 
     async def noncompliant(self, asked: Asked) -> Response:
         """List the devices that do not comply, or are denied by an override.
@@ -257,6 +257,6 @@ def _encoded(content: Any) -> bytes:
 
 def _keys(texts: Sequence[str], parse: Callable[[str], Key]) -> list[Key]:
     try:
-        return list(map(parse, texts))
+        return [key_of(parse, text) for text in texts]
     except InvalidIdentifierError as error:
         raise Refusal(400, error.message, error.hint or "") from None

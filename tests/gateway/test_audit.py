@@ -22,7 +22,7 @@ from mdmsdk.gateway.journal import Asker, Decided
 from mdmsdk.gateway.settings import AuditLog, Override
 from mdmsdk.identifiers import Mac, Serial
 from mdmsdk.models import Decision
-from tests.gateway.conftest import LOGIN, MAC, device
+from tests.gateway.conftest import GUID, LOGIN, MAC, device
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,6 +64,24 @@ def test_each_decision_of_both_faces_is_a_line(gateway: Open, tmp_path: Path) ->
     assert first["age"] >= 0
     assert MAC not in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_who_asks_again_is_told_apart_where_the_answer_is_kept(gateway: Open, tmp_path: Path) -> None:
+    path = tmp_path / "audit.log"
+    audit = {"file": str(path), "hash_key": SECRET}
+    faces: Faces = gateway({"one": [device()]}, audit=audit, federation={"cache_ttl": 60})
+    for _ in range(2):
+        faces.rest.get(f"/v1/devices/mac/{MAC}")
+        faces.ask(3, "macaddress", BARE)
+        faces.rest.get(f"/v1/devices/guid/{GUID}")
+    found = rows(path)
+    assert [row["face"] for row in found] == ["rest", "ise", "rest"] * 2
+    assert [row["kind"] for row in found] == ["mac", "mac", "guid"] * 2
+    assert len({row["key"] for row in found}) == 2
+    assert [row["age"] for row in found[::3]] == sorted(row["age"] for row in found[::3])
+    same = ("key", "kind", "decision", "override", "proof", "servers", "complete")
+    assert [found[0][name] for name in same] == [found[3][name] for name in same]
+    assert list(found[0]) == list(found[3])
 
 
 def test_identifiers_stand_there_in_clear_only_where_the_settings_say_so(tmp_path: Path) -> None:
