@@ -51,6 +51,7 @@ def test_every_file_with_async_code_has_a_twin_or_is_none() -> None:
     both |= {PACKAGE / "_run" / name for name in ("quotas.py", "race.py", "streams.py")}
     both |= {PACKAGE / "federation" / name for name in ("answers.py", "lists.py", "members.py", "servers.py")}
     both |= {PACKAGE / "federation" / name for name in ("cache.py", "flights.py", "rounds.py", "shelf.py")}
+    both |= {PACKAGE / "client" / "described.py"}
     both |= {PACKAGE / "doctor" / name for name in ("agreement.py", "examination.py", "way.py")}
     both |= {
         PACKAGE / "store" / name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from datetime import UTC
 from functools import partial
@@ -17,10 +16,10 @@ from mdmsdk._run.quotas import quota_of
 from mdmsdk._run.rules import fit_to_show
 from mdmsdk._run.runner import Runner
 from mdmsdk.client import verdict
+from mdmsdk.client.described import Described
 from mdmsdk.client.verdict import Records
 from mdmsdk.errors import (
     ConfigurationError,
-    EndpointNotFoundError,
     IncompleteListError,
     MdmError,
     MdmTimeoutError,
@@ -46,17 +45,6 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger("mdmsdk.client")
-# The share of `info_ttl` after which the description is read again while lookups go on.
-_RENEW_EARLY = 0.8
-
-
-class _Description:
-    """What the server said about itself, shared by clients with different policies."""
-
-    def __init__(self) -> None:
-        self.info: ServerInfo | None = None
-        self.read_at = 0.0
-        self.renew_after = 0.0
 
 
 class AsyncMdmClient:
@@ -86,7 +74,7 @@ class AsyncMdmClient:
         self.server = server or urlsplit(provider.settings.base_url).hostname or ""
         self._runner = Runner(self._waits, provider, self.server, provider.settings.policy, http)
         self._home = self._runner
-        self._described = _Description()
+        self._described = Described(self._runner, self._waits)
         self._rules = verdict.rules_of(provider.settings)
 
     async def __aenter__(self) -> Self:
@@ -185,6 +173,7 @@ class AsyncMdmClient:
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         twin._runner = self._runner.with_policy(policy)
+        twin._described = self._described.under(twin._runner)
         return twin
 
     def _budget(self, deadline: float | None) -> Budget:
@@ -202,7 +191,7 @@ class AsyncMdmClient:
                 one page of its inventory tells.
         """
         budget = self._budget(deadline)
-        info = await self._describe("heartbeat", fresh=True, budget=budget)
+        info = await self._described.read("heartbeat", budget, fresh=True)
         if self._rules and Capability.INVENTORY in self.provider.capabilities:
             await self._check_rules(self._rules, budget)
         return info
@@ -230,7 +219,7 @@ class AsyncMdmClient:
         key = verdict.as_key(key)
         self._require(key)
         budget = self._budget(deadline)
-        devices: list[Device] = await self._with_info("find", "find", key, budget=budget)
+        devices: list[Device] = await self._described.ask("find", "find", key, budget=budget)
         return self._accept(key, devices)
 
     async def lookup_many(
@@ -284,7 +273,7 @@ class AsyncMdmClient:
         """
         self._require_capability(Capability.REASONS)
         budget = self._budget(deadline)
-        record: Device = await self._with_info("reasons", "reasons", device, budget=budget)
+        record: Device = await self._described.ask("reasons", "reasons", device, budget=budget)
         return verdict.explained(self._settled(self._judged(record)), device)
 
     async def _check_rules(self, rules: Rules, budget: Budget) -> None:
@@ -295,7 +284,7 @@ class AsyncMdmClient:
         """
         coverage = verdict.Coverage(rules)
         try:
-            page: Page[Device] = await self._with_info("heartbeat", "devices_page", None, budget=budget)
+            page: Page[Device] = await self._described.ask("heartbeat", "devices_page", None, budget=budget)
         except MdmError as error:
             _log.info("%s: looking whether the rules say anything failed: %s", self.server, error.message)
             return
@@ -362,9 +351,9 @@ class AsyncMdmClient:
         budget = hurry.budget(self._runner.policy.deadline)
         try:
             if len(keys) == 1:
-                found = {keys[0]: await self._with_info("find", "find", keys[0], budget=budget)}
+                found = {keys[0]: await self._described.ask("find", "find", keys[0], budget=budget)}
             else:
-                found = await self._with_info("find", "find_batch", keys, budget=budget)
+                found = await self._described.ask("find", "find_batch", keys, budget=budget)
         except MdmError as error:
             found = dict.fromkeys(keys, error)
         elapsed_ms = (time.monotonic() - began) * 1000
@@ -375,7 +364,7 @@ class AsyncMdmClient:
         began, budget = time.monotonic(), hurry.budget(self._runner.policy.deadline)
         found: Found
         try:
-            found = await self._with_info("find", "find_in", place, names, budget=budget)
+            found = await self._described.ask("find", "find_in", place, names, budget=budget)
         except MdmError as error:
             found = dict.fromkeys(names, error)
         elapsed_ms = (time.monotonic() - began) * 1000
@@ -389,58 +378,6 @@ class AsyncMdmClient:
         except MdmError as error:
             error.locate(server=self.server, provider=self.provider.name, operation="find")
             return Records(key, error=error, elapsed_ms=elapsed_ms)
-
-    async def _describe(
-        self, operation: str, *, fresh: bool = False, budget: Budget | None = None
-    ) -> ServerInfo:
-        """The server's description, from memory if it is young enough; asked for by one flow at a time."""
-        described, policy = self._described, self._runner.policy
-        asked_at = time.monotonic()
-        if not fresh and described.info and asked_at < described.read_at + policy.info_ttl:
-            if asked_at > max(described.read_at + policy.info_ttl * _RENEW_EARLY, described.renew_after):
-                described.renew_after = math.inf
-                self._waits.detach(self._describe_again)
-            return described.info
-        budget = budget or Budget(policy.deadline)
-        turn = self._runner.shared.now.describing.turn()
-        try:
-            await turn.take(budget)
-            if described.info is None or described.read_at < asked_at:
-                info = await self._runner.run(operation, budget, "heartbeat")
-                described.info = info.model_copy(
-                    update={"server": self.server, "provider": self.provider.name}
-                )
-                described.read_at = time.monotonic()
-            return described.info
-        finally:
-            turn.done()
-
-    async def _describe_again(self) -> None:
-        """Read the description again before it is too old, while lookups go on with the old one."""
-        # Whatever patience the lookup has that noticed.
-        home = self._under(self._home.policy)
-        try:
-            await home.heartbeat()
-        except MdmError as error:
-            _log.info("%s: reading the description again failed: %s", self.server, error.message)
-        finally:
-            policy = self._home.policy
-            self._described.renew_after = time.monotonic() + policy.info_ttl * (1 - _RENEW_EARLY) / 4
-
-    async def _with_info(self, operation: str, method: str, *args: Any, budget: Budget | None = None) -> Any:
-        """What a method gives that needs the server's description; if it proves stale, with a new one."""
-        budget = budget or Budget(self._runner.policy.deadline)
-        known = self._described.info
-        info = await self._describe(operation, budget=budget)
-        try:
-            return await self._runner.run(operation, budget, method, info, *args)
-        except EndpointNotFoundError:
-            if info is not known:
-                raise
-            info = await self._describe(operation, fresh=True, budget=budget)
-            if info.same_as(known):
-                raise
-            return await self._runner.run(operation, budget, method, info, *args)
 
     def _reading(self, operation: str, rules: Rules | None = None) -> verdict.Reading:
         """A list before its first page.
@@ -483,7 +420,7 @@ class AsyncMdmClient:
         try:
             budget = Budget(self._runner.policy.list_patience, patient=True)
             given = (*reading.given, reading.cursor)
-            page = await self._with_info(reading.operation, reading.method, *given, budget=budget)
+            page = await self._described.ask(reading.operation, reading.method, *given, budget=budget)
             for row in reading.take(page):
                 device = self._settled(self._judged(row))
                 if found := reading.pick(row, device, self.server_time):

@@ -18,7 +18,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response as HttpResponse
 
 from mdmsdk._run import gate, tokens
-from mdmsdk.client import aio
+from mdmsdk.client import described
 from mdmsdk.errors import EndpointNotFoundError
 from mdmsdk.flow import Flow, done, send, together
 from mdmsdk.identifiers import Mac, Serial
@@ -186,7 +186,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of tokens, breaker and descriptions."""
     made = Clock()
-    for module in (aio, gate, tokens):
+    for module in (described, gate, tokens):
         monkeypatch.setattr(module, "time", made)
     return made
 

@@ -622,7 +622,7 @@ class TestDescription:
     ) -> None:
         client = tiny(policy={"info_ttl": 100.0})
         client.lookup(MAC)
-        described = getattr(client.wrapped, "_inner", client.wrapped)._described
+        described = getattr(client.wrapped, "_inner", client.wrapped)._described._known
         first = described.read_at
         clock.ahead = 85.0
         script.routes["/info"] = Answer("", wait=1.0)
