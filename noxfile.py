@@ -285,6 +285,13 @@ def deployed(session: nox.Session) -> None:
 
 
 @nox.session
+def image(session: nox.Session) -> None:
+    """Build the image of deploy/ over that of MDM_BASE_IMAGE, and run it with Podman or Docker. Minutes."""
+    install(session, *group("test", "image"), *CONSTRAINTS)
+    session.run("pytest", "-s", *(session.posargs or ["tests/gateway/test_image.py"]))
+
+
+@nox.session
 def mutants(session: nox.Session) -> None:
     """Plant bugs into sample plugins, which the contract suite must find, and let new plugins pass it."""
     install(session, *group("test", "lint", "package"), *CONSTRAINTS)
@@ -327,7 +334,7 @@ def constraints(session: nox.Session) -> None:
     session.install("uv", *CONSTRAINTS)
     session.run(
         *("uv", "pip", "compile", "--quiet", "--universal", "--upgrade", "--all-extras", "--group=dev"),
-        *("--group=foreign", "--group=described"),
+        *("--group=foreign", "--group=described", "--group=image"),
         *("--no-annotate", "--no-emit-index-url", "--custom-compile-command=nox -s constraints"),
         *("--output-file=constraints.txt", *projects()),
     )

@@ -7,20 +7,17 @@ import os
 import re
 import shutil
 import signal
-import socket
-import ssl
 import subprocess
 import sys
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-import trustme
 
 from mdmsdk.simulator import Fleet, IseSimulator, serve
 from tests.gateway.conftest import LOGIN, MDMINFO
+from tests.gateway.deployed import free_port, open_folder, secrets, ssl_of
 from tests.gateway.test_deploy import COMPOSE, CONTAINER, DEPLOY
 
 if TYPE_CHECKING:
@@ -35,11 +32,8 @@ ROOT = DEPLOY.parent
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A folder that a user without rights may look into."""
-    found = Path(mkdtemp(prefix="mdm-deployed-"))
-    found.chmod(0o755)
-    yield found
-    shutil.rmtree(found)
+    with open_folder() as found:
+        yield found
 
 
 def moved(text: str, place: Path) -> str:
@@ -79,32 +73,6 @@ def nobody(command: list[str]) -> list[str]:
     return [*user, *command]
 
 
-def secrets(place: Path) -> trustme.CA:
-    authority, folder = trustme.CA(), place / "secrets"
-    folder.mkdir()
-    authority.cert_pem.write_to_path(folder / "ca.pem")
-    for name in ("gateway", "redis"):
-        certificate = authority.issue_cert("localhost", "127.0.0.1")
-        (folder / f"{name}.pem").write_bytes(b"".join(one.bytes() for one in certificate.cert_chain_pems))
-        certificate.private_key_pem.write_to_path(folder / f"{name}-key.pem")
-    (folder / "redis-users").write_text(
-        "user default off\nuser mdmsdk on >a-password-of-redis ~mdmsdk:* +@all -@dangerous +info\n"
-    )
-    for name, text in (
-        ("redis", "a-password-of-redis"),
-        ("controller", LOGIN[1]),
-        ("phones", "simulated-password"),
-    ):
-        (folder / f"{name}-password").write_text(text)
-    (folder / "store-key").write_text("k" * 20)
-    return authority
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def test_the_container_and_the_services_work(place: Path) -> None:
     if not shutil.which("redis-server"):
         pytest.skip("redis-server is not installed: apt-get install redis-server")
@@ -134,12 +102,6 @@ def test_the_container_and_the_services_work(place: Path) -> None:
     finally:
         list(map(subprocess.Popen.kill, started))
         list(map(subprocess.Popen.communicate, started))
-
-
-def ssl_of(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
 
 
 def gateway(place: Path, name: str, ports: dict[str, int], server: dict[str, Any]) -> subprocess.Popen[bytes]:
