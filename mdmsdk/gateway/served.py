@@ -218,17 +218,13 @@ class Served:
         self._server.should_exit = True
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._house.app(scope, receive, self._last(send) if self._server.leaving else send)
-
-    def _last(self, send: Send) -> Send:
-        """Tell the client that no other request on its connection would be answered."""
-
         async def answer(message: Any) -> None:
-            if message["type"] == "http.response.start":
+            # No other request on its connection would be answered.
+            if self._server.leaving and message["type"] == "http.response.start":
                 message = {**message, "headers": [*message["headers"], _CLOSE]}
             await send(message)
 
-        return answer
+        await self._house.app(scope, receive, answer)
 
     def start(self, work: Coroutine[None, None, None]) -> None:
         """Do something beside serving."""

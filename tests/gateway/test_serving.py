@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -60,6 +61,23 @@ def test_it_serves_reads_anew_and_ends(
     process.send_signal(signal.SIGTERM)
     assert asking.communicate()[0] == b"200\n"
     assert process.wait(60) in {0, -signal.SIGTERM}
+
+
+def test_what_is_answered_after_the_signal_says_that_its_connection_ends() -> None:
+    served: Any = serving.Served(None)
+    sent: list[Any] = []
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        for leaving in (False, True):  # the signal comes while this is under way
+            served._server.leaving = leaving
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def keep(message: Any) -> None:
+        sent.append(message)
+
+    served._house = served._server = SimpleNamespace(app=app, leaving=False)
+    asyncio.run(served._serve({}, keep, keep))
+    assert [message["headers"] for message in sent] == [[], [(b"connection", b"close")]]
 
 
 def mdm(*args: str) -> subprocess.CompletedProcess[str]:
