@@ -13,8 +13,7 @@ def answers(url: str) -> bool:
     """Whether somebody serves there.
 
     The certificate is for the name by which clients know the gateway, and not for this address. A gateway
-    that asks for a certificate of the client has answered with that, and one that lets only some networks in
-    with 403.
+    that asks for a certificate of the client has answered with that.
     """
     context = ssl.create_default_context()
     context.check_hostname = False
@@ -23,9 +22,6 @@ def answers(url: str) -> bool:
     try:
         with urllib.request.build_opener(*handlers).open(url, timeout=4) as answer:
             return bool(answer.status == http.HTTPStatus.OK)
-    except urllib.error.HTTPError as error:
-        error.close()
-        return error.code == http.HTTPStatus.FORBIDDEN
     except (http.client.RemoteDisconnected, ConnectionResetError):
         # With TLS 1.3 that may be all that who brings no certificate learns, and after the handshake. And it
         # is what a gateway does with more connections than it can tell that it is full.
