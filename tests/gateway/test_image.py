@@ -340,8 +340,8 @@ def test_a_container_without_any_place_to_write_says_so(image: str, place: Path)
     mounts = [
         f"--volume={place}/{one}:ro" for one in ("mdm.toml:/etc/mdmsdk/mdm.toml", "secrets:/run/secrets")
     ]
-    engine("run", "--name", name, "--read-only", *options, *mounts, image, status=2)
     try:
+        engine("run", "--name", name, "--read-only", *options, *mounts, image, status=2)
         assert "several workers need a folder" in log_of(name)
     finally:
         engine("rm", "--force", name)
