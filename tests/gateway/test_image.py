@@ -54,7 +54,7 @@ pytestmark = [
 LOOK = """
 import glob, importlib.metadata, json, os, shutil, ssl, stat, zoneinfo
 zoneinfo.ZoneInfo("Europe/Berlin")
-paths = ssl.get_default_verify_paths()
+paths, cache = ssl.get_default_verify_paths(), os.path.expanduser("~/.cache")
 modules = [path for path in glob.glob("/opt/mdmsdk/lib/**/*.py", recursive=True)]
 tag = __import__("sys").implementation.cache_tag
 def compiled(path):
@@ -72,7 +72,7 @@ for folder, folders, files in os.walk("/"):
             loose.append(os.path.join(folder, one))
 print(json.dumps({
     "compilers": [one for one in ("cc", "gcc", "g++", "clang", "rustc", "make") if shutil.which(one)],
-    "left": [one for one in ("/build", os.path.expanduser("~/.cache"), "/run/secrets", "/etc/mdmsdk") if os.path.exists(one)]
+    "left": [one for one in ("/build", cache, "/run/secrets", "/etc/mdmsdk") if os.path.exists(one)]
         + glob.glob("/opt/**/constraints.txt", recursive=True) + glob.glob("/opt/**/*-key*", recursive=True),
     "loose": loose,
     "distributions": {one.name: one.version for one in importlib.metadata.distributions()},
