@@ -72,7 +72,7 @@ def build(federation: AsyncMdmFederation, settings: GatewaySettings) -> Door:
     routes = [one.route(gateway, settings.rest) for one in operations]
     routes[1:1] = ise_face(gateway, settings.ise) if settings.ise else []
     if settings.rest and settings.rest.page:
-        routes += page()
+        routes += page(settings.workers)
     if metrics:
         routes.append(metrics.route())
     return Door(Router(routes, redirect_slashes=False, lifespan=lifespan), gateway, metrics)

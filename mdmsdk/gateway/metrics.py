@@ -7,6 +7,7 @@ into files that whichever is asked adds up (`mdmsdk.gateway.together`).
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter as Tally
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import anyio
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -24,6 +26,9 @@ from mdmsdk.gateway.clients import is_here
 from mdmsdk.gateway.together import folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.metrics_core import Metric
     from starlette.requests import Request
 
     from mdmsdk.gateway.gateway import Gateway
@@ -34,6 +39,8 @@ __all__ = ["Metrics"]
 _log = logging.getLogger("mdmsdk.gateway")
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _SLOW = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_NEVER = math.inf
+"""The age of what never was; of several workers, a number that is none would hide those of others."""
 _EVERY = 15.0
 """Seconds after which what does not come by itself is looked at; Prometheus asks about as often."""
 
@@ -71,7 +78,7 @@ class Metrics:
             "server",
         )
         self._directory = self._counter("directory_answers", "What the directory said.", "server", "said")
-        self._walked = self._gauge("directory_age_seconds", "Age of the last complete walk.", "min", "server")
+        self._walked = self._gauge("directory_age_seconds", "Age of the last complete walk.", "max", "server")
         self._list = self._gauge("gateway_list_age_seconds", "Age of the last complete list.", "min")
         self._active = self._gauge("gateway_overrides", "Overrides that have not expired.", "max", "decision")
         self._open = self._gauge("server_breaker_open", "Whether a server is left alone.", "max", "server")
@@ -138,7 +145,7 @@ class Metrics:
         for decision in ("allow", "deny"):
             self._of(self._active, decision).set(active[decision])
         age = gateway.readings.age
-        self._list.set(float("nan") if age is None else age)
+        self._list.set(_NEVER if age is None else age)
         if directory := gateway.federation.directory:
             self._count(directory._said)  # noqa: SLF001
             await self._look_at_walks(directory)
@@ -155,7 +162,7 @@ class Metrics:
         except StoreError:
             return
         for one in found:
-            age = float("nan") if one.walked_at is None else time() - one.walked_at.timestamp()
+            age = _NEVER if one.walked_at is None else time() - one.walked_at.timestamp()
             self._of(self._walked, one.server).set(age)
 
     def route(self) -> Route:
@@ -169,10 +176,8 @@ class Metrics:
         return Response(encode(self._gathered()), headers={"Content-Type": kind})
 
     def _gathered(self) -> CollectorRegistry:
-        if self._folder is None:
-            return self._registry
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry, self._folder)  # type: ignore[no-untyped-call]
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Shown(self._registry if self._folder is None else _together(self._folder)))
         return registry
 
     def _admit(self, request: Request) -> None:
@@ -187,3 +192,23 @@ class Metrics:
             gateway.access.bearer(rest.keys, client, request.headers.get("authorization", ""), "metrics")
         elif not is_here(client):
             raise Refusal(403, "metrics are for this machine alone", 'metrics = "key" lets others in.')
+
+
+class _Shown(Collector):
+    """Metrics as they are shown: an age since never is no number."""
+
+    def __init__(self, inner: Collector) -> None:
+        self._inner = inner
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._inner.collect():
+            if metric.type == "gauge":
+                metric.samples = [
+                    one._replace(value=math.nan) if one.value == _NEVER else one for one in metric.samples
+                ]
+            yield metric
+
+
+def _together(place: str) -> Collector:
+    """What all workers wrote into a folder."""
+    return MultiProcessCollector(None, place)  # type: ignore[no-untyped-call]

@@ -27,6 +27,11 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
 }
+_PLACE = b"<!-- workers -->"
+_SHARED = (
+    b'<p class="soft">One of %d workers shows its own here; the next look may show those of another one. '
+    b"The audit log has all.</p>"
+)
 _FILES = {
     "/": ("page.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
@@ -34,13 +39,18 @@ _FILES = {
 }
 
 
-def page() -> list[Route]:
-    """The routes of the page."""
-    return [_route(path, *file) for path, file in _FILES.items()]
+def page(workers: int) -> list[Route]:
+    """The routes of the page.
+
+    Args:
+        workers: how many serve; each has decisions of its own.
+    """
+    return [_route(path, workers, *file) for path, file in _FILES.items()]
 
 
-def _route(path: str, name: str, media: str) -> Route:
+def _route(path: str, workers: int, name: str, media: str) -> Route:
     content = files("mdmsdk.gateway").joinpath("static", name).read_bytes()
+    content = content.replace(_PLACE, _SHARED % workers if workers > 1 else b"")
 
     async def serve(_: Request) -> Response:
         return Response(content, headers=_HEADERS, media_type=media)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from prometheus_client import Gauge, mmap_dict
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
@@ -21,9 +22,11 @@ from mdmsdk._run.stop import Stop
 from mdmsdk.directory import DirectorySettings
 from mdmsdk.errors import ConnectError
 from mdmsdk.gateway import GatewaySettings
+from mdmsdk.gateway.gateway import Gateway
+from mdmsdk.gateway.metrics import _NEVER, Metrics
 from mdmsdk.gateway.together import forget
 from mdmsdk.provider import Limits
-from mdmsdk.testing import FakeServer
+from mdmsdk.testing import FakeAsyncMdmFederation, FakeServer
 from tests.gateway.conftest import GUID, KEY, MAC, device
 
 if TYPE_CHECKING:
@@ -173,6 +176,41 @@ def test_of_a_worker_that_ended_what_it_counted_stays(
         (tmp_path / name).touch()
     forget(17)
     assert {path.name for path in tmp_path.iterdir()} == {"counter_17.db", "gauge_livemin_18.db"}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_several_workers_one_that_never_read_hides_no_other(
+    gateway: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: int
+) -> None:
+    """What two workers wrote, as prometheus-client keeps it; in whichever order it is read."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    monkeypatch.setattr("glob.glob", lambda _: sorted(map(str, tmp_path.iterdir()))[::order])
+    faces: Faces = gateway({"one": []}, metrics="loopback")
+    written: dict[str, tuple[float, float]] = {
+        "livemin gateway_list_age_seconds": (_NEVER, 5.0),
+        "livemax directory_age_seconds": (7.0, 5.0),
+        "livemin server_requests_left": (3.0, 8.0),
+        "livemax server_breaker_open": (0.0, 1.0),
+    }
+    for what, values in written.items():
+        mode, name = what.split()
+        labels = [] if name.startswith("gateway") else ["server"]
+        for process, value in enumerate(values):
+            file: Any = mmap_dict.MmapedDict(str(tmp_path / f"gauge_{mode}_{process}.db"))  # type: ignore[no-untyped-call]
+            key = mmap_dict.mmap_key(f"mdm_{name}", f"mdm_{name}", labels, ["one"][: len(labels)], "Help.")
+            file.write_value(key, value, 0.0)
+            file.close()
+    found = read(faces)
+    assert found("gateway_list_age_seconds") == 5
+    assert found("directory_age_seconds", server="one") == 7
+    assert found("server_requests_left", server="one") == 3
+    assert found("server_breaker_open", server="one") == 1
+    modes = {
+        f"{one._multiprocess_mode} {one._name.removeprefix('mdm_')}"
+        for one in vars(Metrics(Gateway(FakeAsyncMdmFederation({"one": []}), GatewaySettings()))).values()
+        if isinstance(one, Gauge)
+    }
+    assert modes == {*written, "livemax gateway_overrides"}
 
 
 def test_the_dashboard_names_no_metric_that_is_not_there(gateway: Open) -> None:

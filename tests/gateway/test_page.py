@@ -41,6 +41,12 @@ def test_the_files_hold_nothing_and_let_nothing_in(gateway: Open) -> None:
     assert [off.rest.get(path).status_code for path in ("/", "/page.css", "/page.js")] == [404] * 3
 
 
+def test_it_says_where_there_are_decisions_of_other_workers(gateway: Open) -> None:
+    alone, one_of_four = (gateway({"one": []}, workers=count).rest.get("/").text for count in (1, 4))
+    assert "workers" not in alone
+    assert "One of 4 workers shows its own" in one_of_four
+
+
 @pytest.fixture(scope="module")
 def origin() -> Iterator[str]:
     """A gateway over a server that knows a device of a hostile name, and one that is not there."""
