@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mdmsdk.errors import ConfigurationError
+from mdmsdk.errors import ConfigurationError, PermissionDeniedError
 from mdmsdk.models import Compliance, ComplianceState
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mdmsdk.models import Device
     from mdmsdk.rows import Row
 
-__all__ = ["Fact", "Meant", "check_meant", "conclude", "offends", "weigh"]
+__all__ = ["Fact", "Meant", "check_meant", "check_sight", "conclude", "offends", "weigh"]
 
 _LONGEST_WORD = 80
 Meant = AbstractSet[tuple[str, bool | None]]
@@ -81,6 +81,24 @@ def check_meant(meant: Meant, says: str, hint: str) -> None:
         all_ = "the devices of this server, which are " + " and ".join(sorted({part for part, _ in meant}))
         what = f"any of the {' or '.join(silent)}" if silent else all_
         raise ConfigurationError(f"{says} nothing about {what}", hint=hint)
+
+
+def check_sight(rows: Collection[object], hint: str) -> None:
+    """Accept that an account sees a device, of those that it was given when it asked for any.
+
+    Args:
+        rows: what it was given.
+        hint: which rights to give it.
+
+    Raises:
+        PermissionDeniedError: nothing.
+    """
+    if not rows:
+        raise PermissionDeniedError(
+            "the account sees no device, so that it cannot tell an unknown one",
+            status=200,
+            hint=f"{hint} A server without any device yet has no say: leave it out until it has one.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

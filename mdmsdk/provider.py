@@ -291,6 +291,19 @@ class MdmProvider(ABC):
     def heartbeat(self) -> Flow[ServerInfo]:
         """Reach the server and learn what it is; what the other methods need goes into the answer."""
 
+    def see_a_device(self, info: ServerInfo) -> Flow[None]:
+        """Make sure that the account sees any device, by one small request.
+
+        Many servers answer an account that has lost its role or its groups with empty lists and 200. So it is
+        asked where an answer names no device at all: only then does nothing mean "not known here" and "all
+        comply". By default nothing is asked: for servers that cannot tell.
+
+        Raises:
+            PermissionDeniedError: it sees none (see `mdmsdk.evidence.check_sight`).
+        """
+        del info
+        return done(None)
+
     def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
         """Every record of the server's answer to a search by this key; [] where the server does not know it.
 

@@ -45,6 +45,17 @@ class Plugin:
         """
         if method == "login" and not self._knows_previous:
             args = args[:1]
+        flow = self._flow(method, *args)
+        return self._sure(flow, args[0]) if method in _LOOKUPS else flow
+
+    def _sure(self, flow: Flow[Any], info: ServerInfo) -> Flow[Any]:
+        """What a lookup gives; where that is no record of any key, the account has to see a device at all."""
+        result = yield from flow
+        if _says_nothing(result):
+            yield from self._flow("see_a_device", info)
+        return result
+
+    def _flow(self, method: str, *args: Any) -> Flow[Any]:
         flow = self._call(method, *args)
         if isinstance(flow, Generator):
             return flow
@@ -273,6 +284,15 @@ def _wrong_page(result: Any, _: tuple[Any, ...]) -> str | None:
     ):
         return "a Page whose sent is no list of texts"
     return (wrong := _wrong_rows(result.items)) and f"a Page with {wrong}"
+
+
+_LOOKUPS = frozenset({"find", "find_batch", "find_in"})
+
+
+def _says_nothing(result: Any) -> bool:
+    answers = list(result.values()) if isinstance(result, Mapping) else [result]
+    rows = [one for one in answers if isinstance(one, list | tuple)]
+    return bool(rows) and not any(rows)
 
 
 _RESULTS: dict[str, Callable[[Any, tuple[Any, ...]], str | None]] = {

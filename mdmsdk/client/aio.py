@@ -425,6 +425,8 @@ class AsyncMdmClient:
                 device = self._settled(self._judged(row))
                 if found := reading.pick(row, device, self.server_time):
                     devices.append(found)
+            if reading.blank and not reading.more:
+                await self._described.ask(reading.operation, "see_a_device", budget=budget)
             reading.check()
         except MdmError as error:
             reading.more = False

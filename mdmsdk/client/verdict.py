@@ -261,6 +261,7 @@ class Listing(Progress):
         cursor: where the next page is.
         more: whether there is a next page.
         collected: how many devices were handed out; who leaves one out afterwards takes it off.
+        blank: whether no row came so far, as far as the provider says.
     """
 
     def __init__(self, max_pages: int, *, noncompliant: bool) -> None:
@@ -268,6 +269,7 @@ class Listing(Progress):
         self.cursor: Any = None
         self.more: bool = True
         self.collected: int = 0
+        self.blank: bool = True
         self._came = 0
         self._noncompliant = noncompliant
         self._listed, self._sent = Seen(), Seen()
@@ -281,6 +283,7 @@ class Listing(Progress):
                 than the server counts.
         """
         before = self._came
+        self.blank = self.blank and not page.items and not page.sent
         for device in page.items:
             passes = device.compliance.state is ComplianceState.COMPLIANT and not device.doubtful
             if self._noncompliant and passes:
@@ -336,6 +339,7 @@ class Reading(Listing):
         """Go on where another reading of the same list had come to, with so many devices."""
         self.cursor: Any = cursor
         self.collected: int = came
+        self.blank: bool = not came
         self._came = came
 
     def pick(self, row: Device, device: Device, now: datetime) -> Device | None:

@@ -194,7 +194,8 @@ class Corpus:
                 except MdmError:
                     continue
                 if found is not None:
-                    yield Asked(key, names, found.compliance.state.value, tuple(self._log))
+                    shown = {own.value for kind in KEY_KINDS.values() for own in found.shown(kind)}
+                    yield Asked(key, names | shown, found.compliance.state.value, tuple(self._log))
 
     def _reasons(self, client: Any, listed: Iterable[Device]) -> Iterable[Explained]:
         if Capability.REASONS not in self.provider.capabilities:

@@ -51,7 +51,9 @@ FLEET_SIZE, FLEET_SEED = 24, 7
 _DEVICE_FIELDS = ("name", "guid", "udid", "serial_number", "imei", "meid", "user", "phone_number")
 
 
-def record(provider: MdmProvider, keys: list[str], folder: Path, source: str) -> list[Operation]:
+def record(
+    provider: MdmProvider, keys: list[str], folder: Path, source: str, *, made_up: bool = False
+) -> list[Operation]:
     """Record every operation of a provider, each in a cassette of its own with login and discovery.
 
     Args:
@@ -59,6 +61,7 @@ def record(provider: MdmProvider, keys: list[str], folder: Path, source: str) ->
         keys: what to look up, as ``kind:value``; the last may be unknown to the server.
         folder: where the cassettes go.
         source: what is recorded, for the first line of each cassette.
+        made_up: whether nothing of it is private, so that the same gets the same pseudonyms each time.
 
     Raises:
         MdmError: the server does not answer.
@@ -67,9 +70,8 @@ def record(provider: MdmProvider, keys: list[str], folder: Path, source: str) ->
     """
     settings = json.loads(provider.settings.model_dump_json(exclude_defaults=True))
     secrets = secret_values(provider.settings)
-    pseudonyms = Pseudonyms(
-        hashlib.sha256("\n".join([provider.settings.base_url, *secrets]).encode()).digest()
-    )
+    known = [source] if made_up else [provider.settings.base_url, *secrets]
+    pseudonyms = Pseudonyms(hashlib.sha256("\n".join(known).encode()).digest())
     pseudonyms.learn_secret(*secrets)
     published, origins = publishable(settings, pseudonyms, type(provider).settings_type)
     calls: list[tuple[str, str, str | None]] = [("heartbeat", "heartbeat", None)]
@@ -195,9 +197,11 @@ def from_simulator(name: str, folder: Path, habits: Mapping[str, Any] | None = N
         settings = dict(running.settings)
         settings.pop("provider", None)
         provider = make_provider(name, settings)
+        # One after the other, requests stand in the same order each time.
+        vars(provider).update(limits=dataclasses.replace(provider.limits, concurrency=1))
         source = f"the {name} simulator, {FLEET_SIZE} devices, seed {FLEET_SEED}"
         source += "".join(f", {habit} {value}" for habit, value in (habits or {}).items())
-        return record(provider, keys_of(provider, running.simulator), folder, source)
+        return record(provider, keys_of(provider, running.simulator), folder, source, made_up=True)
 
 
 def _habit(text: str) -> tuple[str, Any]:

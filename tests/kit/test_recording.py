@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from mdmsdk.ise import IseProvider
-from mdmsdk.testing import Pseudonyms, find_secrets, load_operations
+from mdmsdk.testing import Pseudonyms, find_secrets, load_operations, record
 from mdmsdk.testing.record import main
 from mdmsdk.testing.secrets import leaks
 
@@ -177,3 +177,14 @@ def _asking(request: Any, number: int) -> Any:
 
 def _in_the_query(self: Any, request: Any, token: Any) -> Any:
     return _asking(token.on(request), self.settings.password.get_secret_value())
+
+
+def test_a_simulator_is_recorded_in_the_same_bytes_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "FLEET_SIZE", 3)
+    told = []
+    for name in ("one", "other"):
+        record.from_simulator("maas360", tmp_path / name)
+        told.append({file.name: file.read_bytes() for file in sorted((tmp_path / name).iterdir())})
+    assert told[0] == told[1]

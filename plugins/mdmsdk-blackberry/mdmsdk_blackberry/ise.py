@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mdmsdk.ise import Answer
     from mdmsdk.wire import Request
 
-__all__ = ["LIMITS", "BlackBerryIseProvider"]
+__all__ = ["ISE_ROLE", "LIMITS", "BlackBerryIseProvider"]
 
 # BlackBerry documents no limit; what public clients do at once is little, and one Core serves it all.
 LIMITS = Limits(concurrency=2)
@@ -24,7 +24,7 @@ _ACCOUNT = (
     "Give user name and password of a local administrator of UEM (Settings > Administrators > Users); an "
     "account of a company directory is not taken here."
 )
-_ROLE = (
+ISE_ROLE = (
     "Give the local administrator a role with 'View users and activated devices' and 'Manage devices', as "
     "the roles Security Administrator and Enterprise Administrator have them."
 )
@@ -42,7 +42,7 @@ class BlackBerryIseProvider(IseProvider):
     vendor = "BlackBerry"
     limits: ClassVar[Limits] = LIMITS
     audience = "ise"
-    refusals = by_status({401: _ACCOUNT, 403: _ROLE, 404: _ADDRESS})
+    refusals = by_status({401: _ACCOUNT, 403: ISE_ROLE, 404: _ADDRESS})
 
     def ask(self, request: Request) -> Flow[Answer]:
         """Send a request, and read what comes by this protocol's rules, whoever sends it."""

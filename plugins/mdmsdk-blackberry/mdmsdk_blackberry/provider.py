@@ -19,6 +19,7 @@ from mdmsdk.errors import (
     MalformedResponseError,
     PermissionDeniedError,
 )
+from mdmsdk.evidence import check_sight
 from mdmsdk.flow import done, joined, or_none, send, together
 from mdmsdk.identifiers import Guid, Imei, Key, Mac, Meid, Serial, Udid, Username
 from mdmsdk.models import ComplianceState, Description, ServerInfo
@@ -28,10 +29,10 @@ from mdmsdk.provider import Capability, MdmProvider, Token
 from mdmsdk.rows import Row
 from mdmsdk.search import Search, find_with, of_one
 from mdmsdk.wire import Request
-from mdmsdk_blackberry.ise import LIMITS, BlackBerryIseProvider
+from mdmsdk_blackberry.ise import ISE_ROLE, LIMITS, BlackBerryIseProvider
 from mdmsdk_blackberry.login import authorization_line, oauth
-from mdmsdk_blackberry.records import UUID, Record, Told, about, settle
-from mdmsdk_blackberry.refusals import REFUSALS, OrderRefusedError, UnknownUserError, read_complaint
+from mdmsdk_blackberry.records import COMPROMISED, UUID, Record, Told, about, settle
+from mdmsdk_blackberry.refusals import REFUSALS, ROLE, OrderRefusedError, UnknownUserError, read_complaint
 from mdmsdk_blackberry.settings import BlackBerrySettings
 
 if TYPE_CHECKING:
@@ -166,6 +167,12 @@ class BlackBerryProvider(MdmProvider):
 
     # --- lookups ---
 
+    # That an administrator whose role is limited to groups sees the devices of those alone is inferred.
+    def see_a_device(self, info: ServerInfo) -> Flow[None]:
+        """Make sure that the administrator sees a device."""
+        del info
+        check_sight((yield from self._page("", 0, 1, in_order=False)).rows, ROLE)
+
     def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
         """Every record of this key, with its user, and judged by the endpoint for Cisco ISE.
 
@@ -254,10 +261,22 @@ class BlackBerryProvider(MdmProvider):
 
         Raises:
             IncompleteListError: one of the lists changed so that devices may be missing, or has no end.
+            PermissionDeniedError: the endpoint's account sees none of the devices.
         """
-        page = yield from self.devices_page(info, cursor)
+        page, ise = (yield from self.devices_page(info, cursor)), UemDescription.of(info).ise
         failing = [one for one in page.items if one.compliance.state is ComplianceState.NONCOMPLIANT]
+        if cursor is None and ise and all(one.compliance.vendor_state == COMPROMISED for one in failing):
+            yield from self._see_one_of(ise, page.items)
         return page_of(failing, page.next_cursor)
+
+    def _see_one_of(self, info: ServerInfo, devices: Sequence[Device]) -> Flow[None]:
+        """Make sure that an empty list of the endpoint for Cisco ISE means something: it knows a device."""
+        named = [one for one in devices if one.shown(Mac) or one.shown(Udid)][:_PROBED]
+        for device in named:
+            if (yield from self._judge(info, device)):
+                return
+        if named:
+            check_sight((), ISE_ROLE)
 
     def devices_page(self, info: ServerInfo, cursor: Any) -> Flow[Page[Device]]:
         """One page of all devices; compliance is what the list of noncompliant ones says.

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
     from mdmsdk.identifiers import Key
 
-__all__ = ["UUID", "Record", "Told", "about", "settle"]
+__all__ = ["COMPROMISED", "UUID", "Record", "Told", "about", "settle"]
 
 UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _USER: Final = re.compile(rf"/users/({UUID.pattern})/userDevices/{UUID.pattern}", re.IGNORECASE)
 _HARDWARE: Final = (Udid, Serial, Imei, Meid)
 """Kinds that name one device; an address may be a dock's."""
+COMPROMISED: Final = "compromised"
 _COMPROMISED: Final = "The device is compromised (jailbroken or rooted)."
 _NOT_KNOWN: Final = (
     "The endpoint for Cisco ISE, which alone knows compliance, does not know the device, or tells of another "
@@ -91,7 +92,7 @@ def _judged(own: Compliance, *, compromised: bool | None) -> Compliance:
         return own
     state = ComplianceState.NONCOMPLIANT
     reasons = tuple(dict.fromkeys((_COMPROMISED, *own.reasons)))
-    word = "compromised" if own.state is not state else own.vendor_state
+    word = COMPROMISED if own.state is not state else own.vendor_state
     return own.model_copy(update={"state": state, "reasons": reasons, "vendor_state": word})
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mdmsdk.rows import Row
     from mdmsdk.wire import Response
 
-__all__ = ["REFUSALS", "OrderRefusedError", "UnknownUserError", "check_token", "read_complaint"]
+__all__ = ["REFUSALS", "ROLE", "OrderRefusedError", "UnknownUserError", "check_token", "read_complaint"]
 
 
 class UnknownUserError(EndpointNotFoundError):
@@ -31,7 +31,7 @@ _LOGIN: Final = (
     "Check username, password and domain; without domain the account is a local one. UEM answers the same "
     "for an account that is locked, so unlock it before the next try."
 )
-_ROLE: Final = (
+ROLE: Final = (
     "Give the administrator a role with 'View users and activated devices' (Settings > Administrators > "
     "Roles)."
 )
@@ -57,7 +57,7 @@ REFUSALS: Final = (
     ),
     Refusal(401, hint=_LOGIN),
     Refusal(403, code=("APPLICATION_NOT_FOUND", "113"), hint=_APPLICATION),
-    Refusal(403, hint=_ROLE),
+    Refusal(403, hint=ROLE),
     Refusal(404, path=r"/users/[^/]+\?", error=UnknownUserError),
     Refusal(404, hint=_ADDRESS),
     Refusal((406, 415), hint=_TYPE),

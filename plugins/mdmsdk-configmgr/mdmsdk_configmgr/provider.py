@@ -23,6 +23,7 @@ from mdmsdk.errors import (
     PermissionDeniedError,
     ResponseError,
 )
+from mdmsdk.evidence import check_sight
 from mdmsdk.flow import done, joined, send, together
 from mdmsdk.identifiers import DeviceId, Guid, Hostname, Key, Mac, Serial
 from mdmsdk.models import ComplianceState, ServerInfo
@@ -127,11 +128,12 @@ class ConfigMgrProvider(MdmProvider):
             PermissionDeniedError: the account sees no site or no device.
             ConfigurationError: a baseline of the settings is not there, or neither enabled nor assigned.
         """
-        sites, _, baselines = yield from together(
+        flows: list[Flow[Any]] = [
             self._get("SMS_Site", select="SiteCode,SiteName,Version"),
-            self._see_a_device(),
             self._get(_BASELINES, select=_NAMED),
-        )
+            self.see_a_device(),
+        ]
+        sites, baselines, _ = yield from together(*flows)
         if not _rows(sites):
             raise PermissionDeniedError("the account sees no site", status=sites.status, hint=NO_DEVICES)
         known = read_baselines(_rows(baselines))
@@ -150,16 +152,14 @@ class ConfigMgrProvider(MdmProvider):
         )
 
     # The service answers an account that has lost its collections with empty lists and 200.
-    def _see_a_device(self) -> Flow[Response]:
-        """Make sure that an empty answer means something, by one that is not.
+    def see_a_device(self, info: ServerInfo | None = None) -> Flow[None]:
+        """Make sure that the account sees a computer.
 
         Raises:
-            PermissionDeniedError: the account sees no device at all.
+            PermissionDeniedError: it sees none.
         """
-        answer = yield from self._get(_SYSTEM, select=_SYSTEM_ID, top=1)
-        if not _rows(answer):
-            raise PermissionDeniedError("the account sees no device", status=answer.status, hint=NO_DEVICES)
-        return answer
+        del info
+        check_sight(_rows((yield from self._get(_SYSTEM, select=_SYSTEM_ID, top=1))), NO_DEVICES)
 
     def _has_arrays(self) -> Flow[bool]:
         """Whether discovered addresses can be searched: no source says that every version takes the query."""
@@ -184,14 +184,10 @@ class ConfigMgrProvider(MdmProvider):
 
         Raises:
             FilterIgnoredError: the server answered about other devices.
-            PermissionDeniedError: the account does not see any device any more.
         """
         at_once = isinstance(keys[0], Mac)  # both spellings are common; a GUID in the other order is rare
         how = Search(ask=partial(self._ask, info), spellings=_spellings, at_once=at_once, most=CHUNK)
-        found = yield from find_with(self, how, keys)
-        if all(answer == [] for answer in found.values()):
-            yield from self._see_a_device()
-        return found
+        return find_with(self, how, keys)
 
     def _ask(self, info: ServerInfo, texts: Texts) -> Flow[Sequence[Device]]:
         kind = type(next(iter(texts)))
@@ -320,8 +316,6 @@ class ConfigMgrProvider(MdmProvider):
             return ids, (yield from self._join(info, (yield from self._systems({*ids}))))
 
         (ids, devices), _ = yield from shrinking(ask, self.settings.page_size)
-        if not ids and cursor is None:
-            yield from self._see_a_device()
         # A row of a user, or one that has changed since: what the record says counts.
         fails = [one for one in devices if one.compliance.state is ComplianceState.NONCOMPLIANT]
         return _page(ids, [one for one in (*fails, *_doubtful(devices)) if _is_managed(one)])

@@ -43,10 +43,10 @@ class Inventory:
         url = self.settings.base_url + path + (f"?filter={encoded(search)}" if search else "")
         return send(Request("GET", url, params or {}, headers={"Accept": "application/json"}))
 
-    def count(self) -> Flow[int]:
-        """How many computers there are."""
-        path = COMPUTERS.path.format(version=self.version)
-        response = yield from self.get(path, {"section": "GENERAL", "page": 0, "page-size": 1})
+    def count(self, realm: Realm = COMPUTERS) -> Flow[int]:
+        """How many devices there are in an inventory."""
+        asked = {"section": "GENERAL", "page": 0, "page-size": 1, **realm.params}
+        response = yield from self.get(realm.path.format(version=self.version), asked)
         return read_page(response.json())[1]
 
     def read(self, search: str = "", since: datetime | None = None) -> ReadPage[Record]:

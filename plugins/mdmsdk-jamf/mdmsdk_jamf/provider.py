@@ -18,7 +18,7 @@ from mdmsdk.errors import (
     PermissionDeniedError,
     VersionMismatchError,
 )
-from mdmsdk.evidence import offends
+from mdmsdk.evidence import check_sight, offends
 from mdmsdk.flow import attempt, newest, or_none, send, together
 from mdmsdk.identifiers import Guid, Hostname, Username
 from mdmsdk.models import ComplianceState, ServerInfo
@@ -30,7 +30,7 @@ from mdmsdk.wire import Request
 from mdmsdk_jamf.inventory import Inventory
 from mdmsdk_jamf.login import client_token, user_token
 from mdmsdk_jamf.lookups import Lookup
-from mdmsdk_jamf.records import DEPRECATED, REALMS, VERSIONS
+from mdmsdk_jamf.records import COMPUTERS, DEPRECATED, REALMS, VERSIONS
 from mdmsdk_jamf.refusals import REFUSALS, complaint
 from mdmsdk_jamf.settings import JamfSettings
 from mdmsdk_jamf.sources import source_of
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from mdmsdk.provider import Page, Token
     from mdmsdk.refusals import Refusal
     from mdmsdk.search import Found
-    from mdmsdk_jamf.records import Record
+    from mdmsdk_jamf.records import Realm, Record
     from mdmsdk_jamf.sources import JamfSource
     from mdmsdk_jamf.sources.searches import Run
 
@@ -110,9 +110,8 @@ class JamfProvider(MdmProvider):
             TokenError, AuthenticationError: the server refuses the client or the user.
         """
         del audience
-        if self.settings.client_id:
-            return client_token(self.settings)
-        return user_token(self.settings, previous)
+        settings = self.settings
+        return client_token(settings) if settings.client_id else user_token(settings, previous)
 
     def logout(self, token: Token) -> Flow[None]:
         """End a user's token; that an API client's can be ended is not described."""
@@ -135,8 +134,8 @@ class JamfProvider(MdmProvider):
         # "Get Jamf Pro API status" has no login and no content; older servers do not have it.
         with suppress(EndpointNotFoundError):
             yield from send(Request("GET", self.settings.base_url + "/api/v1/health-check", audience=None))
-        payload = (yield from Inventory(self.settings).get("/api/v1/jamf-pro-version")).json()
-        version = Row(payload, "a version").required("version")
+        answer = yield from Inventory(self.settings).get("/api/v1/jamf-pro-version")
+        version = Row(answer.json(), "a version").required("version")
         too_old = f"Jamf Pro {version} has none of the inventory versions {', '.join(VERSIONS)}"
         otherwise = VersionMismatchError(too_old, hint=_TOO_OLD)
         api_version, count = yield from newest(self._count, VERSIONS, otherwise=otherwise)
@@ -164,9 +163,9 @@ class JamfProvider(MdmProvider):
             return (f"{said}: update Jamf Pro to 11.30 or later, which has v4.",)
         return ()
 
-    def _count(self, version: str) -> Flow[int | None]:
-        """How many computers there are; None without the privilege, which what needs it will name."""
-        return or_none(Inventory(self.settings, version).count(), PermissionDeniedError)
+    def _count(self, version: str | None, realm: Realm = COMPUTERS) -> Flow[int | None]:
+        """How many devices there are; None without the privilege, which what needs it will name."""
+        return or_none(Inventory(self.settings, version).count(realm), PermissionDeniedError)
 
     def _check_source(self, info: ServerInfo) -> Flow[None]:
         """Look whether the source of compliance says anything about the first devices of each inventory."""
@@ -179,6 +178,12 @@ class JamfProvider(MdmProvider):
             source.check({each for _, read in parts for each in read.meant})
 
     # --- lookups ---
+
+    # "Sites": a user of a site sees the devices of that alone, and all else is not there.
+    def see_a_device(self, info: ServerInfo) -> Flow[None]:
+        """Make sure that the account sees a computer or a mobile device."""
+        seen = yield from together(*(self._count(info.api_version, realm) for realm in REALMS.values()))
+        check_sight([*filter(None, seen)], "Give the account full access, or the site of the devices.")
 
     def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
         """`find` for many keys of one kind, with as few requests as fit into URLs.

@@ -12,6 +12,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from mdmsdk.errors import FilterIgnoredError, IncompleteListError, MalformedResponseError, TokenError
+from mdmsdk.evidence import check_sight
 from mdmsdk.flow import attempt, send
 from mdmsdk.identifiers import DeviceId, Imei, Key, Mac, Meid, Udid, Username
 from mdmsdk.logins import secret_text
@@ -20,7 +21,7 @@ from mdmsdk.paging import Slice, page_of, walk
 from mdmsdk.provider import Capability, Limits, MdmProvider, Token
 from mdmsdk.wire import Request
 from mdmsdk_maas360.records import FILTERS, Record
-from mdmsdk_maas360.refusals import REFUSALS, check_login, read_complaint, unmasked
+from mdmsdk_maas360.refusals import REFUSALS, ROLE, check_login, read_complaint, unmasked
 from mdmsdk_maas360.settings import Maas360Settings
 
 if TYPE_CHECKING:
@@ -151,6 +152,16 @@ class Maas360Provider(MdmProvider):
         )
 
     # --- lookups ---
+
+    # An administrator sees the groups of the own role alone, and gets empty answers about all else.
+    def see_a_device(self, info: ServerInfo) -> Flow[None]:
+        """Make sure that the administrator sees a device, active or not."""
+        del info
+        devices: list[Device] = []
+        for status in _STATUSES:
+            if not devices:
+                devices, _ = yield from self._search({"deviceStatus": status}, size=_PAGE_SIZES[-1])
+        check_sight(devices, ROLE)
 
     def find(self, info: ServerInfo, key: Key) -> Flow[list[Device]]:
         """The records of a key, of active devices or, if there are none, of the others.

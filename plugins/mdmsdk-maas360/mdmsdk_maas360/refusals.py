@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mdmsdk.wire import Response
 
-__all__ = ["REFUSALS", "check_login", "read_complaint", "unmasked"]
+__all__ = ["REFUSALS", "ROLE", "check_login", "read_complaint", "unmasked"]
 
 # Public clients of the API: 1007 is the code of a token that is over, 1008 of a wrong billing id.
 _OVER, _WRONG_ACCOUNT = "1007", "1008"
@@ -29,7 +29,7 @@ _ACCOUNT: Final = (
     "Check billing_id, and that base_url is the host of the instance that the account lies in: "
     "its first digit tells, as the reference page lists."
 )
-_ROLE: Final = (
+ROLE: Final = (
     "Give the administrator a role with 'Device View - Read-only', and the groups of the devices that it is "
     "to see."
 )
@@ -40,7 +40,7 @@ REFUSALS: Final = (
     Refusal(code=_OVER, means="the token is over", hint=_LOGIN),
     Refusal(400, hint=_REPORT),
     Refusal(401, hint=_LOGIN),
-    Refusal(403, hint=_ROLE),
+    Refusal(403, hint=ROLE),
     Refusal(404, hint=_ADDRESS),
 )
 

@@ -46,7 +46,6 @@ class SotiDescription(Description):
             404 without a word.
         mac_path: devices can be read by a MAC address in any spelling, and not in the stored one alone.
         mac_search: a search finds MAC addresses in any spelling.
-        lists: it lists a device, so that an empty list means that the user lost the right to see any.
     """
 
     policies: bool
@@ -54,7 +53,6 @@ class SotiDescription(Description):
     absent: Literal["refused", "null", "bare"]
     mac_path: bool
     mac_search: bool
-    lists: bool
 
 
 def learn(
@@ -76,7 +74,7 @@ def learn(
     learnt: dict[str, Any] = {name: value for part in parts for name, value in part.items()}
     if not learnt["mac_path"]:
         yield from _check_paths(sample, read)
-    return SotiDescription(policies=policies, lists=bool(sample), **learnt)
+    return SotiDescription(policies=policies, **learnt)
 
 
 def mac_spellings(mac: Mac) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from mdmsdk.errors import (
     PermissionDeniedError,
     ServerError,
 )
+from mdmsdk.evidence import check_sight
 from mdmsdk.flow import attempt, joined, or_none, send
 from mdmsdk.identifiers import DeviceId, Hostname, Imei, Key, Mac, Meid, Serial, Udid
 from mdmsdk.logins import client_basic, password_grant, secret_text
@@ -151,19 +152,16 @@ class SotiProvider(MdmProvider):
 
     # --- lookups ---
 
+    # Description, GET /devices: what the user may not view is left out, without a word.
+    def see_a_device(self, info: ServerInfo) -> Flow[None]:
+        """Make sure that the user sees a device."""
+        del info
+        rows = yield from self._get("/devices", order="+DeviceId", skip="0", take="1")
+        check_sight(rows_of(rows), GROUPS)
+
     def find_batch(self, info: ServerInfo, keys: Sequence[Key]) -> Flow[Found]:
-        """The records of keys: of ids in one request, of others each by itself.
-
-        Raises:
-            PermissionDeniedError: the user sees no device any more.
-        """
+        """The records of keys: of ids in one request, of others each by itself."""
         what = SotiDescription.of(info)
-        found = yield from self._find(what, keys)
-        if what.lists and all(answer == [] for answer in found.values()):
-            _check_seen(rows_of((yield from self._get("/devices", order="+DeviceId", skip="0", take="1"))))
-        return found
-
-    def _find(self, what: SotiDescription, keys: Sequence[Key]) -> Flow[Found]:
         if type(keys[0]) not in _BY_ID:
             return one_by_one(keys, partial(self._find_one, what))
         how = Search(
@@ -302,8 +300,6 @@ class SotiProvider(MdmProvider):
         def ask(_scope: str, offset: int, limit: int) -> Flow[Slice[Device]]:
             page = {"skip": f"{offset}", "take": f"{limit}"}
             records = rows_of((yield from self._get("/devices", order="+DeviceId", **page)))
-            if what.lists and not offset:
-                _check_seen(records)
             return Slice([(record.device_id, self._device(what, record)) for record in records], None)
 
         return walk(ask, [""], cursor, self.settings.page_size, noun="the list")
@@ -339,17 +335,6 @@ class SotiProvider(MdmProvider):
         settings = self.settings
         kinds = frozenset(kind.lower() for kind in settings.policy_kinds)
         return record.device(Judging(what.policies, kinds, settings.use_azure, settings.keep_raw))
-
-
-# Description, GET /devices: what the user may not view is left out, without a word.
-def _check_seen(records: Sequence[Record]) -> None:
-    """Make sure that a user who saw devices still sees one.
-
-    Raises:
-        PermissionDeniedError: there is none.
-    """
-    if not records:
-        raise PermissionDeniedError("the user sees no device any more", status=200, hint=GROUPS)
 
 
 def _managers(about: Record) -> list[Record]:

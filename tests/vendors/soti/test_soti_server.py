@@ -223,7 +223,7 @@ def test_a_user_who_sees_no_device_any_more_is_told(start: Start) -> None:
         lambda: list(client.noncompliant()),
         lambda: list(client.devices()),
     ):
-        with pytest.raises(PermissionDeniedError, match="no device any more"):
+        with pytest.raises(PermissionDeniedError, match="sees no device"):
             ask()
 
 

@@ -47,6 +47,7 @@ class BlackBerryHabits:
         ise_username: Its account, which is another one.
         ise_password: The password of that.
         ise_version: Highest version of the protocol.
+        ise_sees: Whether that account sees any device.
         page_cap: Most rows of one answer, whatever was asked for, of both APIs.
         sorts: Whether `sortBy` is taken; lists come in an order of their own without it.
         totals: Whether `includeTotal` is heeded.
@@ -77,6 +78,7 @@ class BlackBerryHabits:
     ise_username: str = "mdmsdk-ise"
     ise_password: str = "simulated-ise-password"
     ise_version: Literal[1, 2, 3] = 2
+    ise_sees: bool = True
     page_cap: int = MOST_ROWS
     sorts: bool = True
     totals: bool = True

@@ -152,7 +152,7 @@ class BlackBerrySimulator(Simulator[BlackBerryHabits]):
 
     async def _answer_ise(self, request: Request) -> Response:
         habits, inner = self.habits, self._ise
-        inner.fleet = self.fleet
+        inner.fleet = self.fleet if habits.ise_sees else Fleet(())
         inner.habits = BlackBerryIseHabits(
             username=habits.ise_username,
             password=habits.ise_password,
