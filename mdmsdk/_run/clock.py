@@ -35,13 +35,17 @@ class Clock:
         if said := response.header("date"):
             self._heard = said, time.monotonic()
 
-    def now(self) -> datetime:
-        """The time there; here, where the server does not tell one."""
+    def told(self) -> datetime | None:
+        """The time there; None where the server does not tell one, or was not asked anything yet."""
         if self._heard:
             said, heard_at = self._heard
             if moment := _read(said):
                 return moment + timedelta(seconds=time.monotonic() - heard_at)
-        return datetime.now(UTC)
+        return None
+
+    def now(self) -> datetime:
+        """The time there; here, where the server does not tell one."""
+        return self.told() or datetime.now(UTC)
 
 
 @lru_cache(maxsize=64)

@@ -84,7 +84,8 @@ class State(FrozenModel):
         fingerprint: of the settings that say which records there are.
         volume: what is looked into.
         full_at: when the last complete walk through everything began, in seconds since 1970.
-        walked_at: the same, of the last complete walk of any kind.
+        full_server_time: the same by the server's clock.
+        walked_at: when the last complete walk of any kind began, in seconds since 1970.
         server_time: the same by the server's clock.
         pages: how many that through everything had.
         devices: how many devices.
@@ -96,6 +97,7 @@ class State(FrozenModel):
     fingerprint: str
     volume: Volume | None = None
     full_at: float | None = None
+    full_server_time: datetime | None = None
     walked_at: float | None = None
     server_time: datetime | None = None
     pages: int = 0
@@ -179,6 +181,20 @@ class Known:
         """The provider that describes it."""
         return self._client.provider
 
+    def is_recent(self, full_at: float, now: float) -> bool:
+        """Whether a walk through everything is less than half as old as it may be."""
+        return 0 <= now - full_at < self.max_age / 2
+
+    def age_of(self, state: State, age: float) -> float:
+        """How old a walk through everything is by the older of two clocks, as ours may have been put back.
+
+        Args:
+            state: what is known of the walk.
+            age: in seconds by our clock.
+        """
+        now, began = self._client._runner.shared.clock.told(), state.full_server_time  # noqa: SLF001
+        return max(age, (now - began).total_seconds()) if now and began else age
+
     @property
     def fingerprint(self) -> str:
         """What tells its records from those that other settings, or other secrets, would show."""
@@ -207,7 +223,7 @@ def doubt_of(
     if state.fingerprint != known.fingerprint:
         return "the settings of the server changed since the last walk"
     age = now - state.full_at
-    if not -_SKEW <= age <= known.max_age:
+    if age < -_SKEW or (age := known.age_of(state, age)) > known.max_age:
         return f"the last complete walk through the inventory began {max(0.0, age) / 3600:.1f} hours ago"
     if kind and not known.provider.lists(kind):
         return f"the server's lists do not show every {kind.kind} of a device"
@@ -228,7 +244,7 @@ def status_of(state: State | None, known: Known, now: float) -> DirectoryStatus:
         complete=doubt is None,
         built_at=_moment(state.full_at),
         walked_at=_moment(state.walked_at),
-        age=None if state.full_at is None else max(0.0, now - state.full_at),
+        age=None if state.full_at is None else max(0.0, known.age_of(state, now - state.full_at)),
         devices=state.devices,
         identifiers=state.volume.identifiers if state.volume else 0,
         walking=walk is not None,

@@ -54,7 +54,8 @@ class Directory(Facade):
         """Walk through the inventories of all servers at once, now; gives how far each directory is then.
 
         A walk that was broken off goes on. A server that can tell what changed is asked for that alone, if
-        everything was read before. A failure of one is in its status, and does not end the others.
+        everything was read less than half of `max_age` ago. A failure of one is in its status, and does not
+        end the others.
 
         Args:
             servers: only these, by name.

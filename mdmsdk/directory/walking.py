@@ -130,12 +130,13 @@ class Walker:
         return {"mdmsdk", type(self._known.provider).__module__.partition(".")[0]}
 
     async def _begin(self, state: State, token: int, *, full: bool) -> tuple[State, Walk]:
-        """A new walk: through everything, if that was asked for or nothing else will do."""
+        """A new walk: through everything, if that was asked for, or is due, or nothing else will do."""
         if state.walk and state.walk.full:
             await self._ledger.drop(state.walk.volume)
         changes = Capability.CHANGES in self._known.provider.capabilities
         since = state.server_time - _OVERLAP if state.server_time else None
-        if full or not changes or state.full_at is None or since is None or state.volume is None:
+        old = state.full_at is None or not self._known.is_recent(state.full_at, self._clock())
+        if full or not changes or old or since is None or state.volume is None:
             volume, since, full = Volume(walk=token), None, True
             await self._ledger.begin(volume)
         else:
@@ -271,7 +272,8 @@ class Walker:
             "failure": failure,
         }
         if walk.full:
-            changes |= {"full_at": walk.begun, "pages": walk.pages, "devices": walk.devices}
+            changes |= {"full_at": walk.begun, "full_server_time": walk.server_time}
+            changes |= {"pages": walk.pages, "devices": walk.devices}
         if walk.unnamed:
             changes["full_at"] = None
         after = state.model_copy(update=changes)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from mdmsdk._run.clock import Clock as ServerClock
 from mdmsdk.directory.entries import Reference
 from mdmsdk.errors import FilterIgnoredError, ServerError, UnsupportedOperationError
 from mdmsdk.federation import Status, decide
@@ -60,6 +62,23 @@ def test_unknown_needs_a_walk_that_was_complete_and_is_young(directories: Direct
     answer = federation.lookup(DOCK)
     assert (status(answer), decide(answer)) == (Status.UNSUPPORTED, "no_answer")
     assert "1.0 hours ago" in answer.outcomes[0].error.message
+
+
+def test_a_clock_that_was_put_back_makes_no_walk_younger(
+    directories: Directories, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = [datetime(2026, 1, 1, tzinfo=UTC)]
+    monkeypatch.setattr(ServerClock, "told", lambda _: there[0], raising=False)
+    monkeypatch.setattr(ServerClock, "now", lambda _: there[0])
+    federation = directories.open(Listing([device(1, DOCK)]))
+    federation.directory.build()
+    assert decide(federation.lookup(DOCK)) == "compliant"
+    clock.now += 100  # and an hour more went by, by which the clock here was put back
+    there[0] += timedelta(seconds=3700)
+    assert decide(federation.lookup(DOCK)) == "unknown"
+    assert decide(federation.lookup(OTHER)) == "no_answer"
+    (status_now,) = federation.directory.status()
+    assert (status_now.complete, status_now.age) == (False, 3700.0)
 
 
 def test_an_old_directory_gives_way_to_the_servers_own_search(directories: Directories, clock: Clock) -> None:

@@ -156,9 +156,10 @@ def test_the_age_that_counts_is_that_of_the_last_full_walk(directories: Director
     server = Listing([*FLEET])
     federation = directories.open(server, provider=ChangingProvider)
     federation.directory.build()
-    for _ in range(4):
-        clock.now += 1000
+    for _ in range(2):
+        clock.now += 800
         federation.directory.build()
+    clock.now += 2100
     (status,) = federation.directory.status()
     assert not status.complete, "changes do not show what they leave out"
     assert decide(federation.lookup(OTHER)) == "no_answer"
@@ -214,6 +215,20 @@ def test_servers_without_an_inventory_are_asked_as_before(directories: Directori
     for name, words in {"a": "lists no devices", "zz": "no server zz"}.items():
         with pytest.raises(ConfigurationError, match=words):
             federation.directory.build(servers=[name])
+
+
+@pytest.mark.parametrize("later", [1900, -7200])
+def test_one_that_is_half_as_old_as_it_may_be_is_read_anew(
+    directories: Directories, clock: Clock, later: int
+) -> None:
+    server = Listing([*FLEET])
+    federation = directories.open(server, provider=ChangingProvider)
+    federation.directory.build()
+    server.since.clear()
+    clock.now += later
+    (status,) = federation.directory.build()
+    assert set(server.since) == {None}
+    assert (status.complete, status.age) == (True, 0.0)
 
 
 def test_when_a_walk_is_due() -> None:
