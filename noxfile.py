@@ -27,6 +27,8 @@ CONSTRAINTS = ("-c", "constraints.txt")
 # Many tests wait for a server and not for a processor, so more run at once than there are cores. Neighbours
 # stay together, for what a class records once.
 PARALLEL = ("-n", "4", "--dist", "worksteal")
+# The rest is for sessions of its own, every night.
+SHORT = ("-m", "not large and not again")
 # Workers and hundreds of child processes import the same modules: what one has compiled serves all, also
 # where the environment forbids to write it beside the sources.
 COMPILED = {
@@ -102,9 +104,7 @@ def tests(session: nox.Session, http: str) -> None:
     """Run the test suite, and over httpx2 what depends on it."""
     extras = (*EXTRAS, "httpx2") if http == "httpx2" else EXTRAS
     install(session, *group("test", "servers"), *CONSTRAINTS, extras=extras)
-    part = (
-        OVER_HTTP if http == "httpx2" else ["-m", "not large", *(f"--deselect={path}" for path in PROJECTS)]
-    )
+    part = OVER_HTTP if http == "httpx2" else [*SHORT, *(f"--deselect={path}" for path in PROJECTS)]
     session.run("pytest", *(session.posargs or [*PARALLEL, *part]), env={**COMPILED, "MDMSDK_HTTP": http})
 
 
@@ -114,6 +114,13 @@ def large(session: nox.Session) -> None:
     install(session, *group("test", "servers"), *CONSTRAINTS)
     tests = session.posargs or ["tests/vendors", "tests/gateway/test_everything.py"]
     session.run("pytest", *PARALLEL, "-m", "large", *tests, env=COMPILED)
+
+
+@nox.session
+def again(session: nox.Session) -> None:
+    """Run in the second mode what the test suite runs in one. Minutes."""
+    install(session, *group("test", "servers"), *CONSTRAINTS)
+    session.run("pytest", *PARALLEL, "-m", "again", *session.posargs, env=COMPILED)
 
 
 @nox.session
@@ -143,7 +150,8 @@ def tests_min(session: nox.Session) -> None:
         *(f"--output-file={oldest}", *projects()),
     )
     install(session, *group("test"), "-c", str(oldest))
-    session.run("pytest", *(session.posargs or PARALLEL), env={**COMPILED, "MDMSDK_HTTP": "httpx"})
+    env = {**COMPILED, "MDMSDK_HTTP": "httpx"}
+    session.run("pytest", *(session.posargs or [*PARALLEL, *SHORT]), env=env)
 
 
 @nox.session

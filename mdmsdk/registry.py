@@ -11,9 +11,10 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, is_dataclass
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points, metadata
+from functools import cache, lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points, metadata
 from inspect import isfunction
+from pathlib import Path
 from typing import Any
 
 from stevedore.named import NamedExtensionManager
@@ -53,8 +54,25 @@ class PluginInfo:
 
 def installed(group: str = PROVIDERS) -> list[PluginInfo]:
     """All installed plugins of a group, by name."""
+    return sorted(map(_describe, _points(group)), key=lambda plugin: plugin.name)
+
+
+def _points(group: str) -> EntryPoints:
     # Read afresh: stevedore's cache on disk forgets which distribution an entry point belongs to.
-    return sorted(map(_describe, entry_points(group=group)), key=lambda plugin: plugin.name)
+    return _points_in(group, tuple((place, _changed(place)) for place in sys.path))
+
+
+@lru_cache(maxsize=4)  # who loads all plugins reads all metadata once, and not once for each
+def _points_in(group: str, _places: tuple[tuple[str, int], ...]) -> EntryPoints:
+    return entry_points(group=group)
+
+
+def _changed(place: str) -> int:
+    """When something was last installed there, or taken away; 0 where nothing can be."""
+    try:
+        return Path(place).stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _describe(point: EntryPoint) -> PluginInfo:
@@ -70,7 +88,8 @@ def _load(group: str, name: str) -> Any:
 
 @cache  # keeps what loaded well; what did not is looked for again
 def _loaded(group: str, name: str, _places: tuple[str, ...]) -> Any:
-    named = [_describe(point) for point in entry_points(group=group, name=name)]
+    points = _points(group)
+    named = [_describe(point) for point in points.select(name=name)]
     if not named:
         known = [plugin.name for plugin in installed(group)]
         raise UnknownProviderError(
@@ -86,7 +105,7 @@ def _loaded(group: str, name: str, _places: tuple[str, ...]) -> Any:
         )
     failures: list[BaseException] = []
     # What was installed since the process began is found as well, as `installed` does.
-    NamedExtensionManager.ENTRY_POINT_CACHE.pop(group, None)
+    NamedExtensionManager.ENTRY_POINT_CACHE[group] = list(points)
     try:
         # With the callback stevedore tells us, and logs no traceback of its own.
         manager: NamedExtensionManager[Any] = NamedExtensionManager(
