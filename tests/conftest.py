@@ -35,7 +35,10 @@ _IN_BOTH = (
     "test_many_lookups_answer_in_order",
     "test_noncompliant_list_is_the_truth",
 )
-_IN_ONE = ("tests/vendors/", "tests/canary/", "tests/gateway/test_contract.py", "tests/gateway/test_over_")
+_IN_ONE = (
+    *("tests/vendors/", "tests/canary/", "tests/federation/test_killed.py"),
+    *("tests/gateway/test_contract.py", "tests/gateway/test_over_simulators.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
