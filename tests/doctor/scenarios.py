@@ -18,11 +18,15 @@ import trustme
 from mdmsdk.config import Config, FederationSettings
 from mdmsdk.doctor import diagnose
 from mdmsdk.simulator import Fault, Fleet, IseSimulator, RunningSimulator, serve
+from mdmsdk_blackberry.simulator import BlackBerrySimulator
+from mdmsdk_configmgr.simulator import ConfigMgrSimulator
 from mdmsdk_intune.simulator import IntuneIseSimulator, IntuneSimulator
 from mdmsdk_ivanti.simulator import IvantiCoreSimulator
 from mdmsdk_jamf.ise.simulator import JamfIseSimulator
 from mdmsdk_jamf.simulator import ALL_PRIVILEGES, JamfSimulator
+from mdmsdk_maas360.simulator import Maas360Simulator
 from mdmsdk_meraki.simulator import MerakiSimulator
+from mdmsdk_soti.simulator import SotiSimulator
 from mdmsdk_workspaceone.simulator import WorkspaceOneSimulator
 from tests.transports.conftest import Peer, Server, answer
 
@@ -332,6 +336,30 @@ def tenant_code_wrong(stage: Stage) -> dict[str, Any]:
     return {**stage.serve(WorkspaceOneSimulator(FLEET)).settings, "tenant_code": "no-such-code"}
 
 
+def maas360_account_elsewhere(stage: Stage) -> dict[str, Any]:
+    return {**stage.serve(Maas360Simulator(FLEET)).settings, "billing_id": "40000001"}
+
+
+def maas360_key_wrong(stage: Stage) -> dict[str, Any]:
+    return {**stage.serve(Maas360Simulator(FLEET)).settings, "app_access_key": "no-such-key"}
+
+
+def account_sees_nothing(stage: Stage) -> dict[str, Any]:
+    return stage.serve(Maas360Simulator(Fleet(()))).settings
+
+
+def configmgr_rights_missing(stage: Stage) -> dict[str, Any]:
+    return stage.serve(ConfigMgrSimulator(FLEET, wmi_rights=False)).settings
+
+
+def blackberry_role_missing(stage: Stage) -> dict[str, Any]:
+    return stage.serve(BlackBerrySimulator(FLEET, deny="NOT_AUTHORIZED")).settings
+
+
+def soti_secret_wrong(stage: Stage) -> dict[str, Any]:
+    return {**stage.serve(SotiSimulator(FLEET)).settings, "client_secret": "no-such-secret"}
+
+
 def source_missing(stage: Stage) -> dict[str, Any]:
     return stage.serve(JamfSimulator(FLEET, source="none")).settings
 
@@ -564,6 +592,27 @@ SCENARIOS = (
     ),
     Scenario("Meraki: the API key is wrong", "login", "compare api_key", "(401)", meraki_key_wrong),
     Scenario(
+        "MaaS360: the billing id is wrong, or belongs to another instance",
+        "login",
+        "that base_url is the host of the instance that the account lies in",
+        "the billing id is not known here",
+        maas360_account_elsewhere,
+    ),
+    Scenario(
+        "MaaS360: the access key or the password is wrong",
+        "login",
+        "Check username, password, app_id, app_version and app_access_key",
+        "Invalid credentials",
+        maas360_key_wrong,
+    ),
+    Scenario(
+        "SOTI: the API client or its user is wrong",
+        "login",
+        "Check client_id and client_secret (Global Settings > Services > API Client)",
+        "invalid_",
+        soti_secret_wrong,
+    ),
+    Scenario(
         "Ivanti: the password is wrong",
         "login",
         "Check username and password",
@@ -651,6 +700,20 @@ SCENARIOS = (
         "Workspace ONE: the tenant code is wrong", "heartbeat", "tenant_code", "(403)", tenant_code_wrong
     ),
     Scenario(
+        "BlackBerry UEM: the administrator's role lacks a right",
+        "heartbeat",
+        "View users and activated devices",
+        "(403)",
+        blackberry_role_missing,
+    ),
+    Scenario(
+        "Configuration Manager: the account lacks the rights in WMI",
+        "heartbeat",
+        "a member of the local group SMS Admins",
+        "(404)",
+        configmgr_rights_missing,
+    ),
+    Scenario(
         "a login page answers instead of the API",
         "heartbeat",
         "A login page, portal or proxy answers at this address",
@@ -694,6 +757,13 @@ SCENARIOS = (
         "Grant the account or API role: Read Computers.",
         "(403)",
         privilege_missing,
+    ),
+    Scenario(
+        "the account sees no device, as after it lost its groups",
+        "lookup",
+        "the groups of the devices that it is to see",
+        "the account sees no device",
+        account_sees_nothing,
     ),
     Scenario(
         "Intune: the list is asked for too often",
