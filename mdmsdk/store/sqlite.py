@@ -15,7 +15,7 @@ from mdmsdk._run.budget import Budget
 from mdmsdk._run.pool import Pool
 from mdmsdk._run.stop import Stop
 from mdmsdk.errors import DeadlineExceededError, StoreError
-from mdmsdk.store.envelope import SKEW
+from mdmsdk.store.envelope import SKEW, written_after
 from mdmsdk.store.files import claim
 from mdmsdk.store.health import Health
 
@@ -223,7 +223,13 @@ class SqliteBackEnd:
         return True
 
     def _clear(self, connection: sqlite3.Connection, now: float) -> None:
-        """Delete what is over, some at a time."""
+        """Delete what is over, some at a time, and what was written before the clock was put back.
+
+        The latter is not there until the clock is where it was, and would be taken for fresh then.
+        """
+        if not 0 < self._clear_at <= now + _CLEAR_EVERY:
+            later = "DELETE FROM entries WHERE ends IS NOT NULL AND substr(entry, ?, ?) > ?"
+            connection.execute(later, written_after(now + SKEW))
         which = "SELECT name FROM entries WHERE ends <= ? LIMIT ?"
         gone = connection.execute(f"DELETE FROM entries WHERE name IN ({which})", (now, _AT_ONCE))  # noqa: S608
         if gone.rowcount < _AT_ONCE:

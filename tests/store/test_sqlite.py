@@ -17,7 +17,7 @@ import pytest
 from mdmsdk.errors import StoreError
 from mdmsdk.store import Store, StoreSettings, health, sqlite
 from tests.forks import in_child
-from tests.store.conftest import read_then_write
+from tests.store.conftest import Hand, read_then_write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -318,3 +318,24 @@ def test_four_processes_with_four_threads_each(path: Path) -> None:
 
 def test_four_processes_on_redis(redis_server: Any) -> None:
     race(redis_server.url)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_was_written_before_the_clock_was_put_back_does_not_come_back(
+    clock: Hand, open_store: Callable[..., Any], tmp_path: Path, *, restarted: bool
+) -> None:
+    where = {"url": f"sqlite://{tmp_path}/store.db", "key": KEY}
+    store = open_store(**where)
+    clock.forward(3600)
+    store.set("ahead", b"1", 60)
+    store.set("kept", b"1")
+    clock.put_back(3600)
+    if restarted:
+        store.close()
+        store = open_store(**where)
+    assert store.get("ahead") is None
+    store.set("after", b"1", 60)
+    assert store.get("after") == b"1"
+    clock.forward(3601)  # an hour old by now, and not a second
+    assert store.get("ahead") is None
+    assert store.get("kept") == b"1"
