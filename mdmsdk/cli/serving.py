@@ -37,8 +37,10 @@ def new_key_for(name: str) -> int:
     """Make a key, and say what goes into the configuration."""
     key = secrets.token_urlsafe(32)
     digest = hashlib.sha256(key.encode()).hexdigest()
-    say("The key is shown only this once. Add to the configuration:")
+    say("The key, which is shown only this once:")
     sys.stdout.write(f"{key}\n")
+    sys.stdout.flush()
+    say("Add to the configuration:")
     say("[[gateway.rest.keys]]")
     say(f"name = {json.dumps(name)}")
     say(f'sha256 = "{digest}"')

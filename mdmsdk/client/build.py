@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from mdmsdk.provider import MdmProvider
 
 M = TypeVar("M", bound=BaseModel)
+_WORDS = {
+    **dict.fromkeys(("tuple_type", "list_type", "frozen_set_type", "set_type"), "a list is wanted"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false is wanted"),
+    "string_type": "a text is wanted",
+    "string_too_short": "it is too short",
+    "timezone_aware": "a date, a time and an offset are wanted, such as 2030-01-31T18:00:00+01:00",
+}
+"""What pydantic says in words of Python, by its type of error."""
 
 
 def checked(model: type[M], values: Mapping[str, Any], what: str) -> M:
@@ -29,7 +37,7 @@ def checked(model: type[M], values: Mapping[str, Any], what: str) -> M:
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        problems = "; ".join(text for _, text in _explained(error, model))
+        problems = "; ".join(text for _, text in explained(error, model))
     raise ConfigurationError(
         f"the {what} settings are not usable: {problems}",
         hint=f"The settings are: {', '.join(model.model_fields)}.",
@@ -41,16 +49,24 @@ def problems_of(model: type[BaseModel], values: Mapping[str, Any]) -> list[tuple
     try:
         model.model_validate(dict(values))
     except ValidationError as error:
-        return _explained(error, model)
+        return explained(error, model)
     return []
 
 
-def _explained(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple[str, ...], str]]:
+def explained(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple[str, ...], str]]:
+    """What is wrong with values for a model, each with where it stands, in words for people and no value."""
     problems = error.errors(include_url=False, include_input=False, include_context=False)
+    places = [problem["loc"] for problem in problems]
     return [
         (tuple(map(str, problem["loc"])), _explain(problem["loc"], problem["type"], problem["msg"], model))
         for problem in problems
+        # A list that is too short since its members are wrong says nothing of its own.
+        if problem["type"] != "too_short" or not any(_within(one, problem["loc"]) for one in places)
     ]
+
+
+def _within(place: tuple[int | str, ...], other: tuple[int | str, ...]) -> bool:
+    return len(place) > len(other) and place[: len(other)] == other
 
 
 def _explain(place: tuple[int | str, ...], kind: str, message: str, model: type[BaseModel]) -> str:
@@ -62,7 +78,8 @@ def _explain(place: tuple[int | str, ...], kind: str, message: str, model: type[
             return f"{name} is no setting any more: {advice}"
         places = _places(model)
         return f"{name} is not known{nearest(name, places, places.__getitem__)}"
-    return f"{name or 'all'}: {message.removeprefix('Value error, ')}"
+    message = _WORDS.get(kind) or message.removeprefix("Value error, ")
+    return f"{name}: {message}" if name else message
 
 
 def kinds_of(annotation: Any) -> set[Any]:

@@ -176,7 +176,11 @@ class Access:
             return name
         self._failures.take(who(client))
         raise Refusal(
-            401, "wrong or missing credentials", "Check them.", headers={"WWW-Authenticate": challenge}
+            401,
+            "wrong or missing credentials",
+            "The REST face wants the header Authorization: Bearer KEY, with a key that `mdm serve --new-key` "
+            "made and whose hash stands in the table gateway.rest.",
+            headers={"WWW-Authenticate": challenge},
         )
 
 

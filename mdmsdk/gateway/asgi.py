@@ -41,6 +41,7 @@ _log = logging.getLogger("mdmsdk.gateway")
 _access = logging.getLogger("mdmsdk.gateway.access")
 _HTTP = {"1.0", "1.1", "2", "3"}
 _FACE = "mdmsdk.face"
+_NO_ROUTE = {404: "there is nothing at this path", 405: "this path does not take this method"}
 _IN_PATHS = "/!$&'()*+,;=:@~"
 """What stands in a path as it is, https://www.rfc-editor.org/rfc/rfc3986#section-3.3."""
 MOST_HEADERS = 32 * 1024
@@ -215,7 +216,8 @@ def _told(scope: Scope, error: Exception) -> Response:
     if isinstance(error, Refusal):
         return _in_format(scope, error)
     if isinstance(error, HTTPException):
-        return _in_format(scope, Refusal(error.status_code, error.detail, headers=error.headers))
+        title = _NO_ROUTE.get(error.status_code, error.detail)
+        return _in_format(scope, Refusal(error.status_code, title, headers=error.headers))
     if isinstance(error, MdmError):
         return refused_plainly(Refusal(503, "no answer")) if scope[_FACE] == "ise" else failed(error)
     # Who is told of a fault finds it in the log.

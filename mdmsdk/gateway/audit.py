@@ -115,7 +115,7 @@ class Audit:
         except OSError as error:
             self.close()
             raise ConfigurationError(
-                f"the audit log cannot be written: {error.strerror or type(error).__name__}",
+                f"the audit log cannot be written{_at(error)}: {error.strerror or type(error).__name__}",
                 hint="Check the table gateway.audit: the path, and whose it is.",
             ) from None
 
@@ -185,6 +185,10 @@ class Audit:
             _log.critical(
                 "THE AUDIT LOG CANNOT BE WRITTEN (%s): %d lines are lost, and %s", why, self.lost, then
             )
+
+
+def _at(error: OSError) -> str:
+    return f" to {error.filename}" if error.filename else ""
 
 
 @lru_cache(_ASKERS)

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
+from mdmsdk.client.build import explained
 from mdmsdk.errors import MalformedResponseError
 from mdmsdk.gateway.access import Refusal
 from mdmsdk.identifiers import KEY_KINDS
@@ -216,9 +217,7 @@ def read(model: type[_ModelT], given: Any, status: int = 400) -> _ModelT:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        found = [
-            f"{'.'.join(map(str, one['loc'])) or 'the request'}: {one['msg']}" for one in error.errors()[:5]
-        ]
+        found = [text for _, text in explained(error, model)[:5]]
         raise Refusal(status, "the request cannot be read", "; ".join(found)) from None
 
 

@@ -81,8 +81,11 @@ def _context(tls: GatewayTls) -> ssl.SSLContext:
             made.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ssl.SSLError) as error:
         why = getattr(error, "strerror", None) or getattr(error, "reason", None) or type(error).__name__
+        named = [
+            f"{one} is not there" for one in (tls.cert, tls.key, tls.client_ca) if one and not one.exists()
+        ]
         raise ConfigurationError(
-            f"the certificate of the gateway is not usable: {why}",
+            f"the certificate of the gateway is not usable: {', '.join(named) or why}",
             hint="Check cert, key and client_ca in the table gateway.tls: PEM files that belong together.",
         ) from None
     return made

@@ -25,12 +25,28 @@ __all__ = ["AuditLog", "GatewaySettings", "GatewayTls", "IseFace", "Override", "
 
 Scope = Literal["lookup", "lists", "servers", "decisions", "metrics"]
 _SHORTEST = 12
+_HASH = re.compile(r"[0-9a-fA-F]{64}")
+_INSTANCE = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 
 
 def _network(text: str) -> str:
     # Host bits that are set are a slip in whom to let in.
     ipaddress.ip_network(text)
+    return text
+
+
+def _hash(text: str) -> str:
+    if not _HASH.fullmatch(text):
+        raise ValueError(
+            "64 hexadecimal digits are wanted: `mdm serve --new-key NAME` makes a key and its hash"
+        )
+    return text
+
+
+def _path(text: str) -> str:
+    if not _INSTANCE.fullmatch(text):
+        raise ValueError("a path is wanted that begins with / and does not end with it, such as /door")
     return text
 
 
@@ -55,7 +71,7 @@ class IseFace(Settings):
 
     username: str = Field(min_length=1, pattern=r"^[^:\x00-\x1f\x7f]+$")
     password: Annotated[SecretStr, AfterValidator(_long_enough)]
-    instance: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    instance: Annotated[str, AfterValidator(_path)] = ""
     grace: bool = False
     page_size: int = Field(default=500, ge=1, le=5000)
     list_age: float = Field(default=60.0, ge=0, le=86400)
@@ -78,7 +94,7 @@ class RestKey(Settings):
     """
 
     name: str = Field(min_length=1)
-    sha256: str = Field(pattern=r"^[0-9a-fA-F]{64}$")
+    sha256: Annotated[str, AfterValidator(_hash)]
     scopes: frozenset[Scope] = frozenset({"lookup", "lists", "servers"})
 
 

@@ -310,3 +310,47 @@ def test_settings_that_open_a_door_are_refused(wrong: dict[str, object]) -> None
     with pytest.raises(ConfigurationError) as caught:
         checked(GatewaySettings, wrong, "gateway")
     assert "long-enough-password" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"rest": {"keys": [{"name": "x", "sha256": KEY}]}}, "--new-key"),
+        ({"rest": {"keys": [{"name": "x"}]}}, "rest.keys.0.sha256 is missing"),
+        ({"rest": {"keys": "x"}}, "rest.keys: a list is wanted"),
+        ({"ise": {"username": "a", "password": "long-enough-1", "instance": "door"}}, "such as /door"),
+        ({"proxies": "127.0.0.1"}, "proxies: a list is wanted"),
+        ({"metrics": "key"}, 'metrics = "key" wants a key'),
+        ({"overrides": [{"until": "2030-01-31T18:00:00"}]}, "an offset are wanted"),
+        ({"audit": {"file": "x"}}, "hash_key is wanted"),
+        ({"isse": {}}, "is ise meant?"),
+        ({"listen": "0.0.0.0:80"}, "not usable: listening on 0.0.0.0 needs the table tls"),
+    ],
+)
+def test_what_is_wrong_with_settings_is_told_in_words_for_people(wrong: dict[str, object], told: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        checked(GatewaySettings, wrong, "gateway")
+    said = caught.value.message
+    assert told in said
+    assert KEY not in said
+    # Neither the words of Python, nor what follows from a mistake besides it.
+    assert not [word for word in ("Tuple", "tuple", "Input should", "pattern", "all:") if word in said]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"key": f"mac:{MAC}"}, "key is not known, is keys meant?"),
+        ({"keys": f"mac:{MAC}"}, "keys: a list is wanted"),
+        ({"keys": [f"mac:{MAC}"], "fresh": "yes"}, "fresh: true or false is wanted"),
+        ({}, "either chain or keys is wanted"),
+    ],
+)
+def test_a_program_is_told_what_to_ask(faces: Faces, asked: dict[str, object], told: str) -> None:
+    assert told in faces.rest.post("/v1/lookup", json=asked).json()["hint"]
+
+
+def test_who_is_not_let_in_learns_how(faces: Faces) -> None:
+    said = httpx.get(f"{faces.origin}/v1/servers").json()
+    assert "Authorization: Bearer KEY" in said["hint"]
+    assert faces.rest.get("/v1/device").json()["detail"] == "there is nothing at this path"
