@@ -273,7 +273,7 @@ def test_the_command_line_prints_no_secret(
                 ]
             )
         )
-        for scenario in SCENARIOS[::3]:
+        for scenario in SCENARIOS[::5]:
             hostile.scenario, hostile.seen = scenario, set()
             for words, chosen in (
                 (["heartbeat"], "table"),
@@ -285,7 +285,7 @@ def test_the_command_line_prints_no_secret(
                 out, err = capfd.readouterr()
                 secrets = {"planted-password", *hostile.seen}
                 canary.look(f"{words} {scenario}", {"out": out, "err": err}, secrets)
-    canary.end(500)
+    canary.end(300)
 
 
 def test_every_secret_setting_is_planted(files: dict[str, str]) -> None:

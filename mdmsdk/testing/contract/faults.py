@@ -189,7 +189,7 @@ class Faults(Stand):
     ) -> None:
         running.simulator.behave(**self.paging)
         complete = len(list(connect().noncompliant()))
-        for good_answers in range(1, 6):
+        for good_answers in (1, 2, 4):  # the first page, the second, and one in the middle
             client = connect()
             client.heartbeat()
             fault = FAULTS[list_fault]
