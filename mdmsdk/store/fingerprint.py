@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
@@ -20,7 +21,8 @@ __all__ = ["fingerprint"]
 def fingerprint(provider: MdmProvider, digest: Callable[[str], str]) -> str:
     """What everything that a provider's replies depend on comes to: one other setting, another fingerprint.
 
-    How patient it is does not count. Secrets do, as somebody else may see other devices.
+    How patient it is does not count. Who logs in does, by secrets, the contents of files, or a function of
+    the program's own, as somebody else may see other devices.
 
     Args:
         provider: of the server.
@@ -30,12 +32,29 @@ def fingerprint(provider: MdmProvider, digest: Callable[[str], str]) -> str:
     def plain(value: Any) -> Any:
         if isinstance(value, SecretStr):
             return digest(value.get_secret_value())
+        if isinstance(value, Path) and (content := _content(value)):
+            return digest(content)
         return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)
 
     settings = provider.settings.model_dump(exclude={"policy", "limits"})
+    functions = [getattr(provider.settings, name) for name in type(provider.settings).model_fields]
+    settings["functions"] = [_name(one) for one in functions if callable(one)]
     kinds = [kind for kind in type(provider).__mro__ if kind is not object]
     parts = [provider.name, list(map(str, kinds)), _versions(kinds), settings]
     return digest(json.dumps(parts, default=plain, sort_keys=True))
+
+
+def _content(path: Path) -> str:
+    """What stands in a file; nothing where that is no file, or cannot be read, and the login will tell."""
+    try:
+        return path.read_bytes().decode("latin-1") if path.is_file() else ""
+    except OSError:
+        return ""
+
+
+def _name(function: Any) -> str:
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def _versions(kinds: Iterable[type]) -> list[str]:
