@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from mdmsdk.gateway.clients import Networks, is_here, who
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from mdmsdk.gateway.settings import GatewaySettings, RestKey
 
@@ -115,6 +115,8 @@ class Access:
         if face := settings.ise:
             wanted = f"{face.username}:{face.password.get_secret_value()}".encode()
             self._controller = face.username, _digest(wanted)
+        keys = settings.rest.keys if settings.rest else ()
+        self._keys = [(bytes.fromhex(key.sha256), key) for key in keys]
         # Each worker counts for itself, and who guesses may ask them all.
         guesses = math.ceil(settings.failed_logins / settings.workers)
         self._failures = _Buckets(guesses / _MINUTE, guesses, clock)
@@ -153,7 +155,7 @@ class Access:
         right = hmac.compare_digest(_digest(_basic(authorization)), wanted)
         return self._decided(client, name if right else None, 'Basic realm="mdm", charset="UTF-8"')
 
-    def bearer(self, keys: Iterable[RestKey], client: str, authorization: str, scope: str) -> str:
+    def bearer(self, client: str, authorization: str, scope: str) -> str:
         """Check a bearer key; gives the name of who has it.
 
         Raises:
@@ -161,10 +163,10 @@ class Access:
         """
         _let(self._failures.wait(who(client)), _GUESSED)
         kind, _, text = authorization.partition(" ")
-        digest = hashlib.sha256(text.strip().encode(errors="surrogateescape")).hexdigest()
+        digest = _digest(text.strip().encode(errors="surrogateescape"))
         found: RestKey | None = None
-        for key in keys:
-            if hmac.compare_digest(digest, key.sha256.lower()) and kind.lower() == "bearer":
+        for wanted, key in self._keys:
+            if hmac.compare_digest(digest, wanted) and kind.lower() == "bearer":
                 found = key
         name = self._decided(client, found.name if found else None, "Bearer")
         if found and scope not in found.scopes:

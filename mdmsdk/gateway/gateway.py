@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from mdmsdk.errors import StoreError
 from mdmsdk.gateway.access import Access, Refusal
-from mdmsdk.gateway.journal import Asker, Decided, Journal
+from mdmsdk.gateway.journal import Asker, Decided, Journal, oldest
 from mdmsdk.gateway.lists import LONGEST, Readings
 from mdmsdk.gateway.overrides import Overrides
 from mdmsdk.gateway.questions import Narrowed
@@ -64,7 +64,8 @@ class Gateway:
         self.overrides: Overrides = Overrides(settings.overrides)
         self.journal: Journal = Journal()
         self.version: str = version("mdmsdk")
-        self._judged: Written[Decision] = Written()
+        self._judged: Written[tuple[Decision, float | None]] = Written()
+        self._plainly: dict[str, Any] = self._narrowed(_PLAINLY)
         self._beats: list[Heartbeat] = []
         self._heard_at = -float("inf")
         self._listening: anyio.Lock | None = None
@@ -87,7 +88,8 @@ class Gateway:
     async def lookup(self, asker: Asker, keys: Sequence[Key], how: Narrowed = _PLAINLY) -> Decided:
         """What to make of a device, within the deadline of the gateway at most."""
         began = time.perf_counter()
-        answer = await self.federation.lookup(keys, **self._options(how))
+        chain = keys[0] if len(keys) == 1 else keys
+        answer = await self.federation.lookup(chain, **self._options(how))
         return self._decide(asker, keys, answer, began)
 
     async def lookup_many(
@@ -104,19 +106,23 @@ class Gateway:
     def _decide(self, asker: Asker, keys: Sequence[Key], answer: Answer, began: float) -> Decided:
         """Make a decision of an answer: the one place of all faces."""
         override = self.overrides.of(keys, answer)
-        decision = (
-            _OVERRIDDEN[override.decision]
-            if override
-            else self._judged.of(answer, "", lambda: answer.decision)
-        )
+        # The cache gives the very same answer again and again.
+        decision, said_at = self._judged.of(answer, "", lambda: (answer.decision, oldest(answer)))
+        if override:
+            decision = _OVERRIDDEN[override.decision]
         taken = time.perf_counter() - began
-        decided = Decided(time.time(), asker, answer, decision, taken, override)
+        decided = Decided(time.time(), asker, answer, decision, taken, override, said_at)
         self.journal.note(decided)
-        _log.debug("%s: %s", asker.face, decision, extra={"face": asker.face, "decision": decision.value})
+        if _log.isEnabledFor(logging.DEBUG):
+            extra = {"face": asker.face, "decision": decision.value}
+            _log.debug("%s: %s", asker.face, decision, extra=extra)
         return decided
 
     def _options(self, how: Narrowed) -> Any:
         """How the federation is asked."""
+        return self._narrowed(how) if how.model_fields_set else self._plainly
+
+    def _narrowed(self, how: Narrowed) -> dict[str, Any]:
         most = self.settings.deadline
         return {
             "servers": how.servers,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mdmsdk.gateway.settings import Override
     from mdmsdk.models import Device
 
-__all__ = ["Asker", "Decided", "DecidedRow", "Journal", "JournalRow", "decided_row", "journal_row"]
+__all__ = ["Asker", "Decided", "DecidedRow", "Journal", "JournalRow", "decided_row", "journal_row", "oldest"]
 
 _log = logging.getLogger("mdmsdk.gateway")
 _NEWEST = 200
@@ -60,6 +60,7 @@ class Decided(NamedTuple):
         decision: what is made of it.
         seconds: how long the answer took.
         override: of the administrator, where that decides.
+        said_at: when the oldest word of a server was said, as Unix time in seconds; None where there is none.
     """
 
     when: float
@@ -68,6 +69,7 @@ class Decided(NamedTuple):
     decision: Decision
     seconds: float
     override: Override | None = None
+    said_at: float | None = None
 
     @property
     def key(self) -> Key | str:
@@ -87,8 +89,7 @@ class Decided(NamedTuple):
     @property
     def age(self) -> float:
         """How old the oldest word of a server was, in seconds; exact to milliseconds."""
-        said = [one.answered_at.timestamp() for one in self.answer.outcomes]
-        return round(max(0.0, self.when - min(said, default=self.when)), 3)
+        return 0.0 if self.said_at is None else round(max(0.0, self.when - self.said_at), 3)
 
     @property
     def proof(self) -> tuple[str, ...]:
@@ -114,6 +115,11 @@ class Decided(NamedTuple):
             return "; ".join(f"{one.server}: {type(one.error).__name__}" for one in failed)
         device = self.answer.device
         return "; ".join(device.compliance.reasons) if device else ""
+
+
+def oldest(answer: Answer) -> float | None:
+    """When the oldest word of a server in an answer was said, as Unix time in seconds."""
+    return min((one.answered_at.timestamp() for one in answer.outcomes), default=None)
 
 
 class DecidedRow(LookupRow):

@@ -187,9 +187,8 @@ class Metrics:
             Refusal: this is somebody else.
         """
         gateway, client = self._gateway, self._gateway.client(request)
-        rest = gateway.settings.rest
-        if gateway.settings.metrics == "key" and rest:
-            gateway.access.bearer(rest.keys, client, request.headers.get("authorization", ""), "metrics")
+        if gateway.settings.metrics == "key":
+            gateway.access.bearer(client, request.headers.get("authorization", ""), "metrics")
         elif not is_here(client):
             raise Refusal(403, "metrics are for this machine alone", 'metrics = "key" lets others in.')
 

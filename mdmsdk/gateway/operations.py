@@ -75,7 +75,7 @@ class Operation:
             name, client = "", gateway.client(request)
             if face and self.scope:
                 header = request.headers.get("authorization", "")
-                name = gateway.access.bearer(face.keys, client, header, self.scope)
+                name = gateway.access.bearer(client, header, self.scope)
             asker = Asker("rest", name, client)
             place = read_path(self.place, tuple(request.path_params.items()))
             if self.method == "GET":
