@@ -246,8 +246,8 @@ class TestBroken:
         path = tmp_path / "mdm.toml"
         path.write_text(CONFIG.format(bad='provider = "nosuch"\njudges = false'))
         inner: Any = getattr(federation.wrapped, "_inner", federation.wrapped)
-        inner.broken = MdmFederation.from_config(path).broken
-        inner._order = ("bad", "a")
+        inner.broken.update(MdmFederation.from_config(path).broken)
+        inner._servers.order = ("bad", "a")
         answer = federation.lookup(MAC)
         assert [one.status for one in answer.outcomes] == ["error", "found"]
         assert decide(answer) == "compliant"  # the setting says that nobody depends on the other
