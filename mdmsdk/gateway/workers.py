@@ -104,24 +104,29 @@ class Workers:
     def _serve(self, ready: Callable[[str], None]) -> None:
         self._workers = [self._start() for _ in range(self._count)]
         if error := self._answers():
-            if self._wait(0.0) & _ENDING:
+            if self._wait([], 0.0) & _ENDING:
                 return
             raise error
         ready(origin_of(self._listener, self._settings))
-        while not (came := self._wait(self._pause())) & _ENDING:
+        while not (came := self._wait(living := self._living(), self._pause(living))) & _ENDING:
             if came:
                 self._reload()
             self._replace()
 
-    def _pause(self) -> float | None:
+    def _living(self) -> list[_Worker]:
+        return [one for one in self._workers if one.process.is_alive()]
+
+    def _pause(self, living: list[_Worker]) -> float | None:
         """Seconds until a worker is to be started, None where all run."""
-        due = [one.began + _PAUSE for one in self._workers if not one.process.is_alive()]
+        due = [one.began + _PAUSE for one in self._workers if one not in living]
         return max(0.0, min(due) - time.monotonic()) if due else None
 
-    def _wait(self, seconds: float | None) -> set[int]:
-        """The signals that came, after something happened or so many seconds."""
-        living = [one.process.sentinel for one in self._workers if one.process.is_alive()]
-        wait([self._signals, *living], seconds)
+    def _wait(self, living: list[_Worker], seconds: float | None) -> set[int]:
+        """The signals that came, once one did, or one of these workers ended, or after so many seconds.
+
+        They are those that the caller saw: whom a second look finds dead, nothing would tell of.
+        """
+        wait([self._signals, *(one.process.sentinel for one in living)], seconds)
         with suppress(BlockingIOError):
             return set(self._signals.recv(4096))
         return set()
@@ -205,8 +210,8 @@ class Workers:
         for one in self._workers:
             one.process.terminate()
         end = time.monotonic() + self._settings.drain + _AFTER_DRAIN
-        while (living := [one for one in self._workers if one.process.is_alive()]) and time.monotonic() < end:
-            if signal.SIGINT in self._wait(end - time.monotonic()):
+        while (living := self._living()) and time.monotonic() < end:
+            if signal.SIGINT in self._wait(living, end - time.monotonic()):
                 break
         for one in living:
             one.process.kill()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
+from mdmsdk.config import load_config
 from mdmsdk.errors import ConfigurationError
+from mdmsdk.gateway import workers
 from mdmsdk.gateway.together import together
 from tests.gateway.conftest import ASK, FLEET, LOGIN, MDMINFO, Serve, configuration, until
 
@@ -49,6 +52,41 @@ def test_workers_without_a_place_for_what_they_count_say_so(
     with pytest.raises(ConfigurationError, match="none can be made") as caught, together():
         pass
     assert "TMPDIR" in (caught.value.hint or "")
+
+
+class Dying:
+    """A process that ends after the first look at it."""
+
+    pid = exitcode = 0
+
+    def __init__(self) -> None:
+        self.looks = iter([True])
+        self.sentinel = object()
+
+    def is_alive(self) -> bool:
+        return next(self.looks, False)
+
+    def terminate(self) -> None:
+        """It has been told."""
+
+    join = terminate
+
+
+def test_a_worker_that_ends_between_two_looks_keeps_nobody_waiting(
+    slow: RunningSimulator[IseSimulator], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mdm.toml").write_text(configuration(slow, ""))
+    waited: list[list[object]] = []
+    monkeypatch.setattr(workers, "wait", lambda objects, _seconds: waited.append(objects))
+    process, (line, end) = Dying(), multiprocessing.Pipe()
+    with socket.create_server(("127.0.0.1", 0)) as listener, end:
+        kept: Any = workers.Workers(None, load_config(tmp_path / "mdm.toml"), 1, listener)
+        kept._signals.settimeout(0)
+        kept._workers = [workers._Worker(process, line, 0.0)]  # type: ignore[arg-type]
+        kept._end()
+        kept._signals.close()
+        kept._signalled.close()
+    assert [process.sentinel in objects for objects in waited] == [True]
 
 
 def test_workers_serve_the_same_until_all_end(
