@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -150,6 +151,26 @@ def configure(place: Path, *changes: tuple[str, str]) -> ssl.SSLContext:
     return ssl_of(authority)
 
 
+def confined(place: Path) -> list[str]:
+    """What the compose file says of the gateways, as options."""
+    service = COMPOSE["services"]["one"]
+    return [
+        *(["--init"] if service["init"] else []),
+        *("--read-only", f"--pids-limit={service['pids_limit']}", f"--memory={service['mem_limit']}"),
+        *(f"--cap-drop={one}" for one in service["cap_drop"]),
+        *(f"--security-opt={one}" for one in service["security_opt"]),
+        *(f"--tmpfs={one}" for one in service["tmpfs"]),
+        *(f"--volume={place}/mdm.toml:/etc/mdmsdk/mdm.toml:ro", "--publish=127.0.0.1::8443"),
+        f"--volume={place}/secrets:/run/secrets:ro",
+    ]
+
+
+def removed(container: str) -> None:
+    """Leave nothing of a container, whether or not it is there."""
+    engine("kill", container, status=None)
+    engine("rm", "--force", container, status=None)
+
+
 class Container:
     """A gateway in a container of its own, over a simulator that shares its network.
 
@@ -164,7 +185,7 @@ class Container:
         assert store
         self.trust = configure(place, (store[0], ""), *changes)
         self.began = time.monotonic()
-        engine("run", "--detach", "--name", self.name, *self.confined(place), image)
+        engine("run", "--detach", "--name", self.name, *confined(place), image)
         self.port = int(engine("port", self.name, "8443").rpartition(":")[2])
         self.origin = f"https://127.0.0.1:{self.port}"
         self.ise = httpx.Client(base_url=self.origin, auth=LOGIN, verify=self.trust, timeout=20)
@@ -172,18 +193,6 @@ class Container:
         self.rest = httpx.Client(base_url=self.origin, headers=key, verify=self.trust, timeout=20)
         network = f"--network=container:{self.name}"
         engine("run", "--detach", "--name", f"{self.name}-mdm", "--read-only", network, image, *SIMULATED)
-
-    def confined(self, place: Path) -> list[str]:
-        """What the compose file says of the gateways, as options."""
-        service = COMPOSE["services"]["one"]
-        return [
-            *("--read-only", f"--pids-limit={service['pids_limit']}", f"--memory={service['mem_limit']}"),
-            *(f"--cap-drop={one}" for one in service["cap_drop"]),
-            *(f"--security-opt={one}" for one in service["security_opt"]),
-            *(f"--tmpfs={one}" for one in service["tmpfs"]),
-            *(f"--volume={place}/mdm.toml:/etc/mdmsdk/mdm.toml:ro", "--publish=127.0.0.1::8443"),
-            f"--volume={place}/secrets:/run/secrets:ro",
-        ]
 
     def ready(self) -> float:
         """Wait until servers answer; gives the seconds to the first answer of the gateway itself."""
@@ -196,6 +205,11 @@ class Container:
         """Run a command in there."""
         return engine("exec", self.name, *words, status=status)
 
+    def signal(self, name: str) -> None:
+        """Send a signal to the gateway itself: the first process passes on only those that it can hear."""
+        child = "open('/proc/1/task/1/children').read().split()[0]"
+        self.run("python3", "-c", f"import os, signal; os.kill(int({child}), signal.SIG{name})")
+
     def said(self) -> list[dict[str, Any]]:
         """Its log."""
         return [json.loads(line) for line in log_of(self.name).splitlines()]
@@ -204,8 +218,7 @@ class Container:
         self.ise.close()
         self.rest.close()
         for one in (f"{self.name}-mdm", self.name):
-            engine("kill", one, status=None)
-            engine("rm", "--force", one, status=None)
+            removed(one)
 
 
 Start = Any
@@ -290,9 +303,9 @@ def test_the_health_check_is_red_while_nobody_answers(start: Start, image: str) 
     container, check = start(("workers = 2", "workers = 1")), check_of(image)
     container.ready()
     container.run(*check)
-    engine("kill", "--signal=STOP", container.name)
+    container.signal("STOP")
     container.run(*check, status=1)
-    engine("kill", "--signal=CONT", container.name)
+    container.signal("CONT")
     container.run(*check)
 
 
@@ -334,6 +347,17 @@ def test_it_reads_anew_and_answers_what_was_sent_before_it_ends(start: Start, pl
     assert container.said()[-1]["message"] == "every request has come to its end"
 
 
+def test_it_may_be_ended_while_it_starts(image: str, place: Path) -> None:
+    configure(place)
+    name = f"{MODULE}-early"
+    try:
+        engine("run", "--detach", "--name", name, *confined(place), image)
+        engine("kill", "--signal=TERM", name)
+        assert int(engine("wait", name)) in {0, 128 + signal.SIGTERM}
+    finally:
+        removed(name)
+
+
 def test_a_container_without_any_place_to_write_says_so(image: str, place: Path) -> None:
     configure(place)
     name, options = f"{MODULE}-nowhere", ["--read-only-tmpfs=false"] if BY_PODMAN else []
@@ -344,7 +368,7 @@ def test_a_container_without_any_place_to_write_says_so(image: str, place: Path)
         engine("run", "--name", name, "--read-only", *options, *mounts, image, status=2)
         assert "several workers need a folder" in log_of(name)
     finally:
-        engine("rm", "--force", name)
+        removed(name)
 
 
 class Services:
