@@ -81,6 +81,8 @@ _NUMBER: Final = re.compile(r"[1-9][0-9]{0,9}")
 _ADDRESS: Final = "ResourceID,MACAddress"
 _SERIAL: Final = "ResourceID,SerialNumber"
 _BARE: Final = "',"
+_ALL: Final = 10**9
+"""More rows than there are: an answer may be cut however short it is."""
 _FEW: Final = 16
 """No server is known to cut an answer with fewer rows."""
 # RFC 7042, section 2.1.2: an address for documentation, which no computer has.
@@ -130,13 +132,14 @@ class ConfigMgrProvider(MdmProvider):
         """
         flows: list[Flow[Any]] = [
             self._get("SMS_Site", select="SiteCode,SiteName,Version"),
-            self._get(_BASELINES, select=_NAMED),
+            # One that an answer leaves out would judge nobody.
+            self._all("", _BASELINES, wanted=_ALL, orderby="CI_ID", select=_NAMED),
             self.see_a_device(),
         ]
         sites, baselines, _ = yield from together(*flows)
         if not _rows(sites):
             raise PermissionDeniedError("the account sees no site", status=sites.status, hint=NO_DEVICES)
-        known = read_baselines(_rows(baselines))
+        known = read_baselines(baselines)
         wanted = [lasting(one) for one in self.settings.baselines]
         names = {unique: one.name for unique, one in known.items()}
         chosen = choose(wanted, names, "baseline", _CHOOSE) if wanted else tuple(known)

@@ -119,6 +119,19 @@ def test_collections_that_are_lost_later_are_no_unknown_device_and_no_empty_list
                 ask()
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_an_answer_that_was_cut_hides_no_baseline(links: bool) -> None:
+    with site() as (client, _):
+        names = client.heartbeat().extra["baselines"]
+    assert len(names) > 1
+    with site(page_cap=2, links=links) as (client, simulator):
+        assert client.heartbeat().extra["baselines"] == names
+        for device in FLEET:
+            if device.registered and device.last_check_in and device.compliance != "compliant":
+                found = client.lookup(DeviceId(simulator.identifiers(device)["id"]))
+                assert found is None or found.compliance.state != "compliant"
+
+
 def test_a_computer_that_only_inventory_shows_is_not_unknown() -> None:
     provider = ConfigMgrProvider(
         ConfigMgrSettings(base_url="https://cm01.example.com", token_provider=lambda: "token-of-tests")
@@ -226,7 +239,8 @@ def test_a_baseline_that_can_say_nothing_is_told_at_the_heartbeat(named: str) ->
 
 def test_a_baseline_may_be_named_by_an_id_of_a_former_revision() -> None:
     with site() as (_, simulator):
-        row = next(iter(simulator._known()["SMS_ConfigurationBaselineInfo"].rows))
+        rows = simulator._known()["SMS_ConfigurationBaselineInfo"].rows
+        row = next(row for row in rows if row["IsAssigned"])
         former = row["CI_UniqueID"].rpartition("/")[0] + "/1"
     with site({"baselines": former}) as (client, _):
         assert client.heartbeat().extra["baselines"] == [row["LocalizedDisplayName"]]

@@ -175,7 +175,7 @@ def _adapters(device: SimDevice, habits: ConfigMgrHabits) -> Iterable[dict[str, 
 
 def _baselines(habits: ConfigMgrHabits) -> Iterable[dict[str, Any]]:
     for number, (ci, name) in enumerate(
-        ((_SECURITY, BASELINES[0]), (_ENCRYPTION, BASELINES[1]), (16_780_003, "Servers"), (16_780_004, "Old"))
+        ((16_779_999, "Old"), (_SECURITY, BASELINES[0]), (_ENCRYPTION, BASELINES[1]), (16_780_003, "Servers"))
     ):
         yield {
             "CI_ID": ci,
