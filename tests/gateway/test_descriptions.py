@@ -14,7 +14,7 @@ import pytest
 from mdmsdk.testing import FakeAsyncMdmFederation
 from tests.gateway.conftest import GUID, MAC, Faces, device, serving
 from tests.simulator.descriptions import Asked, Description
-from tests.simulator.test_ise_specs import WRONG, WRONG_VALUES, Pairs, changed, query_of
+from tests.simulator.test_ise_specs import WRONG, WRONG_VALUES, Pairs, changed, queries_of, query_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,16 +190,7 @@ def targets(spec: Description) -> Iterator[str]:
         f"/ciscoise/mdminfo/?ise_api_version={quote(one)}"
         for one in (str(spec.version), *WRONG["ise_api_version"])
     )
-    for criterion in sorted(spec.criteria):
-        pairs = [
-            ("paging", "0"),
-            ("querycriteria", criterion),
-            ("value", values[criterion]),
-            ("filter", "all"),
-        ]
-        wrong = {"value": WRONG["value"] + WRONG_VALUES.get(criterion, [])}
-        every = changed(pairs, WRONG | wrong if criterion == "udid" else wrong)
-        yield from (f"/devices/?{query_of(one)}" for one in (pairs, *every))
+    yield from queries_of(spec, values)
     listed: Pairs = [("paging", "0"), ("querycriteria", "compliance"), ("value", "false"), ("filter", "all")]
     for name in sorted(spec.attributes):
         yield f"/devices/?{query_of([*listed[:3], ('filter', name)])}"

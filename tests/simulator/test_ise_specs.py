@@ -12,7 +12,7 @@ import pytest
 from tests.simulator.descriptions import Asked, Description
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from mdmsdk.simulator import Fleet, SimDevice
     from tests.simulator.conftest import IseClient, Start
@@ -83,6 +83,21 @@ def changed(pairs: Pairs, wrong: dict[str, list[str]]) -> Iterator[Pairs]:
         for value in ["", *wrong[name]]:
             yield [*before, (name, value), *after]
     yield [*pairs, ("colour", "red")]
+
+
+def queries_of(spec: Description, values: Mapping[str, str]) -> Iterator[str]:
+    """A query by each criterion, and the same with each of its parameters wrong."""
+    for criterion in sorted(spec.criteria):
+        pairs = [
+            ("paging", "0"),
+            ("querycriteria", criterion),
+            ("value", values[criterion]),
+            ("filter", "all"),
+        ]
+        wrong = {"value": WRONG["value"] + WRONG_VALUES.get(criterion, [])}
+        # The others do not depend on the criterion.
+        every = changed(pairs, WRONG | wrong if criterion == "udid" else wrong)
+        yield from (f"/devices/?{query_of(one)}" for one in (pairs, *every))
 
 
 def test_discovery(spec: Description, version: int, ise: IseClient) -> None:
@@ -164,17 +179,7 @@ def test_each_parameter_of_each_query(spec: Description, version: int, ise: IseC
     values = values_of(one_of_all(fleet)) | {"compliance": "false"}
     assert spec.criteria == values.keys() - ({"guid", "guidhn"} if version == 2 else set())
     targets = [f"/devices/?{url.partition('?')[2]}" for url in spec.examples if "?" in url]
-    for criterion in sorted(spec.criteria):
-        pairs = [
-            ("paging", "0"),
-            ("querycriteria", criterion),
-            ("value", values[criterion]),
-            ("filter", "all"),
-        ]
-        wrong = {"value": WRONG["value"] + WRONG_VALUES.get(criterion, [])}
-        # The others do not depend on the criterion.
-        every = changed(pairs, WRONG | wrong) if criterion == "udid" else changed(pairs, wrong)
-        targets += [f"/devices/?{query_of(one)}" for one in (pairs, *every)]
+    targets += queries_of(spec, values)
     listed = [("paging", "0"), ("querycriteria", "compliance"), ("value", "false"), ("filter", "all")]
     targets += [f"/devices/?{query_of([*listed[:3], ('filter', name)])}" for name in sorted(spec.attributes)]
     for pairs in (listed, *[[*listed, ("deviceidentifier", name)] for name in ("guid", "macaddress")]):
