@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, overload
 
 from mdmsdk.client.aio import AsyncMdmClient
-from mdmsdk.client.build import make_provider, provider_for
+from mdmsdk.client.build import make_provider, provider_for, with_secrets_called
 from mdmsdk.client.sync import MdmClient
 from mdmsdk.errors import ConfigurationError
 from mdmsdk.settings import ProviderSettings
 from mdmsdk.silence import sealed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mdmsdk.provider import MdmProvider
 
 __all__ = ["AsyncMdmClient", "MdmClient", "connect", "connect_async"]
@@ -42,13 +44,15 @@ def connect(
         server: the name under which errors and devices mention the server; default: its host name.
         http: an `httpx.Client` (or ``httpx2``) of the application's own, which stays open on close.
             Trust, proxy and cookies are then its affair, and only its own timeouts bound a slow read.
-        settings: what the provider's reference page lists: ``base_url``, credentials, ``policy`` ...
+        settings: what the provider's reference page lists: ``base_url``, credentials, ``policy`` ... In place
+            of a secret, a function without arguments that gives it, which ``refresh_secrets()`` calls again.
 
     Raises:
         ConfigurationError: no such provider, or settings that it cannot use.
     """
     with sealed(values=settings):
-        return MdmClient(_provider(provider, given, settings), server=server, http=http)
+        made, renew = _made(provider, given, settings)
+        return MdmClient(made, server=server, http=http, renew=renew)
 
 
 @overload
@@ -73,7 +77,22 @@ def connect_async(
 ) -> AsyncMdmClient:
     """The same for async, where `http` is an async client; used with ``async with``."""
     with sealed(values=settings):
-        return AsyncMdmClient(_provider(provider, given, settings), server=server, http=http)
+        made, renew = _made(provider, given, settings)
+        return AsyncMdmClient(made, server=server, http=http, renew=renew)
+
+
+def _made(
+    provider: str | ProviderSettings, given: ProviderSettings | None, settings: dict[str, Any]
+) -> tuple[MdmProvider, Callable[[], MdmProvider] | None]:
+    """The provider, and what makes it anew where functions give its secrets."""
+    if not isinstance(provider, str) or given is not None or not any(map(callable, settings.values())):
+        return _provider(provider, given, settings), None
+    kept = dict(settings)
+
+    def renew() -> MdmProvider:
+        return make_provider(provider, with_secrets_called(provider, kept))
+
+    return renew(), renew
 
 
 def _provider(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from mdmsdk.errors import ConfigurationError, PluginError
+from mdmsdk.errors import ConfigurationError, PluginError, SecretError
 from mdmsdk.registry import installed, load_provider
 from mdmsdk.settings import ProviderSettings
 from mdmsdk.silence import sealed
@@ -110,6 +110,32 @@ def make_provider(name: str, settings: Mapping[str, Any]) -> MdmProvider:
     return _made(load_provider(name), settings, name)
 
 
+def secrets_of(kind: type[ProviderSettings]) -> set[str]:
+    """The names of the settings that are secrets."""
+    return {name for name, field in kind.model_fields.items() if SecretStr in kinds_of(field.annotation)}
+
+
+def with_secrets_called(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings, where a secret is given as a function with what that gives.
+
+    Raises:
+        SecretError: a function fails.
+        ConfigurationError: no such provider.
+    """
+    called = {one for one in secrets_of(load_provider(name).settings_type) if callable(settings.get(one))}
+    return {one: _call(one, value) if one in called else value for one, value in settings.items()}
+
+
+def _call(name: str, function: Callable[[], Any]) -> Any:
+    try:
+        return function()
+    except Exception as error:  # noqa: BLE001 - the application's own code
+        raise SecretError(
+            f"the function that is given as {name} failed ({type(error).__name__})",
+            hint="It takes nothing, and gives the secret as text.",
+        ) from None
+
+
 def provider_for(settings: ProviderSettings, name: str | None = None) -> MdmProvider:
     """The provider that settings were made for.
 
@@ -160,7 +186,7 @@ def renewed(
 
 def _with_secrets(provider: MdmProvider, secrets: Mapping[str, Any]) -> MdmProvider:
     kind = type(provider.settings)
-    known = {name for name, field in kind.model_fields.items() if SecretStr in kinds_of(field.annotation)}
+    known = secrets_of(kind)
     if unknown := secrets.keys() - known:
         raise ConfigurationError(
             f"no secrets of these settings are {', '.join(sorted(unknown))}",

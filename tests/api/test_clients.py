@@ -9,6 +9,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+import anyio
 import pytest
 from pydantic import SecretStr
 
@@ -98,7 +99,45 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+OTHERS = {"base_url": "https://m.example", "username": "nac"}
+
+
+def password_of(client: Any) -> str:
+    return str(client.provider.settings.password.get_secret_value())
+
+
 class TestNewSecrets:
+    def test_one_that_fails_names_the_setting_and_nothing_else(self) -> None:
+        def vault() -> str:
+            raise OSError("hunter2 is no good")
+
+        with pytest.raises(SecretError, match="password failed") as caught:
+            mdmsdk.connect("ise", base_url="https://m.example", username="nac", password=vault)
+        assert "hunter2" not in f"{caught.value} {caught.value.hint}"
+
+    def test_a_function_gives_them_and_is_called_again(self) -> None:
+        given = iter(["first", "second"])
+        settings: dict[str, Any] = {**OTHERS, "password": lambda: next(given)}
+        with mdmsdk.connect("ise", **settings) as client:
+            assert password_of(client) == "first"
+            client.refresh_secrets()
+            assert password_of(client) == "second"
+            with pytest.raises(SecretError, match="password failed"):
+                client.refresh_secrets()
+            assert password_of(client) == "second"
+
+    def test_a_function_gives_them_in_async(self) -> None:
+        given = iter(["first", "second"])
+
+        async def use() -> list[str]:
+            settings: dict[str, Any] = {**OTHERS, "password": lambda: next(given)}
+            async with mdmsdk.connect_async("ise", **settings) as client:
+                before = password_of(client)
+                await client.refresh_secrets()
+                return [before, password_of(client)]
+
+        assert anyio.run(use) == ["first", "second"]
+
     def test_a_client_goes_on_with_them(self, tiny: Tiny, script: Script) -> None:
         client = tiny()
         twin = client.with_policy(attempts=1)
