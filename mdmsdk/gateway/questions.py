@@ -165,13 +165,13 @@ class Question(Narrowed):
         return self
 
 
-def parameters(request: Request) -> dict[str, str]:
-    """The parameters of a URL.
+def parameters(query: bytes) -> dict[str, str]:
+    """The parameters in the query of a URL.
 
     Raises:
         Refusal: one is there twice, so that nobody can know which is meant, or cannot be decoded.
     """
-    text = request.scope["query_string"].decode("latin-1")
+    text = query.decode("latin-1")
     encoded = "%" in text or "+" in text
     given: dict[str, str] = {}
     for one in filter(None, text.split("&")):
@@ -190,7 +190,7 @@ def read_query(model: type[_ModelT], request: Request) -> _ModelT:
     Raises:
         Refusal: it has parameters that the model has not, or values that are none.
     """
-    given: dict[str, Any] = parameters(request)
+    given: dict[str, Any] = parameters(request.scope["query_string"])
     texts = {name: value.split(",") if name == "servers" else _scalar(value) for name, value in given.items()}
     return read(model, texts)
 
