@@ -68,6 +68,11 @@ class Budget:
         return cls(deadline)
 
     @property
+    def setting(self) -> str:
+        """What sets it, where a caller does not."""
+        return "policy.list_patience" if self.patient else "policy.deadline"
+
+    @property
     def given_up(self) -> bool:
         """Whether nobody waits for it any more, while the server still had the word."""
         return self.exchanging > 0 and self.hurry is not None and self.hurry.left

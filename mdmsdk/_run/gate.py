@@ -32,7 +32,7 @@ _GO_BEFORE = 3
 
 
 _HELD_HINT = (
-    "Ask again when it is over, or raise policy.deadline above it. If it happens often, lower limits.rate of "
+    "Ask again when it is over, or raise {} above it. If it happens often, lower limits.rate of "
     "the server: other programs may use up the same quota."
 )
 
@@ -302,12 +302,12 @@ class Gate:
             raise DeadlineExceededError(
                 f"the server asked for a wait of {asked.seconds:g} s (429), which is longer than the "
                 f"deadline of {budget.seconds:g} s: the next turn comes in {due - now:.1f} s",
-                hint=" ".join(filter(None, (asked.hint, _HELD_HINT))),
+                hint=" ".join(filter(None, (asked.hint, _HELD_HINT.format(budget.setting)))),
             )
         raise DeadlineExceededError(
             f"the server's rate limit has no turn within the deadline of {budget.seconds:g} s, "
             f"the next one comes in {due - now:.1f} s",
-            hint="Ask less often, or wait longer: raise policy.deadline.",
+            hint=f"Ask less often, or wait longer: raise {budget.setting}.",
         )
 
     def _has_room(self) -> bool:

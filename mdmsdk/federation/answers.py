@@ -52,7 +52,7 @@ class Answers:
     ) -> None:
         self.merge: Merge = merge
         self.rules = rules
-        self.remembered = Remembered()
+        self.remembered: Remembered = Remembered()
         self._clients = clients
         self._shelf = shelf
         self._fallback = fallback

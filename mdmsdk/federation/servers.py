@@ -43,7 +43,7 @@ class Servers:
     def __init__(self, clients: dict[str, AsyncMdmClient], waits: ModuleType) -> None:
         self.clients = clients
         self.broken: dict[str, Broken] = {}
-        self.order = tuple(clients)
+        self.order: tuple[str, ...] = tuple(clients)
         self.cache: Cache | None = None
         self.directory: AsyncDirectory | None = None
         self._waits = waits

@@ -137,7 +137,7 @@ class Connection(H11Protocol):
             transport.abort()
             return
         if room is not Room.ENOUGH:
-            self.app_state = {**self.app_state, CROWDED: room}
+            self.app_state: dict[str, Any] = {**self.app_state, CROWDED: room}
         self._wait()
 
     def handle_events(self) -> None:

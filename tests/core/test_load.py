@@ -173,6 +173,10 @@ class TestTurns:
         assert [type(one) for one in outcomes] == [RateLimitedError] + [DeadlineExceededError] * 2
         assert script.counts["/find"] == 1
         assert "the next turn comes in" in str(outcomes[1])
+        assert "raise policy.deadline above it" in outcomes[1].hint
+        with pytest.raises(DeadlineExceededError) as late:
+            list(client.with_policy(list_patience=5.0).noncompliant())
+        assert "raise policy.list_patience above it" in (late.value.hint or "")
 
     @pytest.mark.parametrize(("status", "wait"), [(503, "50"), (429, "14400")])
     def test_what_concerns_one_question_alone_makes_no_other_wait(
