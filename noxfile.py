@@ -313,7 +313,7 @@ def mutants(session: nox.Session) -> None:
 def matrix(session: nox.Session) -> None:
     """Let every fault of the matrix meet every provider, in both modes."""
     install(session, *CONSTRAINTS)
-    session.run("python", "-m", "mdmsdk.testing.matrix", *session.posargs)
+    session.run("python", "-m", "mdmsdk.testing.matrix", "--jobs", "2", *session.posargs)
 
 
 @nox.session

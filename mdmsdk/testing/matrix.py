@@ -16,6 +16,8 @@ import ssl
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -295,13 +297,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m mdmsdk.testing.matrix", description=main.__doc__)
     parser.add_argument("providers", nargs="*", metavar="PROVIDER")
     parser.add_argument("--show", type=int, default=20, metavar="N", help="wrong calls to tell")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="providers at once")
     given = parser.parse_args(arguments)
+    names = given.providers or [plugin.name for plugin in installed(SIMULATORS)]
     wrong = 0
-    for name in given.providers or [plugin.name for plugin in installed(SIMULATORS)]:
-        matrix = run(Corpus(name))
-        wrong += len(matrix.wrong)
-        print(matrix, *matrix.wrong[: given.show], sep="\n    ", flush=True)  # noqa: T201 - this is its result
+    with ExitStack() as stack:
+        each = stack.enter_context(ProcessPoolExecutor(given.jobs)).map if given.jobs > 1 else map
+        for matrix in each(_run_of, names):
+            wrong += len(matrix.wrong)
+            print(matrix, *matrix.wrong[: given.show], sep="\n    ", flush=True)  # noqa: T201 - its result
     return 1 if wrong else 0
+
+
+def _run_of(name: str) -> Matrix:
+    return run(Corpus(name))
 
 
 if __name__ == "__main__":

@@ -297,19 +297,19 @@ def raw_server(answer: Callable[[int], bytes], *, drip: float = 0.0) -> Iterator
 
 class TestTime:
     def test_a_slow_answer_is_a_timeout(self, tiny: Connect, script: Script) -> None:
-        script.routes["/info"] = Answer("", wait=3)
+        script.routes["/info"] = Answer("", wait=30)
         began = time.monotonic()
         with pytest.raises(MdmTimeoutError) as caught:
             tiny(policy={"timeout": 0.3, "attempts": 1}).heartbeat()
-        assert time.monotonic() - began < 2.8
+        assert time.monotonic() - began < 20
         assert "0.3 s" in str(caught.value)
 
     def test_the_deadline_covers_the_retries(self, tiny: Connect, script: Script) -> None:
-        script.routes["/info"] = Answer("", wait=3)
+        script.routes["/info"] = Answer("", wait=30)
         began = time.monotonic()
         with pytest.raises((DeadlineExceededError, MdmTimeoutError)):
             tiny(policy={"timeout": 0.3, "deadline": 0.7, "attempts": 10}).heartbeat()
-        assert time.monotonic() - began < 2.8
+        assert time.monotonic() - began < 20
 
     def test_the_deadline_covers_the_login(self, tiny: Connect, script: Script) -> None:
         script.routes["/token"] = Answer('{"token": "T"}', wait=3)
@@ -624,12 +624,11 @@ class TestBodies:
 class TestSteps:
     def test_together_keeps_the_order_and_saves_time(self, tiny: Connect, script: Script) -> None:
         script.routes |= {
-            f"/{name}": Answer(name, wait=wait) for name, wait in (("a", 1.0), ("b", 0.6), ("c", 0.8))
+            f"/{name}": Answer(name, wait=wait) for name, wait in (("a", 0.6), ("b", 0.3), ("c", 0.4))
         }
-        began = time.monotonic()
         info = tiny(kind=running(lambda provider: provider.fan_out(["/a", "/b", "/c"]))).heartbeat()
         assert info.extra["result"] == ["a", "b", "c"]
-        assert time.monotonic() - began < 2.2  # one after the other they take 2.4 s
+        assert script.most_at_once > 1
 
     def test_the_first_failure_ends_the_others(self, tiny: Connect, script: Script) -> None:
         script.routes |= {"/a": Answer("", 403, wait=0.1), "/b": Answer("", wait=0.3), "/late": ""}
