@@ -7,7 +7,7 @@ import secrets
 import time
 from collections import OrderedDict
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -147,25 +147,34 @@ async def records(
         IncompleteListError: a list is not complete, or a server gave no answer about a denied device.
     """
     denied = await _looked_up(federation, overrides, servers)
-    showing: dict[Key, list[Device]] = {}
-    denials: dict[int, Override] = {}
-    for denial, outcomes in denied.found:
-        for found in [record for one in outcomes for record in one.records]:
-            _note(showing, found)
-            denials[id(found)] = denial
     async for device in federation.devices(servers=servers):
-        named = overrides.denial(device)
-        if named is None and showing:
-            named = next((denials[id(one)] for one in _near(showing, device)), None)
+        named = overrides.denial(device) or denied.of(device)
         yield as_denied(named, device) if named else device
     denied.check()
 
 
-class _Denied(NamedTuple):
+class _Denied:
     """What servers say about the devices that the administrator denies."""
 
-    found: list[tuple[Override, tuple[Outcome, ...]]]
-    failures: list[MdmError]
+    def __init__(self) -> None:
+        self.found: list[tuple[Override, tuple[Outcome, ...]]] = []
+        self.failures: list[MdmError] = []
+        self._showing: dict[Key, list[Device]] = {}
+        self._denials: dict[int, Override] = {}
+
+    def take(self, denial: Override | None, outcomes: tuple[Outcome, ...]) -> None:
+        """Take what servers say about the identifier of a denial."""
+        self.failures.extend(one.error for one in outcomes if one.error and one.status is Status.ERROR)
+        if denial:
+            self.found.append((denial, outcomes))
+            for record in [record for one in outcomes for record in one.records]:
+                _note(self._showing, record)
+                self._denials[id(record)] = denial
+
+    def of(self, device: Device) -> Override | None:
+        """The denial of a device that may be one of those."""
+        near = _near(self._showing, device) if self._showing else ()
+        return next((self._denials[id(one)] for one in near), None)
 
     def check(self) -> None:
         """Raise an `IncompleteListError` if a server gave no answer."""
@@ -178,12 +187,10 @@ async def _looked_up(
     federation: AsyncMdmFederation, overrides: Overrides, servers: Sequence[str] | None
 ) -> _Denied:
     """Look the denied devices up, by the identifiers that the denials name."""
-    said = _Denied([], [])
+    denied = _Denied()
     async for answer in federation.lookup_many(overrides.denied(), servers=servers):
-        said.failures.extend(one.error for one in answer.outcomes if one.error and one.status is Status.ERROR)
-        if denial := overrides.of((), answer):
-            said.found.append((denial, answer.outcomes))
-    return said
+        denied.take(overrides.of((), answer), answer.outcomes)
+    return denied
 
 
 async def _everything(federation: AsyncMdmFederation, overrides: Overrides) -> AsyncIterator[Listed]:
@@ -191,18 +198,22 @@ async def _everything(federation: AsyncMdmFederation, overrides: Overrides) -> A
 
     Two devices that were in one dock share its MAC address, and nothing else.
     """
-    records = [device async for device in federation.devices()]
+    denied = await _looked_up(federation, overrides, None)
+    every = [device async for device in federation.devices()]
+    denied.check()
     showing: dict[Key, list[Device]] = {}
-    for device in records:
+    for device in every:
         _note(showing, device)
     known = Known()
-    for count, device in enumerate(records):
+    for count, device in enumerate(every):
         if not count % _AT_A_TIME:
             await checkpoint()
         if device.registered and known.add(device):
-            said = _said(federation, device, _near(showing, device))
+            # A record without any identifier is near to none, not even to itself.
+            near = _near(showing, device) or [device]
+            said = _said(federation, near)
             # No question names an identifier that the administrator allows.
-            if denial := overrides.of((), said):
+            if denial := overrides.of((), said) or next(filter(None, map(denied.of, near)), None):
                 yield Listed(as_denied(denial, device), Decision.NONCOMPLIANT)
             elif said.device:
                 verdict = {"compliance": said.device.compliance}
@@ -227,12 +238,11 @@ def _may_be_one(one: Device, other: Device) -> bool:
     return all(not mine or not theirs or {*mine} & {*theirs} for mine, theirs in shown)
 
 
-def _said(federation: AsyncMdmFederation, device: Device, near: Sequence[Device]) -> Answer:
-    """What all servers say about a device. Their lists are there, and whole."""
+def _said(federation: AsyncMdmFederation, near: Sequence[Device]) -> Answer:
+    """What all servers say about a device, by the records of it. Their lists are there, and whole."""
     outcomes = []
     for name, client in federation.clients.items():
-        # A record without any identifier is near to none, not even to itself.
-        own = [one for one in near or [device] if one.server == name]
+        own = [one for one in near if one.server == name]
         found = pick(own)
         status, judges = Status.FOUND if found else Status.NOT_FOUND, client.provider.settings.judges
         outcome = Outcome(

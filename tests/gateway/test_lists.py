@@ -176,6 +176,25 @@ def test_who_is_denied_is_compliant_in_no_list_of_records(gateway: Open) -> None
         assert denied is (each["compliance"]["state"] == "noncompliant")
 
 
+def test_who_is_denied_complies_in_no_list_by_an_address_that_lists_do_not_show(
+    gateway: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the lists of Intune show one address of a device, and a lookup finds it by others."""
+    read = AsyncMdmFederation.devices
+
+    async def one_address(self: AsyncMdmFederation, **_: Any) -> AsyncIterator[Device]:
+        async for found in read(self):
+            yield found.model_copy(update={"mac_addresses": found.mac_addresses[:1]})
+
+    monkeypatch.setattr(AsyncMdmFederation, "devices", one_address)
+    docked = one(1, mac_addresses=(f"{MAC[:-2]}01", DOCK))
+    server = FakeServer([docked, one(2)])
+    faces: Faces = gateway({"one": server}, ise=ISE, overrides=denials(f"mac:{DOCK}"))
+    assert listed(faces, "false") == {"SN0001": False}
+    assert listed(faces, "true") == {"SN0002": True}
+    assert listed(faces, "") == {"SN0001": False, "SN0002": True}
+
+
 def test_the_list_of_records_is_incomplete_where_nobody_knows_who_is_denied(
     gateway: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
