@@ -1,6 +1,6 @@
 """Ends with status 0 if the gateway of this container answers, with 1 if not."""
 
-import http.client
+import http
 import ssl
 import sys
 import urllib.error
@@ -22,13 +22,13 @@ def answers(url: str) -> bool:
     try:
         with urllib.request.build_opener(*handlers).open(url, timeout=4) as answer:
             return bool(answer.status == http.HTTPStatus.OK)
-    except (http.client.RemoteDisconnected, ConnectionResetError):
-        # With TLS 1.3 that may be all that who brings no certificate learns, and after the handshake. And it
-        # is what a gateway does with more connections than it can tell that it is full.
-        return True
     except (OSError, urllib.error.URLError) as error:
-        cut_off = isinstance(getattr(error, "reason", None), ConnectionResetError | ssl.SSLEOFError)
-        return cut_off or _NO_CERTIFICATE in str(error)
+        cause = getattr(error, "reason", error)
+        if isinstance(cause, ConnectionRefusedError):
+            return False
+        # With TLS 1.3, to be cut off may be all that who brings no certificate learns, and after the
+        # handshake. And it is what a gateway does with more connections than it can tell that it is full.
+        return isinstance(cause, ConnectionError | ssl.SSLEOFError) or _NO_CERTIFICATE in str(error)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,12 @@ import socket
 import subprocess
 import tomllib
 from contextlib import ExitStack
+from http.client import RemoteDisconnected
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
 from urllib.parse import urlsplit
+from urllib.request import OpenerDirector
 
 import httpx
 import pytest
@@ -146,3 +149,26 @@ def test_the_health_check_tells_full_from_dead(gateway: Open) -> None:
         for _ in range(300):
             stack.enter_context(socket.create_connection(address, timeout=20))
         assert answers(f"{origin}/healthz")
+
+
+@pytest.mark.parametrize(
+    ("cause", "lives"),
+    [
+        (BrokenPipeError(), True),
+        (ConnectionResetError(), True),
+        (RemoteDisconnected("closed"), True),
+        (ConnectionRefusedError(), False),
+        (TimeoutError(), False),
+        (OSError("no route"), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("sending", [True, False])
+def test_who_is_cut_off_has_met_somebody(
+    monkeypatch: pytest.MonkeyPatch, cause: OSError, lives: bool, sending: bool
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise URLError(cause) if sending else cause
+
+    monkeypatch.setattr(OpenerDirector, "open", fail)
+    assert runpy.run_path(str(DEPLOY / "healthcheck.py"))["answers"]("http://127.0.0.1:1/") is lives
