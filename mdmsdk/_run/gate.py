@@ -81,7 +81,7 @@ class SharedLimits(Protocol):
         """Let no process send anything in a lane for so long, or in any."""
         ...
 
-    def forget(self, place: str) -> None:
+    def forget(self, place: str, lane: str) -> None:
         """Note that a place is free; `settle` tells the others, or the next request that is admitted."""
         ...
 
@@ -330,7 +330,7 @@ class Gate:
             place, turn.place = turn.place, ""
             waiting = self._heads()
         if place and self.shared:
-            self.shared.forget(place)
+            self.shared.forget(place, turn.lane)
         for head in waiting:
             head.wake()
 

@@ -64,7 +64,7 @@ class LocalLimits:
     def _begin(self) -> None:
         self._process = os.getpid()
         self._lock = threading.Lock()
-        self._places: dict[str, float] = {}
+        self._places: dict[str, dict[str, float]] = {}
 
     def place(self) -> str:
         """A new name for a place among the requests under way."""
@@ -86,11 +86,12 @@ class LocalLimits:
             held, asked = max(self._held.get(lane, _NEVER), self._held.get(None, _NEVER))
             if (due := max(*rates, held)) > now:
                 return Wait(due - now, asked if due == held else None)
-            for ended in [one for one, until in list(self._places.items()) if until <= now]:
-                self.forget(ended)
-            if len(self._places) >= limits.concurrency:
+            places = self._places.setdefault(lane, {})
+            for ended in [one for one, until in list(places.items()) if until <= now]:
+                self.forget(ended, lane)
+            if len(places) >= limits.concurrency:
                 return Wait(AGAIN)
-            self._places[place] = now + seconds + GRACE
+            places[place] = now + seconds + GRACE
             self._next[lane] = max(self._next.get(lane, 0.0), now) + interval
             self._next[None] = max(self._next.get(None, 0.0), now) + total
         return None
@@ -101,9 +102,9 @@ class LocalLimits:
             until = time.monotonic() + seconds
             self._held[lane] = max(self._held.get(lane, _NEVER), (until, Asked(seconds)))
 
-    def forget(self, place: str) -> None:
+    def forget(self, place: str, lane: str) -> None:
         """Note that a place is free."""
-        self._places.pop(place, None)
+        self._places.get(lane, {}).pop(place, None)
 
     async def settle(self) -> None:
         """Do nothing: the others see at once which places are free."""

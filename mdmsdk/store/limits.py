@@ -23,10 +23,10 @@ _MICRO = 1_000_000
 # The generic cell rate algorithm (ITU-T I.371), as each process has it for itself: one time stamp for each
 # rate, and a set of places with the time at which each is free at the latest. All by the server's clock. What
 # lies further ahead than it could is from before that clock was put back.
-# KEYS: the lane, all lanes, the places, then what is there while the server wants no requests in the lane,
-# and in any: how many milliseconds it asked for. ARGV: interval, slack, interval of all lanes, places, how
-# long to hold one, how much time to leave to others, its name; then the names of places that are free. Times
-# are microseconds. Gives how long to wait, -1 for a place, and what the server asked for.
+# KEYS: the lane, all lanes, the places of the lane, then what is there while the server wants no requests in
+# the lane, and in any: how many milliseconds it asked for. ARGV: interval, slack, interval of all, places,
+# how long to hold one, how much time to leave to others, its name; then the names of places that are free.
+# Times are microseconds. Gives how long to wait, -1 for a place, and what the server asked for.
 _ADMIT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -83,7 +83,7 @@ class RedisLimits:
         self._store = store
         self._mark = secrets.token_hex(8)
         self._numbers = count()
-        self._free: list[str] = []
+        self._free: list[tuple[str, str]] = []
         self._told = False
 
     def place(self) -> str:
@@ -99,9 +99,9 @@ class RedisLimits:
         slack, hold = interval * (limits.burst - 1), (seconds + quotas.GRACE) * _MICRO
         spare = min(interval, slack) if gives_way else 0
         numbers = [interval, slack, total, limits.concurrency, hold, spare]
-        keys = [f"{self._key}:lane:{lane}", f"{self._key}:all", f"{self._key}:places"]
+        keys = [f"{self._key}:lane:{lane}", f"{self._key}:all", self._places(lane)]
         keys += [self._held(lane), self._held(None)]
-        free = self._take_free()
+        free = [one for one, _ in self._take_free(lane)]
         try:
             wait, asked = await self._back_end.run(_ADMIT, keys, [*map(round, numbers), place, *free])
         except StoreError as error:
@@ -111,6 +111,9 @@ class RedisLimits:
         if not wait:
             return None
         return Wait(quotas.AGAIN if wait < 0 else wait / _MICRO, Asked(asked / 1000) if asked else None)
+
+    def _places(self, lane: str) -> str:
+        return f"{self._key}:places:{lane}"
 
     def _held(self, lane: str | None) -> str:
         return f"{self._key}:held" if lane is None else f"{self._key}:held:{lane}"
@@ -122,20 +125,25 @@ class RedisLimits:
         except StoreError as error:
             self._tell(error)
 
-    def forget(self, place: str) -> None:
+    def forget(self, place: str, lane: str) -> None:
         """Note that a place is free."""
-        self._free.append(place)
+        self._free.append((place, lane))
 
-    def _take_free(self) -> list[str]:
-        free = self._free[:]
-        del self._free[: len(free)]
-        return free
+    def _take_free(self, lane: str | None = None) -> list[tuple[str, str]]:
+        """Those that are to be told, of one lane or of all."""
+        taken = self._free[:]
+        del self._free[: len(taken)]
+        self._free += [one for one in taken if lane not in {None, one[1]}]
+        return [one for one in taken if lane in {None, one[1]}]
 
     async def settle(self) -> None:
         """Tell the others which places are free."""
-        if free := self._take_free():
+        free: dict[str, list[str]] = {}
+        for place, lane in self._take_free():
+            free.setdefault(lane, []).append(place)
+        for lane, places in free.items():
             try:
-                await self._back_end.run(_SETTLE, [f"{self._key}:places"], free)
+                await self._back_end.run(_SETTLE, [self._places(lane)], places)
             except StoreError as error:
                 self._tell(error)  # the places are free by themselves before long
 

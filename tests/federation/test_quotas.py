@@ -172,13 +172,14 @@ class TestAmongClientsOfAProcess:
         monkeypatch.setattr(quotas, "time", SimpleNamespace(monotonic=lambda: now[0]))
         limits, few = LocalLimits(), Limits(concurrency=2)
 
-        def admit(place: str) -> float | None:
-            wait = drive(partial(limits.admit, place, "", few, 10.0))
+        def admit(place: str, lane: str = "") -> float | None:
+            wait = drive(partial(limits.admit, place, lane, few, 10.0))
             return wait.seconds if wait else None
 
         assert [admit("1"), admit("2"), admit("3")] == [None, None, quotas.AGAIN]
-        limits.forget("1")
+        limits.forget("1", "")
         assert admit("3") is None
+        assert admit("4", "another") is None
         now[0] += 10.0 + quotas.GRACE
         assert [admit("4"), admit("5"), admit("6")] == [None, None, quotas.AGAIN]
 

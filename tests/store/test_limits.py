@@ -260,11 +260,11 @@ def test_a_place_is_free_when_it_is_given_back_or_its_holder_died(
     assert one("admit", "1", "", few, 60.0) is None
     assert two("admit", "2", "", few, 60.0) is None
     assert two("admit", "3", "", few, 60.0) == quotas.AGAIN
-    one.forget("1")
+    one.forget("1", "")
     one("settle")
     assert two("admit", "3", "", few, 60.0) is None
-    two.forget("2")
-    two.forget("3")
+    two.forget("2", "")
+    two.forget("3", "")
     monkeypatch.setattr(quotas, "GRACE", 0.1)
     assert two("admit", "4", "", few, 0.0) is None  # and with it the two are given back
     assert two("admit", "5", "", few, 0.0) is None  # then the process dies
@@ -273,13 +273,25 @@ def test_a_place_is_free_when_it_is_given_back_or_its_holder_died(
     assert one("admit", "6", "", few, 60.0) is None
 
 
+def test_one_lane_takes_no_places_of_another(limits: Any) -> None:
+    one, two = limits(), limits()
+    few = Limits(concurrency=1)
+    assert one("admit", "1", "a", few, 60.0) is None
+    assert two("admit", "2", "a", few, 60.0) == quotas.AGAIN
+    assert two("admit", "2", "b", few, 60.0) is None
+    one.forget("1", "a")
+    assert one("admit", "3", "b", few, 60.0) == quotas.AGAIN
+    one("settle")
+    assert two("admit", "4", "a", few, 60.0) is None
+
+
 def test_a_clock_that_was_put_back_stops_nobody(limits: Any, redis_server: Any) -> None:
     one = limits()
     slow = Limits(rate=1.0, concurrency=1)
     assert one("admit", "0", "", slow, 1.0) is None
     with redis_server.client as client:
         ahead = (time.time() + 7200) * 1e6
-        (lane,), (places,) = client.keys("mdmsdk:limits:*:lane:"), client.keys("mdmsdk:limits:*:places")
+        (lane,), (places,) = client.keys("mdmsdk:limits:*:lane:"), client.keys("mdmsdk:limits:*:places:")
         client.set(lane, f"{ahead:.0f}")
         client.delete(places)
         client.zadd(places, {"x": ahead})
