@@ -52,6 +52,15 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value).casefold()
 
 
+def _drop_ended(places: dict[str, float], now: float) -> None:
+    """Take those out whose time is up.
+
+    No loop may stand where a lock is held, as `mdmsdk._run.signals` says.
+    """
+    for ended in [one for one, until in places.items() if until <= now]:
+        del places[ended]
+
+
 class LocalLimits:
     """Counts what several clients of this process send that the vendor counts together."""
 
@@ -87,8 +96,7 @@ class LocalLimits:
             if (due := max(*rates, held)) > now:
                 return Wait(due - now, asked if due == held else None)
             places = self._places.setdefault(lane, {})
-            for ended in [one for one, until in list(places.items()) if until <= now]:
-                self.forget(ended, lane)
+            _drop_ended(places, now)
             if len(places) >= limits.concurrency:
                 return Wait(AGAIN)
             places[place] = now + seconds + GRACE
