@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any
 
 from mdmsdk.errors import DeadlineExceededError, ServerUnavailableError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from mdmsdk._run.budget import Budget
+    from mdmsdk._run.quotas import Asked, SharedLimits, Wait
     from mdmsdk._run.stop import Stop
     from mdmsdk.provider import Limits
 
@@ -35,63 +36,6 @@ _HELD_HINT = (
     "Ask again when it is over, or raise {} above it. If it happens often, lower limits.rate of "
     "the server: other programs may use up the same quota."
 )
-
-
-class Asked(NamedTuple):
-    """A wait that the server asked for.
-
-    Attributes:
-        seconds: how long.
-        hint: what the vendor's refusal says should be done.
-    """
-
-    seconds: float
-    hint: str | None = None
-
-
-class Wait(NamedTuple):
-    """Why a request may not go yet.
-
-    Attributes:
-        seconds: how long to wait.
-        asked: the server asked for it; None where we count.
-    """
-
-    seconds: float
-    asked: Asked | None = None
-
-
-class SharedLimits(Protocol):
-    """Counts what all processes send to one server."""
-
-    def place(self) -> str:
-        """A new name for a place among the requests under way."""
-        ...
-
-    async def admit(
-        self, place: str, lane: str, limits: Limits, seconds: float, *, gives_way: bool = False
-    ) -> Wait | None:
-        """Count a request that takes at most so many seconds; None if it may go, else how long to wait.
-
-        One that gives way leaves a turn to the next one, where several may go at once.
-        """
-        ...
-
-    async def hold(self, lane: str | None, seconds: float) -> None:
-        """Let no process send anything in a lane for so long, or in any."""
-        ...
-
-    def forget(self, place: str, lane: str) -> None:
-        """Note that a place is free; `settle` tells the others, or the next request that is admitted."""
-        ...
-
-    async def settle(self) -> None:
-        """Tell the others which places are free."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close what belongs to it."""
-        ...
 
 
 class _Lane:

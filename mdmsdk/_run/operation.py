@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tenacity import AsyncRetrying, retry_if_exception
 
 from mdmsdk._run import rules
-from mdmsdk._run.gate import Asked
+from mdmsdk._run.quotas import Asked
 from mdmsdk._run.signals import from_signal_handler
 from mdmsdk._run.telemetry import Exchange
 from mdmsdk.errors import (

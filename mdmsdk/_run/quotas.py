@@ -7,12 +7,11 @@ import os
 import threading
 import time
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from mdmsdk._run.gate import Asked, Wait
 from mdmsdk.settings import secret_values
 from mdmsdk.wire import origin_of
 
@@ -27,6 +26,65 @@ GRACE = 5.0
 """Seconds that a place is held longer than its request may take, for one that died."""
 AGAIN = 0.05
 """Seconds after which to ask again where all places are taken."""
+
+
+class Asked(NamedTuple):
+    """A wait that the server asked for.
+
+    Attributes:
+        seconds: how long.
+        hint: what the vendor's refusal says should be done.
+    """
+
+    seconds: float
+    hint: str | None = None
+
+
+class Wait(NamedTuple):
+    """Why a request may not go yet.
+
+    Attributes:
+        seconds: how long to wait.
+        asked: the server asked for it; None where we count.
+    """
+
+    seconds: float
+    asked: Asked | None = None
+
+
+class SharedLimits(Protocol):
+    """Counts what all clients, or all processes, send on one quota."""
+
+    def place(self) -> str:
+        """A new name for a place among the requests under way."""
+        ...
+
+    async def admit(
+        self, place: str, lane: str, limits: Limits, seconds: float, *, gives_way: bool = False
+    ) -> Wait | None:
+        """Count a request that takes at most so many seconds; None if it may go, else how long to wait.
+
+        One that gives way leaves a turn to the next one, where several may go at once.
+        """
+        ...
+
+    async def hold(self, lane: str | None, seconds: float) -> None:
+        """Let no process send anything in a lane for so long, or in any."""
+        ...
+
+    def forget(self, place: str, lane: str) -> None:
+        """Note that a place is free; `settle` tells the others, or the next request that is admitted."""
+        ...
+
+    async def settle(self) -> None:
+        """Tell the others which places are free."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what belongs to it."""
+        ...
+
+
 _NEVER: tuple[float, Asked | None] = (0.0, None)
 _NAMES = ("username", "client_id", "api_key")
 """What names an account in the usual logins (`mdmsdk.logins`)."""

@@ -14,7 +14,7 @@ from mdmsdk._run.tokens import Tokens
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from mdmsdk._run.gate import SharedLimits
+    from mdmsdk._run.quotas import SharedLimits
     from mdmsdk.provider import Limits, MdmProvider, Token
     from mdmsdk.settings import ProviderSettings
     from mdmsdk.wire import Response

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from types import ModuleType, TracebackType
 
-    from mdmsdk._run.gate import SharedLimits
+    from mdmsdk._run.quotas import SharedLimits
     from mdmsdk.store.back_end import BackEnd
     from mdmsdk.store.redis import RedisBackEnd
 

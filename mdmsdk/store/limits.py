@@ -9,7 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from mdmsdk._run import quotas
-from mdmsdk._run.gate import Asked, Wait
+from mdmsdk._run.quotas import Asked, Wait
 from mdmsdk.errors import StoreError
 
 if TYPE_CHECKING:

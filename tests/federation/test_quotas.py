@@ -12,8 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from mdmsdk._run import quotas
-from mdmsdk._run.gate import Asked
-from mdmsdk._run.quotas import LocalLimits, quota_of
+from mdmsdk._run.quotas import Asked, LocalLimits, quota_of
 from mdmsdk._run.waits_sync import drive
 from mdmsdk.batch import Batch, send_batch
 from mdmsdk.errors import DeadlineExceededError, MdmError, RateLimitedError

@@ -17,7 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import ValidationError
 
 from mdmsdk._run import waits_aio
-from mdmsdk._run.gate import Asked, Breaker, Gate
+from mdmsdk._run.gate import Breaker, Gate
+from mdmsdk._run.quotas import Asked
 from mdmsdk._run.stop import Stop
 from mdmsdk.directory import DirectorySettings
 from mdmsdk.errors import ConnectError

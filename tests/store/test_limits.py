@@ -14,7 +14,7 @@ import pytest
 from starlette.responses import Response
 
 from mdmsdk._run import quotas
-from mdmsdk._run.gate import Asked
+from mdmsdk._run.quotas import Asked
 from mdmsdk._run.waits_sync import drive
 from mdmsdk.errors import AuthenticationError, DeadlineExceededError, RateLimitedError
 from mdmsdk.federation import MdmFederation
