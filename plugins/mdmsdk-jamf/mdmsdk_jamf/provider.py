@@ -110,8 +110,7 @@ class JamfProvider(MdmProvider):
             TokenError, AuthenticationError: the server refuses the client or the user.
         """
         del audience
-        settings = self.settings
-        return client_token(settings) if settings.client_id else user_token(settings, previous)
+        return client_token(self.settings) if self.settings.client_id else user_token(self.settings, previous)
 
     def logout(self, token: Token) -> Flow[None]:
         """End a user's token; that an API client's can be ended is not described."""

@@ -126,8 +126,7 @@ class WorkspaceOneProvider(MdmProvider):
         settings = self.settings
         if certificate := settings.certificate:
             pair = yield from certificate.load()
-            sign = partial(signed, pair=pair, sign_query=certificate.sign_query)
-            return Token("", static=True, extra=sign)
+            return Token("", static=True, extra=partial(signed, pair=pair, sign_query=certificate.sign_query))
         if settings.login_url:
             return (yield from client_credentials(settings.login_url, settings, check=check_login))
         return basic(settings)
