@@ -73,9 +73,9 @@ class TestPatience:
 
     def test_of_many_keys_a_server_that_goes_on_answering_is_waited_for(self, servers: Servers) -> None:
         servers.knows("a")
-        servers.knows("b", wait=0.15)
-        federation = servers.open("a", "b", patience=0.4)
-        macs = [f"00:1B:44:11:00:{number:02X}" for number in range(40)]
+        servers.knows("b", wait=0.25)
+        federation = servers.open("a", "b", patience=2.0)
+        macs = [f"00:1B:44:11:00:{number:02X}" for number in range(80)]  # takes more than its patience
         answers = list(federation.lookup_many(macs))
         assert [answer.key for answer in answers] == [Mac(mac) for mac in macs]
         assert all(answer.complete for answer in answers)
