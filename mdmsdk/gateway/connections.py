@@ -143,7 +143,7 @@ class Connection(H11Protocol):
     def handle_events(self) -> None:
         """Wait no longer where a request is there."""
         super().handle_events()
-        if self._limit and not getattr(self.cycle, "response_complete", True):
+        if self._limit and not self._deaf and not getattr(self.cycle, "response_complete", True):
             self._limit.cancel()
             self._limit = None
 
@@ -153,13 +153,22 @@ class Connection(H11Protocol):
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Tell what is no request, or has too large headers, in the format of every other error."""
+        """Tell what is no request, or has too large headers, in the format of every other error.
+
+        Where that comes in the body of a request whose answer has begun, nothing can be told any more.
+        """
+        self._deaf = True
+        if not getattr(self.cycle, "response_complete", True):  # who answers hears that the client is gone
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+            self.transport.close()
+            return
         status = getattr(sys.exception(), "error_status_hint", 400)
         answer = refused(Refusal(status, msg, headers={"Connection": "close"}))
         head = h11.Response(status_code=status, headers=[*answer.raw_headers, *HEADERS])
         for event in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
-        self._deaf = True
         if self._limit:
             self._limit.cancel()
         self._limit = self.loop.call_later(_LINGER, self.transport.abort)

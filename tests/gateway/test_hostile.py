@@ -122,6 +122,34 @@ def test_one_answer_and_the_end(faces: Faces, sent: bytes, status: int) -> None:
     assert faces.rest.get("/v1/servers").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("lines", "answered", "status"),
+    [
+        # While the body is awaited, while the answer is made, and after it.
+        ([POST, "Host: gateway", BEARER, CHUNKED], False, 400),
+        ([f"GET /v1/devices/mac/{MAC} HTTP/1.1", "Host: gateway", BEARER, CHUNKED], False, 400),
+        ([POST, "Host: gateway", CHUNKED], True, 401),
+    ],
+)
+def test_a_broken_body_gets_one_answer_and_no_fault_in_the_log(
+    faces: Faces, caplog: pytest.LogCaptureFixture, lines: list[str], answered: bool, status: int
+) -> None:
+    """Whether it is noticed before the answer or after it, by whoever sends it, without credentials."""
+    place, came = urlsplit(faces.origin), b""
+    head = "\r\n".join([*lines, "", ""]).encode()
+    with socket.create_connection((str(place.hostname), int(place.port or 0)), timeout=60) as wire:
+        wire.sendall(head if answered else head + b"no chunk\r\n")
+        while answered and b"}" not in came:
+            came += wire.recv(65536)
+        if answered:
+            wire.sendall(b"no chunk\r\n")
+        while got := wire.recv(65536):
+            came += got
+    assert statuses(came) == [status]
+    assert faces.rest.get("/healthz").status_code == 200  # and what the first one was is done with
+    assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == []
+
+
 def test_pipelined_requests_are_answered_in_order(faces: Faces) -> None:
     first = f"GET /v1/devices/mac/{MAC} HTTP/1.1\r\nHost: gateway\r\n{BEARER}\r\n\r\n".encode()
     wrong = b"GET /v1/servers HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer wrong\r\n\r\n"
