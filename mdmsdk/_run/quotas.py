@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from itertools import count
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from mdmsdk.provider import Limits
     from mdmsdk.settings import ProviderSettings
 
+T = TypeVar("T")
 GRACE = 5.0
 """Seconds that a place is held longer than its request may take, for one that died."""
 AGAIN = 0.05
 """Seconds after which to ask again where all places are taken."""
+WAITS = 4 * AGAIN
+"""Seconds for which who was told so goes before the others; who does not ask again by then, has given up."""
 
 
 class Asked(NamedTuple):
@@ -110,34 +113,38 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value).casefold()
 
 
-def _drop_ended(places: dict[str, float], now: float) -> None:
-    """Take those out whose time is up.
+class Counts:
+    """What the clients of one quota use up together."""
 
-    No loop may stand where a lock is held, as `mdmsdk._run.signals` says.
-    """
-    for ended in [one for one, until in places.items() if until <= now]:
-        del places[ended]
+    def __init__(self) -> None:
+        self.numbers = count()
+        self.next: dict[str | None, float] = {}
+        self.held: dict[str | None, tuple[float, Asked | None]] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what is under way: in a child, the parent has it under way."""
+        self.process = os.getpid()
+        self.lock = threading.Lock()
+        self.places: dict[str, dict[str, float]] = {}
+        self.waiting: dict[str, dict[LocalLimits, float]] = {}
 
 
 class LocalLimits:
-    """Counts what several clients of this process send that the vendor counts together."""
+    """Counts what several clients of this process send that the vendor counts together.
 
-    def __init__(self) -> None:
-        self._numbers = count()
-        self._next: dict[str | None, float] = {}
-        self._held: dict[str | None, tuple[float, Asked | None]] = {}
-        self._begin()
+    Args:
+        counts: what they use up together.
+    """
 
-    def _begin(self) -> None:
-        self._process = os.getpid()
-        self._lock = threading.Lock()
-        self._places: dict[str, dict[str, float]] = {}
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
 
     def place(self) -> str:
         """A new name for a place among the requests under way."""
-        if self._process != os.getpid():  # what is under way, the parent has under way
-            self._begin()
-        return str(next(self._numbers))
+        if self._counts.process != os.getpid():
+            self._counts.begin()
+        return str(next(self._counts.numbers))
 
     async def admit(
         self, place: str, lane: str, limits: Limits, seconds: float, *, gives_way: bool = False
@@ -147,36 +154,50 @@ class LocalLimits:
         total = 1 / limits.total_rate if limits.total_rate else 0.0
         slack = interval * (limits.burst - 1)
         spare = min(interval, slack) if gives_way else 0.0
-        with self._lock:
+        counts = self._counts
+        with counts.lock:
             now = time.monotonic()
-            rates = self._next.get(lane, 0.0) - slack + spare, self._next.get(None, 0.0)
-            held, asked = max(self._held.get(lane, _NEVER), self._held.get(None, _NEVER))
+            rates = counts.next.get(lane, 0.0) - slack + spare, counts.next.get(None, 0.0)
+            held, asked = max(counts.held.get(lane, _NEVER), counts.held.get(None, _NEVER))
             if (due := max(*rates, held)) > now:
                 return Wait(due - now, asked if due == held else None)
-            places = self._places.setdefault(lane, {})
-            _drop_ended(places, now)
-            if len(places) >= limits.concurrency:
+            places = _living(counts.places.setdefault(lane, {}), now)
+            waiting = _living(counts.waiting.setdefault(lane, {}), now)
+            if limits.concurrency - len(places) <= (0 if self in waiting else len(waiting)):
+                waiting[self] = now + WAITS
                 return Wait(AGAIN)
+            waiting.pop(self, None)
             places[place] = now + seconds + GRACE
-            self._next[lane] = max(self._next.get(lane, 0.0), now) + interval
-            self._next[None] = max(self._next.get(None, 0.0), now) + total
+            counts.next[lane] = max(counts.next.get(lane, 0.0), now) + interval
+            counts.next[None] = max(counts.next.get(None, 0.0), now) + total
         return None
 
     async def hold(self, lane: str | None, seconds: float) -> None:
         """Let none of them send anything in a lane for so long, or in any."""
-        with self._lock:
+        counts = self._counts
+        with counts.lock:
             until = time.monotonic() + seconds
-            self._held[lane] = max(self._held.get(lane, _NEVER), (until, Asked(seconds)))
+            counts.held[lane] = max(counts.held.get(lane, _NEVER), (until, Asked(seconds)))
 
     def forget(self, place: str, lane: str) -> None:
         """Note that a place is free."""
-        self._places.get(lane, {}).pop(place, None)
+        self._counts.places.get(lane, {}).pop(place, None)
 
     async def settle(self) -> None:
         """Do nothing: the others see at once which places are free."""
 
     async def aclose(self) -> None:
         """Do nothing: others go on with it."""
+
+
+def _living(kept: dict[T, float], now: float) -> dict[T, float]:
+    """What is not over, of what is kept until a time; another thread may give a place back meanwhile.
+
+    No loop may stand where a lock is held, as `mdmsdk._run.signals` says.
+    """
+    for one in [one for one, until in list(kept.items()) if until <= now]:
+        kept.pop(one, None)
+    return kept
 
 
 def count_together(runners: Iterable[Runner]) -> None:
@@ -186,6 +207,6 @@ def count_together(runners: Iterable[Runner]) -> None:
         if runner.shared.limits is None:
             by_quota.setdefault(quota_of(runner.provider.settings), []).append(runner)
     for several in by_quota.values():
-        limits = LocalLimits()
+        counts = Counts()
         for runner in several if len(several) > 1 else ():
-            runner.shared.share_limits(limits)
+            runner.shared.share_limits(LocalLimits(counts))

@@ -24,16 +24,18 @@ _MICRO = 1_000_000
 # rate, and a set of places with the time at which each is free at the latest. All by the server's clock. What
 # lies further ahead than it could is from before that clock was put back.
 # KEYS: the lane, all lanes, the places of the lane, then what is there while the server wants no requests in
-# the lane, and in any: how many milliseconds it asked for. ARGV: interval, slack, interval of all, places,
-# how long to hold one, how much time to leave to others, its name; then the names of places that are free.
-# Times are microseconds. Gives how long to wait, -1 for a place, and what the server asked for.
+# the lane, and in any: how many milliseconds it asked for; then who waits for a place. ARGV: interval, slack,
+# interval of all, places, how long to hold one, how much time to leave to others, how long who waits goes
+# before others, who asks, the name of the place; then the names of places that are free. Times are
+# microseconds. Gives how long to wait, -1 for a place, and what the server asked for.
 _ADMIT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local hold = tonumber(ARGV[5])
-for number = 8, #ARGV do redis.call('ZREM', KEYS[3], ARGV[number]) end
+for number = 10, #ARGV do redis.call('ZREM', KEYS[3], ARGV[number]) end
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now)
 redis.call('ZREMRANGEBYSCORE', KEYS[3], now + math.max(hold, 3600000000), '+inf')
+redis.call('ZREMRANGEBYSCORE', KEYS[6], '-inf', now)
 local function next_of(key, interval, slack)
   local at = interval > 0 and tonumber(redis.call('GET', key) or 0) or 0
   if at > now + math.max(60000000, slack + interval) then return now + slack end
@@ -53,10 +55,16 @@ local wait = math.max(lane_at - slack + tonumber(ARGV[6]), total_at, now + held 
 if wait > 0 then
   return {math.ceil(wait), wait == held * 1000 and tonumber(redis.call('GET', holds)) or 0}
 end
-if redis.call('ZCARD', KEYS[3]) >= tonumber(ARGV[4]) then return {-1, 0} end
+local others = redis.call('ZSCORE', KEYS[6], ARGV[8]) and 0 or redis.call('ZCARD', KEYS[6])
+if tonumber(ARGV[4]) - redis.call('ZCARD', KEYS[3]) <= others then
+  redis.call('ZADD', KEYS[6], now + ARGV[7], ARGV[8])
+  redis.call('PEXPIRE', KEYS[6], math.ceil(ARGV[7] / 1000))
+  return {-1, 0}
+end
+redis.call('ZREM', KEYS[6], ARGV[8])
 book(KEYS[1], lane_at, interval)
 book(KEYS[2], total_at, total)
-redis.call('ZADD', KEYS[3], now + hold, ARGV[7])
+redis.call('ZADD', KEYS[3], now + hold, ARGV[9])
 redis.call('PEXPIRE', KEYS[3], math.ceil(hold / 1000) + 1000)
 return {0, 0}
 """
@@ -88,7 +96,10 @@ class RedisLimits:
 
     def place(self) -> str:
         """A new name for a place among the requests under way."""
-        return f"{self._mark}-{os.getpid()}-{next(self._numbers)}"
+        return f"{self._own_name()}-{next(self._numbers)}"
+
+    def _own_name(self) -> str:
+        return f"{self._mark}-{os.getpid()}"
 
     async def admit(
         self, place: str, lane: str, limits: Limits, seconds: float, *, gives_way: bool = False
@@ -98,12 +109,13 @@ class RedisLimits:
         total = _MICRO / limits.total_rate if limits.total_rate else 0
         slack, hold = interval * (limits.burst - 1), (seconds + quotas.GRACE) * _MICRO
         spare = min(interval, slack) if gives_way else 0
-        numbers = [interval, slack, total, limits.concurrency, hold, spare]
+        numbers = [interval, slack, total, limits.concurrency, hold, spare, quotas.WAITS * _MICRO]
         keys = [f"{self._key}:lane:{lane}", f"{self._key}:all", self._places(lane)]
-        keys += [self._held(lane), self._held(None)]
+        keys += [self._held(lane), self._held(None), f"{self._key}:waiting:{lane}"]
         free = [one for one, _ in self._take_free(lane)]
+        values = [*map(round, numbers), self._own_name(), place, *free]
         try:
-            wait, asked = await self._back_end.run(_ADMIT, keys, [*map(round, numbers), place, *free])
+            wait, asked = await self._back_end.run(_ADMIT, keys, values)
         except StoreError as error:
             self._tell(error)
             return None

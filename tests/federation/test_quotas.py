@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from mdmsdk._run import quotas
-from mdmsdk._run.quotas import Asked, LocalLimits, quota_of
+from mdmsdk._run.quotas import Asked, Counts, LocalLimits, quota_of
 from mdmsdk._run.waits_sync import drive
 from mdmsdk.batch import Batch, send_batch
 from mdmsdk.errors import DeadlineExceededError, MdmError, RateLimitedError
@@ -142,7 +142,7 @@ class TestAmongClientsOfAProcess:
         now = [100.0]
         monkeypatch.setattr(quotas, "time", SimpleNamespace(monotonic=lambda: now[0]))
         asked: list[Asked | None] = []
-        limits, many = LocalLimits(), Limits(rate=0.1, burst=2, total_rate=2.0, concurrency=100)
+        limits, many = LocalLimits(Counts()), Limits(rate=0.1, burst=2, total_rate=2.0, concurrency=100)
 
         def admit(lane: str, *, gives_way: bool = False) -> float | None:
             wait = drive(partial(limits.admit, limits.place(), lane, many, 1.0, gives_way=gives_way))
@@ -169,7 +169,7 @@ class TestAmongClientsOfAProcess:
     ) -> None:
         now = [100.0]
         monkeypatch.setattr(quotas, "time", SimpleNamespace(monotonic=lambda: now[0]))
-        limits, few = LocalLimits(), Limits(concurrency=2)
+        limits, few = LocalLimits(Counts()), Limits(concurrency=2)
 
         def admit(place: str, lane: str = "") -> float | None:
             wait = drive(partial(limits.admit, place, lane, few, 10.0))
@@ -182,15 +182,36 @@ class TestAmongClientsOfAProcess:
         now[0] += 10.0 + quotas.GRACE
         assert [admit("4"), admit("5"), admit("6")] == [None, None, quotas.AGAIN]
 
+    def test_who_waits_for_a_place_has_the_next_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = [100.0]
+        monkeypatch.setattr(quotas, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        counts = Counts()
+        busy, other = LocalLimits(counts), LocalLimits(counts)
+
+        def admit(limits: LocalLimits, place: str, places: int = 1) -> bool:
+            few = Limits(concurrency=places)
+            return drive(partial(limits.admit, place, "", few, 10.0)) is None
+
+        assert [admit(busy, "1"), admit(other, "2")] == [True, False]
+        busy.forget("1", "")
+        assert [admit(busy, "3"), admit(other, "2")] == [False, True]
+        other.forget("2", "")
+        assert [admit(other, "4"), admit(busy, "3")] == [False, True]
+        busy.forget("3", "")
+        assert admit(busy, "5", 2)  # there is one for each
+        busy.forget("5", "")
+        now[0] += quotas.WAITS
+        assert admit(busy, "6")  # the other one has given up
+
     def test_a_child_has_nothing_under_way(self) -> None:
-        limits, one = LocalLimits(), Limits(rate=1 / 600, burst=2, concurrency=1)
+        limits, one = LocalLimits(Counts()), Limits(rate=1 / 600, burst=2, concurrency=1)
 
         def admit() -> float | None:
             wait = drive(partial(limits.admit, limits.place(), "", one, 600.0))
             return wait.seconds if wait else None
 
         assert admit() is None
-        with limits._lock:  # as another thread may have it
+        with limits._counts.lock:  # as another thread may have it
             assert in_child(lambda: f"{admit()} {(admit() or 0) > 500}") == "None True"
 
 

@@ -285,6 +285,23 @@ def test_one_lane_takes_no_places_of_another(limits: Any) -> None:
     assert two("admit", "4", "a", few, 60.0) is None
 
 
+def test_who_waits_for_a_place_has_the_next_one(limits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy, other, one = limits(), limits(), Limits(concurrency=1)
+    monkeypatch.setattr(quotas, "WAITS", 60.0)
+    assert busy("admit", "1", "", one, 60.0) is None
+    assert other("admit", "2", "", one, 60.0) == quotas.AGAIN
+    busy.forget("1", "")
+    assert busy("admit", "3", "", one, 60.0) == quotas.AGAIN
+    assert other("admit", "2", "", one, 60.0) is None
+    other.forget("2", "")
+    monkeypatch.setattr(quotas, "WAITS", 0.01)
+    assert other("admit", "4", "", one, 60.0) == quotas.AGAIN
+    assert busy("admit", "3", "", one, 60.0) is None
+    busy.forget("3", "")
+    time.sleep(0.05)
+    assert busy("admit", "5", "", one, 60.0) is None  # the other one has given up
+
+
 def test_a_clock_that_was_put_back_stops_nobody(limits: Any, redis_server: Any) -> None:
     one = limits()
     slow = Limits(rate=1.0, concurrency=1)
