@@ -49,10 +49,10 @@ class TestPatience:
         assert "patience" in late.error.hint
 
     def test_nobody_is_left_before_somebody_has_answered(self, servers: Servers) -> None:
-        servers.knows("a", record(), wait=0.4)
+        servers.knows("a", record(), wait=1.2)
         servers.fails("b")
-        servers.knows("c", wait=0.5)
-        answer = servers.open("a", "b", "c", patience=0.3).lookup(MAC)
+        servers.knows("c", wait=1.25)
+        answer = servers.open("a", "b", "c", patience=1.0).lookup(MAC)
         assert [one.status for one in answer.outcomes] == ["found", "error", "not_found"]
 
     def test_who_is_left_again_and_again_is_left_alone(self, servers: Servers) -> None:

@@ -264,10 +264,10 @@ def test_a_list_that_takes_long_is_asked_for_again(
             yield found
 
     monkeypatch.setattr(AsyncMdmFederation, "noncompliant", slow)
-    faces: Faces = gateway({"one": [one(1), one(2, "noncompliant")]}, deadline=0.3)
+    faces: Faces = gateway({"one": [one(1), one(2, "noncompliant")]}, deadline=1.0)
     began = time.monotonic()
     answer = faces.ask(version, "compliance", "false")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     if version < 3:  # which know no such answer
         assert answer.status_code == 503
         assert b"deviceList" not in answer.content
