@@ -71,6 +71,10 @@ class _Lane:
         if until > self._not_before:
             self._not_before, self.asked = until, asked
 
+    def free(self) -> None:
+        """Let them go again, whatever the server asked for."""
+        self._not_before, self.asked = 0.0, None
+
     def asked_until(self, due: float) -> Asked | None:
         """What the server asked for, if it is over then."""
         return self.asked if due <= self._not_before else None
@@ -90,6 +94,7 @@ class _Lane:
     def book_as(self, other: _Lane) -> None:
         """Note what another lane has noted."""
         self._next = other._next
+        self._not_before, self.asked = other._not_before, other.asked
 
     def give_back(self) -> None:
         """Note that one did not go after all."""
@@ -171,6 +176,11 @@ class Gate:
                 self._lane_of(lane).hold(until, asked)
             elif until > self._held_until:
                 self._held_until, self._asked = until, asked
+
+    def free(self) -> None:
+        """Let those go who only log out, whatever wait the server asked for in a lane."""
+        for lane in list(self._lanes.values()):
+            lane.free()
 
     def _lane_of(self, name: str) -> _Lane:
         lane = self._lanes.get(name)

@@ -117,7 +117,7 @@ class Shared:
         self.closed = True
         state = self.now
         tokens = state.tokens.drain()
-        self._anew(state)  # logging out still goes through a gate
+        self._anew(state).gate.free()  # logging out still goes through a gate
         state.stop.now()
         return tokens
 

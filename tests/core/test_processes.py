@@ -30,6 +30,7 @@ from mdmsdk.client import AsyncMdmClient, MdmClient
 from mdmsdk.errors import ClientClosedError, MdmError
 from mdmsdk.flow import Flow, call, pause, send, together
 from mdmsdk.provider import Limits
+from mdmsdk.settings import Policy
 from mdmsdk.wire import Request, Response
 from tests.core.conftest import Answer, Script, TinyProvider, TinySettings
 from tests.forks import in_child
@@ -212,6 +213,26 @@ class TestLoops:
         assert anyio.run(look, backend=backend) == "S1"
         anyio.run(last, backend=backend)
         assert script.counts["/token"] == 1
+        assert script.counts["/logout"] == 1
+
+    def test_a_wait_that_the_server_asked_for_holds_on_the_next_loop(
+        self, origin: str, script: Script
+    ) -> None:
+        script.routes |= {"/token": '{"token": "T"}', "/logout": ""}
+        script.routes["/find"] = Answer("", 429, headers={"Retry-After": "50"})
+        settings = TinySettings(base_url=origin, login="token", policy=Policy(attempts=1, deadline=5.0))
+        client = AsyncMdmClient(TinyProvider(settings), server="tiny")
+
+        async def look() -> str:
+            try:
+                return repr(await client.lookup(MAC))
+            except MdmError as error:
+                return type(error).__name__
+
+        assert asyncio.run(look()) == "RateLimitedError"
+        assert asyncio.run(look()) == "DeadlineExceededError"
+        assert script.counts["/find"] == 1
+        asyncio.run(client.aclose())  # who leaves may log out
         assert script.counts["/logout"] == 1
 
     def test_a_loop_that_was_stopped_in_the_middle_holds_nothing(self, origin: str, script: Script) -> None:
