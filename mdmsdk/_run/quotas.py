@@ -124,10 +124,10 @@ class Counts:
 
     def begin(self) -> None:
         """Forget what is under way: in a child, the parent has it under way."""
-        self.process = os.getpid()
         self.lock = threading.Lock()
         self.places: dict[str, dict[str, float]] = {}
         self.waiting: dict[str, dict[LocalLimits, float]] = {}
+        self.process = os.getpid()  # last: another thread goes on with the rest then
 
 
 class LocalLimits:
