@@ -114,7 +114,8 @@ class Door:
             await self._inner(scope, receive, send)
             return
         # A route is the path as it was sent: encoded in another way, it is another path.
-        scope = {**scope, "path": _sent(scope), _FACE: self._face_of(scope["path"]), "app": self}
+        face = self._face_of(_inside(scope, scope["path"]))
+        scope = {**scope, "path": _inside(scope, _sent(scope)), "root_path": "", _FACE: face, "app": self}
         if self._proxies and (client := scope.get("client")):
             scope["client"] = behind(self._proxies, client[0], scope["headers"]), client[1]
         if not is_watched():
@@ -178,6 +179,12 @@ def _sent(scope: Scope) -> str:
     """The path of a request as it was sent; as it has to be sent, where the server does not tell."""
     raw: bytes | None = scope.get("raw_path")
     return quote(scope["path"], safe=_IN_PATHS) if raw is None else raw.decode("latin-1")
+
+
+def _inside(scope: Scope, path: str) -> str:
+    """A path below the one at which another application has this one."""
+    root = scope.get("root_path", "")
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
 def _check_room(room: Room) -> None:

@@ -9,13 +9,17 @@ from http.client import HTTPResponse
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import anyio
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from mdmsdk.client.build import checked
 from mdmsdk.errors import ConfigurationError
-from mdmsdk.gateway import GatewaySettings
+from mdmsdk.gateway import GatewaySettings, app
 from mdmsdk.gateway.access import Access, Refusal
+from mdmsdk.testing import FakeAsyncMdmFederation
 from tests.gateway.conftest import KEY, LOGIN, MAC, SETTINGS, device
 
 if TYPE_CHECKING:
@@ -264,6 +268,22 @@ def test_what_is_wrong_is_a_problem_with_a_hint(
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert problem["hint"]
     assert (status == 405) is ("Allow" in answer.headers)
+
+
+def test_below_another_application_faces_are_the_same() -> None:
+    federation = FakeAsyncMdmFederation({"one": [device()]})
+    inner = app(federation, GatewaySettings.model_validate({**SETTINGS, "networks": ["192.0.2.1"]}))
+    outer = Starlette(routes=[Mount("/door", app=inner)])
+
+    async def ask(path: str, client: str) -> httpx.Response:
+        transport = httpx.ASGITransport(outer, client=(client, 1))
+        async with federation, inner.lifespan(), httpx.AsyncClient(transport=transport) as http:
+            return await http.get(f"http://gateway/door{path}")
+
+    told = anyio.run(ask, MDMINFO, "192.0.2.1")
+    assert (told.status_code, told.headers["Content-Type"]) == (401, "text/plain; charset=utf-8")
+    assert anyio.run(ask, "/v1/servers", "192.0.2.1").status_code == 401
+    assert anyio.run(ask, "/healthz", "127.0.0.1").status_code == 200  # of this machine
 
 
 def test_a_body_over_the_limit(gateway: Open) -> None:
