@@ -88,6 +88,8 @@ class SharedLimits(Protocol):
         ...
 
 
+_SOON = 1.0
+"""Seconds within which a turn has to come, for somebody to have it first: who waits longer may give up."""
 _NEVER: tuple[float, Asked | None] = (0.0, None)
 _NAMES = ("username", "client_id", "api_key")
 """What names an account in the usual logins (`mdmsdk.logins`)."""
@@ -157,13 +159,20 @@ class LocalLimits:
         counts = self._counts
         with counts.lock:
             now = time.monotonic()
-            rates = counts.next.get(lane, 0.0) - slack + spare, counts.next.get(None, 0.0)
-            held, asked = max(counts.held.get(lane, _NEVER), counts.held.get(None, _NEVER))
-            if (due := max(*rates, held)) > now:
-                return Wait(due - now, asked if due == held else None)
-            places = _living(counts.places.setdefault(lane, {}), now)
             waiting = _living(counts.waiting.setdefault(lane, {}), now)
-            if limits.concurrency - len(places) <= (0 if self in waiting else len(waiting)):
+            # Who was told to wait goes before who was not.
+            others = 0 if self in waiting else len(waiting)
+            in_lane = counts.next.get(lane, 0.0) - slack + max(spare, others * interval)
+            due = max(in_lane, counts.next.get(None, 0.0) + others * total)
+            held, asked = max(counts.held.get(lane, _NEVER), counts.held.get(None, _NEVER))
+            if held > now and held >= due:
+                return Wait(held - now, asked)
+            if due > now:
+                if not spare:  # who gives way goes before nobody
+                    waiting[self] = min(due, now + _SOON) + WAITS
+                return Wait(due - now)
+            places = _living(counts.places.setdefault(lane, {}), now)
+            if limits.concurrency - len(places) <= others:
                 waiting[self] = now + WAITS
                 return Wait(AGAIN)
             waiting.pop(self, None)

@@ -51,14 +51,21 @@ local interval, slack, total = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(AR
 local lane_at, total_at = next_of(KEYS[1], interval, slack), next_of(KEYS[2], total, 0)
 local held, in_any, holds = redis.call('PTTL', KEYS[4]), redis.call('PTTL', KEYS[5]), KEYS[4]
 if in_any > held then held, holds = in_any, KEYS[5] end
-local wait = math.max(lane_at - slack + tonumber(ARGV[6]), total_at, now + held * 1000) - now
-if wait > 0 then
-  return {math.ceil(wait), wait == held * 1000 and tonumber(redis.call('GET', holds)) or 0}
-end
 local others = redis.call('ZSCORE', KEYS[6], ARGV[8]) and 0 or redis.call('ZCARD', KEYS[6])
+local function first(seconds)
+  redis.call('ZADD', KEYS[6], now + seconds + ARGV[7], ARGV[8])
+  redis.call('PEXPIRE', KEYS[6], math.ceil((seconds + ARGV[7]) / 1000) + 1000)
+end
+local spare = tonumber(ARGV[6])
+local at = math.max(lane_at - slack + math.max(spare, others * interval), total_at + others * total)
+local wait = math.max(at, now + held * 1000) - now
+if wait > 0 and wait == held * 1000 then return {math.ceil(wait), tonumber(redis.call('GET', holds))} end
+if wait > 0 then
+  if spare == 0 then first(math.min(wait, 1000000)) end
+  return {math.ceil(wait), 0}
+end
 if tonumber(ARGV[4]) - redis.call('ZCARD', KEYS[3]) <= others then
-  redis.call('ZADD', KEYS[6], now + ARGV[7], ARGV[8])
-  redis.call('PEXPIRE', KEYS[6], math.ceil(ARGV[7] / 1000))
+  first(0)
   return {-1, 0}
 end
 redis.call('ZREM', KEYS[6], ARGV[8])

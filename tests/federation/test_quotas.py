@@ -203,6 +203,24 @@ class TestAmongClientsOfAProcess:
         now[0] += quotas.WAITS
         assert admit(busy, "6")  # the other one has given up
 
+    def test_who_waits_for_a_turn_has_the_next_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = [100.0]
+        monkeypatch.setattr(quotas, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        counts, often = Counts(), Limits(rate=2.0, total_rate=4.0, concurrency=9)
+        busy, other = LocalLimits(counts), LocalLimits(counts)
+
+        def admit(limits: LocalLimits) -> float | None:
+            wait = drive(partial(limits.admit, limits.place(), "", often, 10.0))
+            return wait.seconds if wait else None
+
+        assert [admit(busy), admit(other)] == [None, 0.5]
+        now[0] += 0.5
+        assert [admit(busy), admit(other)] == [0.5, None]
+        now[0] += 0.5
+        assert [admit(other), admit(busy)] == [0.5, None]
+        now[0] += 0.5 + quotas.WAITS
+        assert admit(busy) is None  # the other one has given up
+
     def test_a_child_has_nothing_under_way(self) -> None:
         limits, one = LocalLimits(Counts()), Limits(rate=1 / 600, burst=2, concurrency=1)
 

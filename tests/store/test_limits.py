@@ -302,6 +302,17 @@ def test_who_waits_for_a_place_has_the_next_one(limits: Any, monkeypatch: pytest
     assert busy("admit", "5", "", one, 60.0) is None  # the other one has given up
 
 
+def test_who_waits_has_the_next_turn(limits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy, other = limits(), limits()
+    monkeypatch.setattr(quotas, "WAITS", 60.0)
+    assert busy("admit", "1", "", Limits(concurrency=1), 60.0) is None
+    assert other("admit", "2", "", Limits(concurrency=1), 60.0) == quotas.AGAIN
+    often = Limits(rate=0.1, burst=2, concurrency=9)
+    assert busy("admit", "3", "", often, 60.0) is None
+    assert 5 < busy("admit", "4", "", often, 60.0) <= 10  # there is one more, and that is the other's
+    assert other("admit", "2", "", often, 60.0) is None
+
+
 def test_a_clock_that_was_put_back_stops_nobody(limits: Any, redis_server: Any) -> None:
     one = limits()
     slow = Limits(rate=1.0, concurrency=1)
