@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mdmsdk.client.aio import AsyncMdmClient
     from mdmsdk.directory.entries import Reference
     from mdmsdk.directory.settings import DirectorySettings
+    from mdmsdk.directory.walking import Due
     from mdmsdk.identifiers import Key
     from mdmsdk.store.aio import AsyncStore
 
@@ -101,7 +102,7 @@ class AsyncDirectory:
             ConfigurationError: there is no server of that name that lists its devices.
         """
         jobs = [
-            partial(self._walk, name, full=full, spread=0.0, progress=progress)
+            partial(self._walk, name, lambda _: "full" if full else "changes", spread=0.0, progress=progress)
             for name in self._chosen(servers)
         ]
         found: list[DirectoryStatus] = await self._waits.gather(jobs)
@@ -187,7 +188,7 @@ class AsyncDirectory:
     # --- walks ---
 
     async def _walk(
-        self, name: str, *, full: bool, spread: float, progress: Callable[[WalkProgress], None] | None
+        self, name: str, due: Due, *, spread: float, progress: Callable[[WalkProgress], None] | None
     ) -> DirectoryStatus:
         walker = Walker(
             self._clients[name],
@@ -199,7 +200,7 @@ class AsyncDirectory:
         )
         failure: str | None
         try:
-            failure = await walker.run(full=full, spread=spread)
+            failure = await walker.run(due, spread=spread)
             state = await self._ledger[name].state()
         except MdmError as error:  # such as the store's
             failure, state = str(error), None
@@ -219,16 +220,18 @@ class AsyncDirectory:
 
     async def _keep_once(self, name: str, progress: Callable[[WalkProgress], None] | None) -> float:
         """Walk if that is due; gives the seconds until the next look."""
+        known = self._known[name]
+        changes = Capability.CHANGES in known.provider.capabilities
+
+        def due(state: State | None) -> str | None:
+            return _due(state, known, self._settings, self._clock(), changes=changes)
+
         try:
-            state = await self._ledger[name].state()
+            if due(await self._ledger[name].state()) is None:
+                return _LOOK_AGAIN
         except StoreError:
             return _AFTER_FAILURE
-        changes = Capability.CHANGES in self._known[name].provider.capabilities
-        due = _due(state, self._known[name], self._settings, self._clock(), changes=changes)
-        if due is None:
-            return _LOOK_AGAIN
-        spread = self._settings.interval / 2
-        status = await self._walk(name, full=due == "full", spread=spread, progress=progress)
+        status = await self._walk(name, due, spread=self._settings.interval / 2, progress=progress)
         return _AFTER_FAILURE if status.reason else _LOOK_AGAIN
 
     def _usable(self) -> list[str]:

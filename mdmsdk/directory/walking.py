@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mdmsdk.directory.state import Known
     from mdmsdk.models import Device
 
+    Due = Callable[[State | None], str | None]
+
 __all__ = ["WalkProgress", "Walker"]
 
 _log = logging.getLogger("mdmsdk.directory")
@@ -81,11 +83,12 @@ class Walker:
         self._buffer: dict[bytes, dict[bytes, None]] = {}
         self._kept_at = 0.0
 
-    async def run(self, *, full: bool, spread: float = 0.0) -> str | None:
+    async def run(self, due: Due, *, spread: float = 0.0) -> str | None:
         """Walk, or go on with a walk that was broken off; gives why it is not complete, None if it is.
 
         Args:
-            full: go through everything, even where the server can tell what changed.
+            due: which walk is due by a state, ``"full"`` through everything or ``"changes"``, or None. It is
+                asked with the lease in hand, as another process may have walked meanwhile.
             spread: seconds over which to spread the requests.
         """
         try:
@@ -93,14 +96,17 @@ class Walker:
         except TakenError:
             return _TAKEN
         try:
-            return await self._walk(token, full=full, spread=spread)
+            return await self._walk(token, due, spread)
         except TakenError:
             return _TAKEN
         finally:
             await self._ledger.leave()
 
-    async def _walk(self, token: int, *, full: bool, spread: float) -> str | None:
+    async def _walk(self, token: int, due: Due, spread: float) -> str | None:
         state = await self._ledger.state()
+        if (what := due(state)) is None:
+            return None
+        full = what == "full"
         if state is None or state.fingerprint != self._known.fingerprint:
             if state:
                 await self._ledger.drop(state.volume)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -284,3 +285,28 @@ def test_keep_walks_when_that_is_due_and_ends_with_the_federation(
     assert server.pages == [0, 1, 1, 0, 1, 0, 1], "one that failed goes on, and the next comes in time"
     assert 60 + 540 <= clock.now - began <= 2 * 600 + 600
     assert max(waited) <= LEASE / 3, "the lease is held while it waits"
+
+
+def test_who_gets_the_lease_after_another_one_has_walked_does_not_walk_again(
+    directories: Directories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Listing(FLEET, page_size=20)
+    inner, other = (
+        getattr(one.wrapped.directory, "_inner", one.wrapped.directory)
+        for one in (directories.open(server), directories.open(server))
+    )
+    take = Ledger.take
+
+    async def sleep(_seconds: float) -> None:
+        """Be soon at the next page."""
+
+    async def late(ledger: Ledger) -> int:
+        monkeypatch.setattr(Ledger, "take", take)
+        await other.build()
+        return await take(ledger)
+
+    monkeypatch.setattr(inner, "_waits", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(Ledger, "take", late)
+    directories.run(partial(inner._keep_once, "a", None))
+    assert Ledger.take is take
+    assert server.pages == [0, 1]
