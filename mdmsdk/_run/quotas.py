@@ -22,13 +22,18 @@ if TYPE_CHECKING:
     from mdmsdk.provider import Limits
     from mdmsdk.settings import ProviderSettings
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 GRACE = 5.0
 """Seconds that a place is held longer than its request may take, for one that died."""
 AGAIN = 0.05
 """Seconds after which to ask again where all places are taken."""
 WAITS = 4 * AGAIN
 """Seconds for which who was told so goes before the others; who does not ask again by then, has given up."""
+_SOON = 1.0
+"""Seconds within which a turn has to come, for somebody to have it first: who waits longer may give up."""
+_NEVER: tuple[float, Asked | None] = (0.0, None)
+_NAMES = ("username", "client_id", "api_key")
+"""What names an account in the usual logins (`mdmsdk.logins`)."""
 
 
 class Asked(NamedTuple):
@@ -86,13 +91,6 @@ class SharedLimits(Protocol):
     async def aclose(self) -> None:
         """Close what belongs to it."""
         ...
-
-
-_SOON = 1.0
-"""Seconds within which a turn has to come, for somebody to have it first: who waits longer may give up."""
-_NEVER: tuple[float, Asked | None] = (0.0, None)
-_NAMES = ("username", "client_id", "api_key")
-"""What names an account in the usual logins (`mdmsdk.logins`)."""
 
 
 def quota_of(settings: ProviderSettings) -> str:
@@ -199,7 +197,7 @@ class LocalLimits:
         """Do nothing: others go on with it."""
 
 
-def _living(kept: dict[T, float], now: float) -> dict[T, float]:
+def _living(kept: dict[_T, float], now: float) -> dict[_T, float]:
     """What is not over, of what is kept until a time; another thread may give a place back meanwhile.
 
     No loop may stand where a lock is held, as `mdmsdk._run.signals` says.

@@ -71,7 +71,8 @@ class Held:
 class Listener(socket.socket):
     """Accepts connections that there is room for, and cuts others off.
 
-    A connection is known here before the handshake of TLS, which somebody may never end.
+    A connection is known here before the handshake of TLS, which somebody may never end. So these are counted
+    apart from those of `Connection`, which has a transport by then and can tell a client what is wrong.
     """
 
     _held: Held
